@@ -1,0 +1,31 @@
+/**
+ * Progress: how long work tells what it does. The CLI shows it as bars or lines on stderr, `--progress-fd` as JSON lines,
+ * a library caller or a test passes `silent`.
+ */
+
+export interface ProgressTask {
+  /** More of the total is done (bytes or steps, as the task's `unit` says). */
+  advance(amount: number): void;
+  /** The total became known late, or changed. */
+  total(amount: number): void;
+  /** Ends the task; `note` is what replaces the bar, e.g. "skipped: already exists". */
+  done(note?: string): void;
+}
+
+export interface TaskOptions {
+  readonly total?: number;
+  readonly unit?: "bytes" | "steps";
+}
+
+export interface Progress {
+  /** Starts one line or bar, e.g. "Copying blob 9ec00da59db2". */
+  task(label: string, options?: TaskOptions): ProgressTask;
+  /** One line for people, on stderr. */
+  say(text: string): void;
+  /** A warning: one line on stderr, shown even with --quiet. */
+  warn(text: string): void;
+}
+
+const noTask: ProgressTask = { advance() {}, total() {}, done() {} };
+
+export const silent: Progress = { task: () => noTask, say() {}, warn() {} };
