@@ -1,0 +1,65 @@
+/**
+ * The program's entry: connects argv, the terminal and signals to the commands. The first Ctrl-C aborts and unwinds, the second
+ * exits. With `bootc` as its name it is the same program.
+ */
+import { createInterface } from "node:readline/promises";
+import { Writable } from "node:stream";
+import { Failure } from "../core/failure.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { commands } from "./commands.ts";
+import { EXIT_INTERRUPTED } from "./report-error.ts";
+import { runProgram, type Terminal } from "./run-command.ts";
+import { VERSION } from "./version.ts";
+
+async function main(): Promise<void> {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+      controller.abort();
+    });
+  }
+  // A reader that went away (`berth images | head -1`) is no error.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  const host = createLinuxHost();
+  process.exitCode = await runProgram(process.argv.slice(2), commands, {
+    host,
+    terminal: createTerminal(),
+    signal: controller.signal,
+    version: VERSION,
+  });
+}
+
+function createTerminal(): Terminal {
+  return {
+    stdout: (text) => void process.stdout.write(text),
+    stderr: (text) => void process.stderr.write(text),
+    stdoutIsTerminal: process.stdout.isTTY === true,
+    stdinIsTerminal: process.stdin.isTTY === true,
+    stderrColumns: process.stderr.isTTY === true ? (process.stderr.columns ?? 80) : undefined,
+    async readStdin() {
+      const chunks: Buffer[] = [];
+      for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
+      return Buffer.concat(chunks).toString("utf8");
+    },
+    ask,
+  };
+}
+
+async function ask(question: string, options: { hidden?: boolean } = {}): Promise<string> {
+  if (process.stdin.isTTY !== true) {
+    throw new Failure("usage", `Cannot ask "${question.trim()}": standard input is no terminal`, { hint: "give the answer by a flag, see --help" });
+  }
+  const quiet = new Writable({ write: (_chunk, _encoding, done) => done() });
+  process.stderr.write(question);
+  const lines = createInterface({ input: process.stdin, output: options.hidden ? quiet : process.stderr, terminal: true });
+  try {
+    const answer = await lines.question("");
+    if (options.hidden) process.stderr.write("\n");
+    return answer;
+  } finally {
+    lines.close();
+  }
+}
+
+await main();

@@ -1,0 +1,170 @@
+/**
+ * Parsing of the command line: words → command, flags, operands. Pure; the table of commands is its only input.
+ */
+import { parseArgs } from "node:util";
+import { Failure } from "../core/failure.ts";
+import { suggest } from "../core/suggest.ts";
+import type { Command, Flag, Flags } from "./command.ts";
+
+export interface Invocation {
+  readonly command: Command;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly operands: readonly string[];
+  readonly global: GlobalValues;
+}
+
+export interface GlobalValues {
+  readonly help: boolean;
+  readonly json: boolean;
+  readonly dryRun: boolean;
+  readonly progress: "auto" | "plain" | "none";
+}
+
+/** Flags that every command takes. */
+export const GLOBAL_FLAGS = {
+  help: { type: "boolean", short: "h", summary: "Show this help" },
+  progress: { type: "string", value: "HOW", choices: ["auto", "plain", "none"], default: "auto", summary: "How progress is shown on stderr" },
+} as const satisfies Flags;
+
+export const JSON_FLAG: Flag = { type: "boolean", summary: "Print the result as JSON" };
+export const DRY_RUN_FLAG: Flag = { type: "boolean", summary: "Print what would be done, and do nothing" };
+
+/** All flags that `command` takes, the global ones last. */
+export function allFlags(command: Command): Flags {
+  return {
+    ...command.flags,
+    ...(command.view && !("json" in command.flags) ? { json: JSON_FLAG } : {}),
+    ...(command.plans ? { "dry-run": DRY_RUN_FLAG } : {}),
+    ...GLOBAL_FLAGS,
+  };
+}
+
+/** The command whose name is the longest prefix of `words`; aliases count. */
+export function findCommand(commands: readonly Command[], words: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
+  let best: { command: Command; rest: readonly string[]; length: number } | undefined;
+  for (const command of commands) {
+    for (const name of [command.name, ...(command.aliases ?? [])]) {
+      const parts = name.split(" ");
+      if (parts.every((part, i) => words[i] === part) && parts.length > (best?.length ?? 0)) {
+        best = { command, rest: words.slice(parts.length), length: parts.length };
+      }
+    }
+  }
+  return best;
+}
+
+/** Failure "usage" names the word that is off, and the nearest one that is not. */
+export function parseInvocation(commands: readonly Command[], words: readonly string[]): Invocation {
+  const found = findCommand(commands, words);
+  if (found === undefined) throw unknownCommand(commands, words);
+  const { command, rest } = found;
+  const flags = allFlags(command);
+  const split = splitWords(command, flags, rest);
+  const values: Record<string, unknown> = {};
+  for (const [name, flag] of Object.entries(flags)) {
+    values[name] = split.values[name] ?? flag.default ?? (flag.type === "list" ? [] : flag.type === "boolean" ? false : undefined);
+    const value = values[name];
+    if (flag.choices && typeof value === "string" && !flag.choices.includes(value)) {
+      throw usage(command, `Cannot use --${name} ${JSON.stringify(value)}: wanted one of ${flag.choices.join(", ")}`);
+    }
+  }
+  const help = values["help"] === true;
+  if (!help) checkOperands(command, split.operands);
+  const progress = values["progress"];
+  return {
+    command,
+    values,
+    operands: split.operands,
+    global: {
+      help,
+      json: command.view !== undefined && values["json"] === true,
+      dryRun: values["dry-run"] === true,
+      progress: progress === "plain" || progress === "none" ? progress : "auto",
+    },
+  };
+}
+
+interface SplitWords {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly operands: readonly string[];
+}
+
+function splitWords(command: Command, flags: Flags, words: readonly string[]): SplitWords {
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => [
+      name,
+      {
+        type: flag.type === "boolean" ? ("boolean" as const) : ("string" as const),
+        multiple: flag.type === "list",
+        ...(flag.short !== undefined && { short: flag.short }),
+      },
+    ]),
+  );
+  let own = [...words];
+  let operandsAfter: string[] = [];
+  if (command.passthrough) {
+    const { tokens } = parseArgs({ args: own, options, strict: false, allowPositionals: true, allowNegative: true, tokens: true });
+    const first = tokens.find((token) => token.kind === "positional");
+    if (first !== undefined) {
+      operandsAfter = own.slice(first.index);
+      own = own.slice(0, first.index);
+      if (own.at(-1) === "--") own.pop();
+    }
+  }
+  try {
+    const { tokens } = parseArgs({ args: own, options, strict: false, allowPositionals: true, allowNegative: true, tokens: true });
+    for (const token of tokens) {
+      if (token.kind === "option" && !(token.name in options) && !(token.name.startsWith("no-") && token.name.slice(3) in options)) {
+        throw unknownFlag(command, flags, token.rawName);
+      }
+    }
+    const parsed = parseArgs({ args: own, options, strict: true, allowPositionals: true, allowNegative: true });
+    return { values: parsed.values, operands: [...parsed.positionals, ...operandsAfter] };
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const text = (error instanceof Error ? error.message : String(error)).split(". ")[0] ?? "";
+    throw usage(command, `Cannot read the command line: ${text.replace(/^Option/, "option").replace(/\.$/, "")}`);
+  }
+}
+
+function checkOperands(command: Command, operands: readonly string[]): void {
+  const wanted = command.operands ?? [];
+  const required = wanted.filter((operand) => !operand.optional);
+  const missing = required[operands.length];
+  if (operands.length < required.length && missing !== undefined) {
+    throw usage(command, `Cannot run "${command.name}": ${missing.name} is missing (${lowerFirst(missing.summary)})`);
+  }
+  const many = command.passthrough === true || wanted.some((operand) => operand.many);
+  const extra = operands[wanted.length];
+  if (!many && extra !== undefined) {
+    throw usage(command, `Cannot run "${command.name}": unexpected argument ${JSON.stringify(extra)}`);
+  }
+}
+
+function unknownFlag(command: Command, flags: Flags, raw: string): Failure {
+  const nearest = suggest(raw.replace(/^-+/, ""), Object.keys(flags));
+  return usage(command, `Cannot run "${command.name}": unknown flag ${raw}`, nearest && `did you mean --${nearest}?`);
+}
+
+function unknownCommand(commands: readonly Command[], words: readonly string[]): Failure {
+  const typed = words.filter((word) => !word.startsWith("-")).slice(0, 2);
+  const names = commands.filter((command) => !command.hidden).flatMap((command) => [command.name, ...(command.aliases ?? [])]);
+  const group = names.filter((name) => name.startsWith(`${typed[0]} `));
+  if (group.length > 0) {
+    return new Failure("usage", `Cannot run "${typed.join(" ")}": wanted one of ${group.map((name) => `"${name}"`).join(", ")}`, {
+      hint: `see berth ${typed[0]} --help`,
+    });
+  }
+  const nearest = suggest(typed.join(" "), names) ?? suggest(typed[0] ?? "", names.map((name) => name.split(" ")[0] ?? name));
+  return new Failure("usage", `Cannot run ${JSON.stringify(typed[0] ?? words[0] ?? "")}: there is no such command`, {
+    hint: nearest === undefined ? "berth --help lists the commands" : `did you mean "${nearest}"? berth --help lists the commands`,
+  });
+}
+
+function usage(command: Command, message: string, hint?: string): Failure {
+  return new Failure("usage", message, { hint: hint ?? `see berth ${command.name} --help` });
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1);
+}
