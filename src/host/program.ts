@@ -1,0 +1,43 @@
+/**
+ * The running program itself: how it was started, and the files that belong to it (shell scripts, systemd units), the same from
+ * a checkout and inside the self-contained executable, where tools/build-binary.ts has put them as assets `files/<path>`.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { getAsset, getAssetKeys, isSea } from "node:sea";
+import { fileURLToPath } from "node:url";
+
+export type Program =
+  /** The self-contained executable. */
+  | { readonly kind: "binary"; readonly path: string }
+  /** A checkout, run by its own Node from source or from dist/berth.mjs. */
+  | { readonly kind: "checkout"; readonly root: string; readonly node: string };
+
+export function thisProgram(): Program {
+  if (isSea()) return { kind: "binary", path: process.execPath };
+  const up = import.meta.url.endsWith(".ts") ? "../../" : "../";
+  const root = fileURLToPath(new URL(up, import.meta.url)).replace(/\/$/, "");
+  return { kind: "checkout", root, node: process.execPath };
+}
+
+/** One file of the program, by its path in the checkout, e.g. `systemd/berth-finalize-staged.service`. */
+export function programFile(path: string): Buffer {
+  const program = thisProgram();
+  if (program.kind === "binary") return Buffer.from(getAsset(`files/${path}`));
+  return readFileSync(`${program.root}/${path}`);
+}
+
+/** Paths of the program's files below a folder, in byte order. */
+export function programFiles(folder: string): string[] {
+  const program = thisProgram();
+  if (program.kind === "binary") {
+    const prefix = `files/${folder}/`;
+    return getAssetKeys()
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => key.slice("files/".length))
+      .sort();
+  }
+  return readdirSync(`${program.root}/${folder}`, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => `${entry.parentPath}/${entry.name}`.slice(program.root.length + 1))
+    .sort();
+}
