@@ -235,6 +235,17 @@ export interface Network {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** Serves until disposed; resolves once it listens. */
   serve(handler: HttpHandler, options: ServeOptions): Promise<HttpServer>;
+  /** A plain byte connection (QMP, a VM's console, an ssh banner). Failure "network" when nobody listens. */
+  connect(target: ConnectTarget, options?: { signal?: AbortSignal | undefined }): Promise<Connection>;
+}
+
+export type ConnectTarget = { readonly unix: string } | { readonly host: string; readonly port: number };
+
+/** Bytes both ways; `input` ends when the other side closes. */
+export interface Connection extends Disposable {
+  readonly input: AsyncIterable<Uint8Array>;
+  write(bytes: Uint8Array | string): Promise<void>;
+  close(): void;
 }
 
 export interface HttpRequest {
