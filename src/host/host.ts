@@ -147,6 +147,11 @@ export interface Mounts {
   mount(options: { type: string; source: string; target: string; data?: string; readOnly?: boolean }): Mount;
   /** Makes an existing mount writable or read-only (bind remount: the file system itself stays as it is). */
   remount(target: string, access: "read-only" | "read-write"): void;
+  /**
+   * unshare(CLONE_NEWNS) and a recursive private remount: what is mounted or remounted afterwards is seen by this thread and by what
+   * it starts, and by nobody else. Called at a command's start, before anything asynchronous, and once.
+   */
+  isolate(): void;
   /** Lines of /proc/self/mountinfo, parsed. */
   list(): MountInfo[];
   unmount(target: string, options?: { detach?: boolean }): void;
