@@ -1,0 +1,217 @@
+/**
+ * The HTTP/1.1 client: kept-alive connections, TLS settings per request, streaming both ways, no redirects.
+ *
+ * Invariants: body chunks are pulled as the socket takes them; a kept-alive connection that the server closed in the meantime is
+ * tried once more on a new one when the request can be repeated; every error of the connection is a Failure "network".
+ *
+ * @see RFC 9112 section 9 (connection management)
+ */
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as http from "node:http";
+import * as https from "node:https";
+import * as tls from "node:tls";
+import { Failure } from "../core/failure.ts";
+import type { ClientTls, HttpRequest, HttpResponse } from "./host.ts";
+
+const AGENT = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 32 } as const;
+const DRAIN_LIMIT_BYTES = 1 << 16;
+
+/** Each client has its own pool of connections. */
+export function createHttpClient(): (request: HttpRequest) => Promise<HttpResponse> {
+  const agents = new Map<string, http.Agent>();
+  const agentFor = (url: URL, settings: ClientTls): http.Agent => {
+    const proxy = isLoopback(url.hostname) ? {} : { proxyEnv: process.env };
+    const key = [url.protocol, Object.keys(proxy).length, tlsKey(settings)].join(" ");
+    const known = agents.get(key);
+    if (known !== undefined) return known;
+    const agent = url.protocol === "https:"
+      ? new https.Agent({ ...AGENT, ...proxy, ...tlsOptions(settings) })
+      : new http.Agent({ ...AGENT, ...proxy });
+    agents.set(key, agent);
+    return agent;
+  };
+  return async (request) => {
+    const url = parseUrl(request.url);
+    const agent = agentFor(url, request.tls ?? {});
+    try {
+      return await exchange(request, url, agent);
+    } catch (error) {
+      if (!(error instanceof StaleConnection)) throw error;
+      return await exchange(request, url, agent);
+    }
+  };
+}
+
+/** A connection that had been idle and was closed under us before any answer. */
+class StaleConnection extends Error {}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new Failure("bad-input", `Cannot request ${JSON.stringify(text)}: it is not an http or https URL`);
+  }
+  return url;
+}
+
+function exchange(request: HttpRequest, url: URL, agent: http.Agent): Promise<HttpResponse> {
+  request.signal?.throwIfAborted();
+  const repeatable = request.body === undefined || request.body instanceof Uint8Array;
+  const target = `${url.protocol}//${url.host}`;
+  return new Promise((resolve, reject) => {
+    const message = (url.protocol === "https:" ? https : http).request(url, {
+      agent,
+      method: request.method,
+      headers: { ...request.headers, ...lengthHeader(request) },
+      ...(request.signal !== undefined && { signal: request.signal }),
+    });
+    let answered = false;
+    message.once("response", (response) => {
+      answered = true;
+      resolve(toResponse(response, request, target));
+    });
+    message.on("error", (cause) => {
+      // Node's proof that an idle connection was reused; without it the server really is gone.
+      const stale = message.reusedSocket && /ECONNRESET|EPIPE/.test("code" in cause ? String(cause.code) : "");
+      if (stale && repeatable && !answered) reject(new StaleConnection());
+      else reject(networkFailure(request, target, cause));
+    });
+    if (request.idleTimeoutMs !== undefined) {
+      const timeoutMs = request.idleTimeoutMs;
+      message.setTimeout(timeoutMs, () => message.destroy(new Error(`no byte for ${timeoutMs / 1000} s`)));
+    }
+    send(message, request.body, () => answered).catch((cause: unknown) => {
+      message.destroy();
+      reject(cause instanceof Failure ? cause : networkFailure(request, target, cause));
+    });
+  });
+}
+
+function lengthHeader(request: HttpRequest): Record<string, string> {
+  const given = Object.keys(request.headers ?? {}).some((name) => /^(?:content-length|transfer-encoding)$/i.test(name));
+  if (given) return {};
+  if (request.body instanceof Uint8Array) return { "content-length": String(request.body.length) };
+  return request.body === undefined && /^(?:POST|PUT|PATCH)$/.test(request.method) ? { "content-length": "0" } : {};
+}
+
+/** Stops pulling as soon as the server has answered: it may have refused the rest. */
+async function send(message: http.ClientRequest, body: HttpRequest["body"], answered: () => boolean): Promise<void> {
+  if (body === undefined || body instanceof Uint8Array) {
+    message.end(body);
+    return;
+  }
+  for await (const chunk of body) {
+    if (answered() || message.destroyed) return;
+    if (!message.write(chunk)) await drained(message);
+  }
+  message.end();
+}
+
+function drained(message: http.ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of EVENTS) message.off(event, done);
+      resolve();
+    };
+    for (const event of EVENTS) message.once(event, done);
+  });
+}
+
+const EVENTS = ["drain", "close", "response"] as const;
+
+function toResponse(response: http.IncomingMessage, request: HttpRequest, target: string): HttpResponse {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(response.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return {
+    status: response.statusCode ?? 0,
+    headers,
+    body: {
+      async *[Symbol.asyncIterator]() {
+        try {
+          for await (const chunk of response) yield chunk as Buffer;
+        } catch (cause) {
+          throw networkFailure(request, target, cause);
+        }
+        if (!response.complete) throw networkFailure(request, target, new Error("the answer ended early"));
+      },
+    },
+    discard: () => {
+      response.on("error", () => undefined);
+      const length = Number(headers["content-length"] ?? DRAIN_LIMIT_BYTES + 1);
+      // Reading a short rest keeps the connection; a long one is cheaper to drop.
+      if (length <= DRAIN_LIMIT_BYTES || request.method === "HEAD") response.resume();
+      else response.destroy();
+    },
+  };
+}
+
+function networkFailure(request: HttpRequest, target: string, cause: unknown): Failure {
+  if (request.signal?.aborted) {
+    return new Failure("aborted", `Cannot finish ${request.method} ${target}: interrupted`, { cause });
+  }
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const text = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new Failure("network", `Cannot reach ${JSON.stringify(target)}: ${text}`, {
+    cause,
+    ...(code.includes("CERT") && { hint: "add the server's certificate to the trusted ones, or switch TLS verification off" }),
+  });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused, nothing listens there",
+  ECONNRESET: "the connection was closed before the answer was complete",
+  ENOTFOUND: "no such host name",
+  EAI_AGAIN: "the name server does not answer",
+  ETIMEDOUT: "no answer in time",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "the network is unreachable",
+  EPIPE: "the connection was closed while sending",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed and not trusted",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate comes from an authority that is not trusted",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate comes from an authority that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate comes from an authority that is not trusted",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+};
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127\./.test(hostname);
+}
+
+function tlsKey(settings: ClientTls): string {
+  return createHash("sha256").update(JSON.stringify([settings.ca, settings.cert, settings.key, settings.insecure])).digest("hex");
+}
+
+function tlsOptions(settings: ClientTls): https.AgentOptions {
+  return {
+    ca: [...systemAuthorities(), ...(settings.ca ?? [])],
+    rejectUnauthorized: settings.insecure !== true,
+    ...(settings.cert !== undefined && { cert: settings.cert }),
+    ...(settings.key !== undefined && { key: settings.key }),
+  };
+}
+
+let authorities: readonly string[] | undefined;
+
+/** The distribution's bundle of authorities, wherever it keeps it; Node's own where there is none. */
+function systemAuthorities(): readonly string[] {
+  authorities ??= readAuthorities();
+  return authorities;
+}
+
+const BUNDLES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+function readAuthorities(): readonly string[] {
+  const named = process.env["SSL_CERT_FILE"];
+  for (const path of named === undefined ? BUNDLES : [named, ...BUNDLES]) {
+    if (fs.existsSync(path)) return [fs.readFileSync(path, "utf8")];
+  }
+  return tls.rootCertificates;
+}

@@ -1,0 +1,155 @@
+/**
+ * serveHttp(): Node's HTTP server as web Request in, web Response out, streaming both ways.
+ *
+ * Invariants: response bytes are pulled as the socket takes them; a client that goes away aborts `request.signal`; HEAD, 204 and 304
+ * carry no body; an error of the handler is 500 without its text.
+ *
+ * @see RFC 9110 section 6.4.1 (which responses have content)
+ */
+import * as http from "node:http";
+import * as https from "node:https";
+import { Readable } from "node:stream";
+import { Failure } from "../core/failure.ts";
+import type { HttpHandler, HttpServer, ServeOptions } from "./host.ts";
+
+const HIGH_WATER_MARK_BYTES = 1 << 20;
+const MAX_HEADER_BYTES = 64 * 1024;
+
+export async function serveHttp(handler: HttpHandler, options: ServeOptions): Promise<HttpServer> {
+  const settings = {
+    maxHeaderSize: options.maxHeaderBytes ?? MAX_HEADER_BYTES,
+    highWaterMark: HIGH_WATER_MARK_BYTES,
+    // An upload takes as long as it takes; a connection on which nothing moves is ended below.
+    requestTimeout: 0,
+    keepAliveTimeout: 30_000,
+    noDelay: true,
+  };
+  const scheme = options.tls === undefined ? "http" : "https";
+  const listener = (incoming: http.IncomingMessage, outgoing: http.ServerResponse): void => {
+    void answer(handler, incoming, outgoing, scheme);
+  };
+  const server = options.tls === undefined
+    ? http.createServer(settings, listener)
+    : https.createServer({ ...settings, ...options.tls }, listener);
+  server.timeout = 120_000;
+  await listen(server, options);
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
+    return closing;
+  };
+  return { host: options.host, port, close, [Symbol.asyncDispose]: close };
+}
+
+function listen(server: http.Server, options: ServeOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) => {
+      const code = "code" in cause ? String(cause.code) : "";
+      const where = `${options.host}:${options.port}`;
+      const reason = LISTEN_ERRORS[code];
+      reject(new Failure(reason?.[0] ?? "network", `Cannot listen on ${where}: ${reason?.[1] ?? cause.message}`, { cause }));
+    });
+    server.listen({ host: options.host, port: options.port, backlog: 1024 }, resolve);
+  });
+}
+
+const LISTEN_ERRORS: Readonly<Record<string, readonly ["busy" | "denied" | "not-found", string]>> = {
+  EADDRINUSE: ["busy", "the port is in use"],
+  EACCES: ["denied", "ports below 1024 need root"],
+  EADDRNOTAVAIL: ["not-found", "this machine has no such address"],
+  ENOTFOUND: ["not-found", "no such host name"],
+};
+
+async function answer(
+  handler: HttpHandler,
+  incoming: http.IncomingMessage,
+  outgoing: http.ServerResponse,
+  scheme: string,
+): Promise<void> {
+  const gone = new AbortController();
+  outgoing.on("close", () => {
+    if (!outgoing.writableFinished) gone.abort(new Failure("aborted", "Cannot finish the answer: the client went away"));
+  });
+  outgoing.on("error", () => undefined);
+  incoming.on("error", () => undefined);
+  let response: Response;
+  try {
+    const request = toRequest(incoming, scheme, gone.signal);
+    response = await handler(request, { address: incoming.socket.remoteAddress ?? "" });
+  } catch {
+    if (!outgoing.headersSent) outgoing.writeHead(500, { "content-length": "0", connection: "close" });
+    outgoing.end();
+    return;
+  }
+  try {
+    await send(response, incoming, outgoing);
+  } catch {
+    // The head is out: only a broken connection tells the client that the body is not whole.
+    outgoing.destroy();
+  }
+}
+
+function toRequest(incoming: http.IncomingMessage, scheme: string, signal: AbortSignal): Request {
+  const host = incoming.headers.host ?? "localhost";
+  const url = `${scheme}://${host}${incoming.url ?? "/"}`;
+  const method = incoming.method ?? "GET";
+  const headers = new Headers();
+  for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
+    headers.append(incoming.rawHeaders[i] ?? "", incoming.rawHeaders[i + 1] ?? "");
+  }
+  const hasBody = method !== "GET" && method !== "HEAD" && !isEmpty(incoming);
+  return new Request(url, {
+    method,
+    headers,
+    signal,
+    ...(hasBody && { body: Readable.toWeb(incoming, BYTES), duplex: "half" as const }),
+  });
+}
+
+const BYTES = { strategy: new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK_BYTES }) };
+
+function isEmpty(incoming: http.IncomingMessage): boolean {
+  return incoming.headers["transfer-encoding"] === undefined && Number(incoming.headers["content-length"] ?? 0) === 0;
+}
+
+async function send(response: Response, incoming: http.IncomingMessage, outgoing: http.ServerResponse): Promise<void> {
+  const headers: Record<string, string | string[]> = Object.fromEntries(response.headers);
+  const cookies = response.headers.getSetCookie();
+  if (cookies.length > 0) headers["set-cookie"] = cookies;
+  const noContent = response.status === 204 || response.status === 304 || response.status < 200;
+  const bodyless = noContent || incoming.method === "HEAD";
+  if (!bodyless && response.body === null) headers["content-length"] ??= "0";
+  // What the handler did not read would be taken for the next request's head.
+  if (!incoming.complete) {
+    incoming.resume();
+    if (!isEmpty(incoming) && !incoming.readableEnded) headers["connection"] = "close";
+  }
+  outgoing.writeHead(response.status, headers);
+  if (bodyless || response.body === null) {
+    await response.body?.cancel();
+    outgoing.end();
+    return;
+  }
+  for await (const chunk of response.body) {
+    if (outgoing.destroyed) return;
+    if (!outgoing.write(chunk)) await drained(outgoing);
+  }
+  outgoing.end();
+}
+
+function drained(outgoing: http.ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      outgoing.off("drain", done);
+      outgoing.off("close", done);
+      resolve();
+    };
+    outgoing.once("drain", done);
+    outgoing.once("close", done);
+  });
+}
