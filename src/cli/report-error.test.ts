@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Failure } from "../core/failure.ts";
+import { reportError } from "./report-error.ts";
+
+const quiet = { aborted: false, debug: false };
+
+test("reportError() tells the whole chain in one line and the nearest hint", () => {
+  const cause = new Failure("network", 'Cannot reach "https://r:5000/v2/": connection refused', { hint: "is the registry running?" });
+  const { text, exitCode } = reportError(new Failure("network", 'Cannot pull image "r:5000/x:1"', { cause }), quiet);
+  assert.equal(text, 'error: Cannot pull image "r:5000/x:1": Cannot reach "https://r:5000/v2/": connection refused\nhint: is the registry running?\n');
+  assert.equal(exitCode, 1);
+});
+
+test("reportError() gives usage 2, a bug 70 with its stack, an interrupt 130, a container its own", () => {
+  assert.equal(reportError(new Failure("usage", "x"), quiet).exitCode, 2);
+  const bug = reportError(new TypeError("undefined is not a function"), quiet);
+  assert.equal(bug.exitCode, 70);
+  assert.match(bug.text, /this is a bug:\nTypeError: undefined is not a function\n\s+at /);
+  assert.equal(reportError(new Error("x"), { aborted: true, debug: false }).exitCode, 130);
+  assert.equal(reportError(new Failure("exec-failed", "x", { exitCode: 42 }), quiet).exitCode, 42);
+});
+
+test("reportError() lets no control character and no password through", () => {
+  const { text } = reportError(new Failure("network", "Cannot reach https://user:secret@host/\x1b[31m\nnext"), quiet);
+  assert.equal(text, "error: Cannot reach https://***@host/?[31m | next\n");
+});

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Failure } from "../core/failure.ts";
+import { createFakeHost } from "../host/fake.ts";
+import { type Command, command } from "./command.ts";
+import { commands } from "./commands.ts";
+import { formatCompletion, formatManPage } from "./help.ts";
+import { runProgram } from "./run-command.ts";
+
+const table: readonly Command[] = [
+  command({ name: "echo", summary: "Say it back", flags: {}, operands: [{ name: "WORD", summary: "What" }], run: async (_v, [word]) => ({ word }), view: ({ word }) => word }),
+  command({ name: "fail", summary: "Fail", flags: {}, run: async () => Promise.reject(new Failure("not-found", 'Cannot find "x"', { hint: "look" })) }),
+  command({ name: "group one", summary: "First", flags: {}, run: async () => {} }),
+];
+
+async function run(words: string[], all: readonly Command[] = table): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  let stdout = "";
+  let stderr = "";
+  const exitCode = await runProgram(words, all, {
+    host: createFakeHost({}),
+    terminal: {
+      stdout: (text) => void (stdout += text),
+      stderr: (text) => void (stderr += text),
+      stdoutIsTerminal: false,
+      stdinIsTerminal: false,
+      stderrColumns: undefined,
+      readStdin: async () => "",
+      ask: async () => "",
+    },
+    signal: new AbortController().signal,
+    version: "1.2.3",
+  });
+  return { exitCode, stdout, stderr };
+}
+
+test("runProgram() prints the view, or the value with --json", async () => {
+  assert.deepEqual(await run(["echo", "hi"]), { exitCode: 0, stdout: "hi\n", stderr: "" });
+  assert.deepEqual(JSON.parse((await run(["echo", "hi", "--json"])).stdout), { word: "hi" });
+});
+
+test("runProgram() ends failures with one line and a hint on stderr", async () => {
+  assert.deepEqual(await run(["fail"]), { exitCode: 1, stdout: "", stderr: 'error: Cannot find "x"\nhint: look\n' });
+});
+
+test("runProgram() helps: overview, group, command, version", async () => {
+  assert.match((await run(["--help"])).stdout, /Usage: berth COMMAND/);
+  assert.equal((await run([])).exitCode, 2);
+  assert.match((await run(["group", "--help"])).stdout, /group one\s+First/);
+  assert.match((await run(["echo", "--help"])).stdout, /Usage: berth echo \[FLAGS\] WORD/);
+  assert.equal((await run(["--version"])).stdout, "berth 1.2.3\n");
+});
+
+test("every command of the program has help, and man page and completion name it", async () => {
+  const man = formatManPage(commands, "1");
+  const bash = formatCompletion(commands, "bash");
+  for (const entry of commands.filter((item) => !item.hidden)) {
+    const help = await run([...entry.name.split(" "), "--help"], commands);
+    assert.equal(help.exitCode, 0, entry.name);
+    assert.ok(help.stdout.startsWith(`${entry.summary}.\n`), entry.name);
+    assert.ok(man.includes(`berth ${entry.name}`.replaceAll("-", "\\-")), entry.name);
+    assert.ok(bash.includes(entry.name.split(" ")[0] ?? ""), entry.name);
+    assert.ok(!entry.summary.endsWith("."), `${entry.name}: the summary ends with a period`);
+  }
+});

@@ -1,0 +1,126 @@
+/** The parts of the story on the machine: disk, boot, local state, reboots. */
+import { type CommandOptions, programWords, retry, type Stage } from "./stage.ts";
+import { authJson, inventory, LAB_REGISTRY_CONF, PASSWORD, REGISTRY, USER } from "./texts.ts";
+
+const NAME = "debian-bootc";
+const BOOT_SECONDS = 240;
+
+export interface Machine extends AsyncDisposable {
+  readonly sshPort: number;
+  /** Runs a shell command as root, shown as on the machine's own console. */
+  run(script: string, options?: CommandOptions): Promise<string>;
+  quietly(script: string, options?: CommandOptions): Promise<string>;
+  /** Writes a file as root. */
+  put(path: string, content: string): Promise<void>;
+  powerOff(): Promise<void>;
+}
+
+export async function makeDisk(stage: Stage, image: string): Promise<void> {
+  const { files } = stage.host;
+  files.remove(`${stage.folder}/key`);
+  files.remove(`${stage.folder}/key.pub`);
+  await stage.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key"]);
+  files.remove(`${stage.folder}/out`);
+  await stage.run([
+    ...["berth", "disk", image, "--type", "raw", "-o", "out", "--size", "10G", "--source", image],
+    ...["--root-ssh-authorized-keys", "key.pub", "--user", "ansible-user:sudo:key.pub"],
+    ...["--karg", "console=ttyS0", "--karg", "net.ifnames=0"],
+  ]);
+  files.remove(`${stage.folder}/second.raw`);
+  await stage.run(["truncate", "-s", "2G", "second.raw"]);
+}
+
+export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Promise<Machine> {
+  await stage.quietly(["sh", "-c", `"$@" >/dev/null 2>&1 || true`, "sh", ...programWords(["berth", "vm", "stop", NAME, "--force"])]);
+  await stage.run(["berth", "vm", "run", "-d", "--name", NAME, `--${firmware}`, "--memory", "2048", "--disk", "out/disk.raw", "--disk", "second.raw"]);
+  const ssh = (script: string): string[] => ["berth", "vm", "ssh", NAME, "--user", "root", "-i", "key", "--", script];
+  const machine: Machine = {
+    sshPort: await sshPort(stage),
+    run: (script, options = {}) => stage.run(ssh(script), { ...options, shown: `[root@${NAME} ~]# ${script}` }),
+    quietly: (script, options = {}) => stage.quietly(ssh(script), options),
+    async put(path, content) {
+      const folder = path.slice(0, path.lastIndexOf("/"));
+      const encoded = Buffer.from(content).toString("base64");
+      await stage.quietly(ssh(`mkdir -p ${folder} && echo ${encoded} | base64 -d > ${path}`));
+    },
+    async powerOff() {
+      await stage.run(["berth", "vm", "stop", NAME]);
+    },
+    async [Symbol.asyncDispose]() {
+      await stage.quietly(["sh", "-c", `"$@" >/dev/null 2>&1 || true`, "sh", ...programWords(["berth", "vm", "stop", NAME, "--force"])]);
+    },
+  };
+  await stage.run(["berth", "vm", "wait", NAME, "--for", "ssh", "-i", "key", "--timeout", String(BOOT_SECONDS)]);
+  // Inside the machine the registry's name is the virtual network's gateway, which is this host.
+  await machine.run(`echo "10.0.2.2 ${REGISTRY.replace(/:\d+$/, "")}" >> /etc/hosts`);
+  return machine;
+}
+
+export async function inspectMachine(stage: Stage, machine: Machine): Promise<void> {
+  await machine.run("findmnt -no SOURCE,FSTYPE,OPTIONS /", { expect: [/^composefs:[0-9a-f]{128}\s+overlay\s+ro,/m, /verity=require/] });
+  await machine.run("touch /usr/test; true", { expect: /Read-only file system/ });
+  await machine.run("touch /etc/test /var/test && rm /etc/test /var/test && echo writable", { expect: /^writable$/m });
+  await machine.run("ls -ld /root /home /srv /mnt /opt /usr/local", {
+    expect: [/\/home -> var\/home/, /\/root -> var\/roothome/, /\/srv -> var\/srv/, /\/mnt -> var\/mnt/, /\/opt -> var\/opt/, /\/usr\/local -> \.\.\/var\/usrlocal/],
+  });
+  await retry(stage, 30, () => machine.quietly("systemctl is-active nginx ssh nftables"));
+  await machine.run("systemctl is-active nginx ssh nftables", { expect: /^active\nactive\nactive$/m });
+  await machine.run("curl -sS http://127.0.0.1", { expect: /first edition/ });
+  await machine.run("lsblk -o NAME,SIZE,TYPE,MOUNTPOINTS");
+}
+
+export async function customize(stage: Stage, machine: Machine): Promise<void> {
+  await machine.run("hostnamectl set-hostname debian-bootc-01");
+  await machine.run("sed -i 's/type filter hook input priority filter;/& tcp dport 8443 drop;/' /etc/nftables.conf && systemctl restart nftables && nft list ruleset", {
+    expect: /tcp dport 8443 drop/,
+  });
+  await machine.run("parted -s /dev/vdb mklabel gpt mkpart backup ext4 0% 100% && udevadm settle && mkfs.ext4 -q /dev/vdb1");
+  await machine.run("mkdir /var/backup && echo '/dev/vdb1 /var/backup ext4 defaults 0 0' >> /etc/fstab && systemctl daemon-reload && mount /var/backup");
+  await machine.run("touch /var/backup/just_some_file && findmnt -no SOURCE /var/backup", { expect: /^\/dev\/vdb1$/m });
+  await stillCustomized(stage, machine);
+}
+
+/** What was changed on the machine is still there, whatever was booted since. */
+export async function stillCustomized(stage: Stage, machine: Machine): Promise<void> {
+  const found = await machine.run("hostname; nft list ruleset | grep -o 'tcp dport 8443 drop'; ls /var/backup; findmnt -no SOURCE /var/backup");
+  for (const wanted of ["debian-bootc-01", "tcp dport 8443 drop", "just_some_file", "/dev/vdb1"]) {
+    stage.check(`local state is kept (${wanted})`, found.includes(wanted));
+  }
+}
+
+export async function copyWithAnsible(stage: Stage, machine: Machine): Promise<void> {
+  const { files } = stage.host;
+  files.write(`${stage.folder}/inventory`, inventory(machine.sshPort, `${stage.folder}/key`));
+  files.write(`${stage.folder}/001-labregistry.conf`, LAB_REGISTRY_CONF);
+  files.write(`${stage.folder}/auth.json`, authJson(USER, PASSWORD));
+  const copy = (from: string, to: string): Promise<string> =>
+    stage.run(["ansible", NAME, "-i", "inventory", "-b", "-m", "copy", "-a", `src=${from} dest=${to}`], {
+      expect: new RegExp(`${NAME} \\| CHANGED`),
+      env: { ANSIBLE_HOST_KEY_CHECKING: "False", ANSIBLE_NOCOLOR: "1" },
+    });
+  await machine.quietly("mkdir -p /etc/containers/registries.conf.d /etc/ostree");
+  await copy("001-labregistry.conf", "/etc/containers/registries.conf.d/");
+  await copy("auth.json", "/etc/ostree/");
+}
+
+/** Reboots and waits for the new boot, not for the last breath of the old one. */
+export async function reboot(stage: Stage, machine: Machine): Promise<void> {
+  const bootId = "cat /proc/sys/kernel/random/boot_id";
+  const before = await machine.quietly(bootId);
+  await machine.run("systemctl reboot; true");
+  const startedMs = stage.host.clock.elapsed();
+  for (;;) {
+    await stage.host.clock.sleep(3000, stage.signal);
+    const now = await machine.quietly(bootId).catch(() => before);
+    if (now !== before) return;
+    stage.check(`the machine is back within ${BOOT_SECONDS} s`, stage.host.clock.elapsed() - startedMs < BOOT_SECONDS * 1000);
+  }
+}
+
+async function sshPort(stage: Stage): Promise<number> {
+  const listed: unknown = JSON.parse(await stage.quietly(["berth", "vm", "list", "--json"]));
+  const found = Array.isArray(listed) ? listed.find((vm: unknown) => typeof vm === "object" && vm !== null && Reflect.get(vm, "name") === NAME) : undefined;
+  const port: unknown = typeof found === "object" && found !== null ? Reflect.get(found, "sshPort") : undefined;
+  stage.check("the machine has an ssh port", typeof port === "number");
+  return Number(port);
+}
