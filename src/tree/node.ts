@@ -27,41 +27,45 @@ export type FileContent =
   | { readonly kind: "inline"; readonly bytes: Uint8Array }
   /**
    * The bytes are an object of the store. `objectId` is the lower-case hex of the object's fs-verity digest (absent when a dump
-   * names a payload without one); `payload` is the backing path relative to the objects directory when it is not the usual `xx/rest`.
+   * names a payload without one); `payload` is the backing path relative to the objects directory when it is not the usual `xx/rest`,
+   * and empty when a digest stands without any path.
    */
   | { readonly kind: "external"; readonly objectId: string | undefined; readonly payload?: string };
 
-export interface FileLeaf {
-  readonly kind: "file";
+interface LeafBase {
   readonly stat: Stat;
+  /** The link count that a dump or an image states where it is not the number of names in the tree; counted when absent. */
+  readonly nlink?: number;
+  /**
+   * Absolute path of the name that stands for this leaf when it has several; the first in depth-first byte order when absent.
+   * Only dumps and images that say otherwise set it: it decides the order of inodes.
+   */
+  readonly originalPath?: ByteName;
+}
+
+export interface FileLeaf extends LeafBase {
+  readonly kind: "file";
   /** Bytes. */
   readonly size: number;
   readonly content: FileContent;
-  /** The link count that a dump states; counted from the tree when absent. */
-  readonly nlink?: number;
 }
 
-export interface SymlinkLeaf {
+export interface SymlinkLeaf extends LeafBase {
   readonly kind: "symlink";
-  readonly stat: Stat;
   readonly target: ByteName;
-  readonly nlink?: number;
 }
 
-export interface DeviceLeaf {
+export interface DeviceLeaf extends LeafBase {
   readonly kind: "char" | "block";
-  readonly stat: Stat;
   /** Linux dev_t in the kernel's 32-bit encoding: minor low 8, major << 8, minor high << 20. */
   readonly rdev: number;
-  readonly nlink?: number;
   /** The SIZE field of a dump line, which decides the inode's form there. */
   readonly size?: number;
 }
 
-export interface PipeLeaf {
+export interface PipeLeaf extends LeafBase {
   readonly kind: "fifo" | "socket";
-  readonly stat: Stat;
-  readonly nlink?: number;
+  /** As DeviceLeaf's. */
   readonly size?: number;
 }
 

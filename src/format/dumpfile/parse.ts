@@ -1,0 +1,277 @@
+/**
+ * parseDump(): a composefs dump to a tree. Accepts what mkcomposefs 1.0.8 accepts, except values that it would cut off or leave
+ * uninitialised: a DIGEST that is not a whole sha256 or sha512, and numbers that do not fit their field.
+ *
+ * @see composefs-dump(5)
+ */
+import type { ByteName } from "../../core/bytes.ts";
+import { kindOfMode, PERMISSION_MASK } from "../../tree/mode.ts";
+import { createDirectory, type Directory, type FileContent, type Leaf, NO_XATTRS, type Stat, type Xattrs } from "../../tree/node.ts";
+import { unescapeField } from "./escape.ts";
+import { type Link, resolveLinks } from "./links.ts";
+
+export const MAX_INLINE_BYTES = 5000;
+export const MAX_SYMLINK_BYTES = 4095;
+export const MAX_NAME_BYTES = 255;
+const MAX_XATTR_KEY_BYTES = 255;
+const MAX_XATTR_INODE_BYTES = 32767;
+const MAX_XATTR_LINE_BYTES = 65535;
+/** Longer text does not fit in one string. */
+const MAX_DUMP_BYTES = 0x1fffffe0;
+const U32 = 0xffffffff;
+const DIGEST = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
+
+interface State {
+  root: Directory | undefined;
+  /** By path without a trailing slash: "" is the root. */
+  readonly directories: Map<string, Directory>;
+  readonly links: Link[];
+  /** Lines mostly repeat the same xattrs: one map for each text. */
+  readonly xattrs: Map<string, Xattrs>;
+  readonly latest: string[];
+}
+
+/** Throws SyntaxError or RangeError `Cannot parse dump: line N: …`. */
+export function parseDump(text: Uint8Array): Directory {
+  if (text.length > MAX_DUMP_BYTES) {
+    throw new RangeError(`Cannot parse dump: it has ${text.length} bytes, more than ${MAX_DUMP_BYTES}`);
+  }
+  const source = Buffer.from(text.buffer, text.byteOffset, text.length).latin1Slice();
+  const state: State = { root: undefined, directories: new Map(), links: [], xattrs: new Map(), latest: [] };
+  let line = 1;
+  for (let at = 0; at < source.length; line++) {
+    const newline = source.indexOf("\n", at);
+    const end = newline === -1 ? source.length : newline;
+    located(line, () => parseLine(state, source.slice(at, end), line));
+    at = end + 1;
+  }
+  const { root } = state;
+  if (root === undefined) throw new SyntaxError("Cannot parse dump: it is empty, wanted a line for / first");
+  resolveLinks(root, state.links, located);
+  return root;
+}
+
+function located<T>(line: number, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof RangeError) {
+      const Kind = error instanceof RangeError ? RangeError : SyntaxError;
+      throw new Kind(`Cannot parse dump: line ${line}: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+const FIELD_COUNT = 11;
+
+/** Missing fields are empty. The last item is the text of all xattrs. */
+function splitFields(line: string, fields: string[]): void {
+  let at = 0;
+  for (let index = 0; index < FIELD_COUNT; index++) {
+    const space = line.indexOf(" ", at);
+    const end = space === -1 ? line.length : space;
+    fields[index] = line.slice(at, end);
+    at = Math.min(end + 1, line.length);
+  }
+  fields[FIELD_COUNT] = line.slice(at);
+}
+
+function parseLine(state: State, line: string, lineNumber: number): void {
+  const fields = state.latest;
+  splitFields(line, fields);
+  const [path = "", size = "", mode = "", nlink = "", uid = "", gid = "", rdev = "", mtime = ""] = fields;
+  const isLink = mode.startsWith("@");
+  const modeBits = parseMode(isLink ? mode.slice(1) : mode);
+  const kind = kindOfMode(modeBits);
+  if (kind === undefined) throw new SyntaxError(`MODE "${mode}" has no file type`);
+  const place = findPlace(state, unescapeField(path));
+  if (isLink) {
+    if (kind === "directory") throw new SyntaxError(`directory "${path}" cannot be a hard link`);
+    if (place === undefined) throw new SyntaxError("the root cannot be a hard link");
+    const target = unescapeOptional(fields[8] ?? "");
+    if (target === undefined) throw new SyntaxError(`hard link "${path}" names no target`);
+    addLink(state, place, target, lineNumber);
+    return;
+  }
+  const sizeBytes = parseNumber(size, "SIZE", Number.MAX_SAFE_INTEGER);
+  const links = parseNumber(nlink, "NLINK", U32);
+  const [mtimeSec, mtimeNsec] = parseTime(mtime);
+  const stat: Stat = {
+    mode: modeBits & PERMISSION_MASK,
+    uid: parseNumber(uid, "UID", U32),
+    gid: parseNumber(gid, "GID", U32),
+    mtimeSec,
+    mtimeNsec,
+    xattrs: parseXattrs(state, fields[FIELD_COUNT] ?? ""),
+  };
+  const device = parseNumber(rdev, "RDEV", U32);
+  const content = parseContent(fields, sizeBytes);
+  if (kind === "directory") addDirectory(state, place, createDirectory(stat));
+  else if (place === undefined) throw new SyntaxError("the root must be a directory");
+  else {
+    const counted = links === 1 ? {} : { nlink: links };
+    place.parent.children.set(place.name, makeLeaf(kind, stat, { sizeBytes, device, counted, content, payload: fields[8] ?? "" }));
+  }
+}
+
+interface LeafParts {
+  readonly sizeBytes: number;
+  readonly device: number;
+  readonly counted: { readonly nlink?: number };
+  readonly content: FileContent;
+  readonly payload: string;
+}
+
+function makeLeaf(kind: Exclude<Leaf["kind"], "directory">, stat: Stat, parts: LeafParts): Leaf {
+  const sized = parts.sizeBytes === 0 ? parts.counted : { ...parts.counted, size: parts.sizeBytes };
+  switch (kind) {
+    case "file":
+      return { kind, stat, size: parts.sizeBytes, content: parts.content, ...parts.counted };
+    case "symlink": {
+      const target = unescapeOptional(parts.payload) ?? "";
+      if (target === "" || target.length > MAX_SYMLINK_BYTES || target.includes("\0")) {
+        throw new SyntaxError(`symlink target of ${target.length} bytes, wanted 1 to ${MAX_SYMLINK_BYTES} without NUL`);
+      }
+      return { kind, stat, target: target as ByteName, ...parts.counted };
+    }
+    case "char":
+    case "block":
+      return { kind, stat, rdev: parts.device, ...sized };
+    case "fifo":
+    case "socket":
+      return { kind, stat, ...sized };
+  }
+}
+
+interface Place {
+  readonly parent: Directory;
+  readonly name: ByteName;
+  /** Without the trailing slash. */
+  readonly path: string;
+}
+
+/** Where a path goes; undefined for the root. */
+function findPlace(state: State, path: string): Place | undefined {
+  if (path === "/") {
+    if (state.root !== undefined) throw new SyntaxError("there are two roots");
+    return undefined;
+  }
+  const { root } = state;
+  if (root === undefined) throw new SyntaxError("the first line is not the root /");
+  const clean = normalizePath(path);
+  const slash = clean.lastIndexOf("/");
+  const name = clean.slice(slash + 1);
+  if (name === "" || name === "." || name === ".." || name.length > MAX_NAME_BYTES || name.includes("\0")) {
+    throw new SyntaxError(`"${path}" does not end in a name of 1 to ${MAX_NAME_BYTES} bytes other than . and ..`);
+  }
+  const parent = state.directories.get(clean.slice(0, slash));
+  if (parent === undefined) throw new SyntaxError(`the parent directory of "${path}" is missing`);
+  if (parent.children.has(name as ByteName)) throw new SyntaxError(`path "${path}" is there already`);
+  return { parent, name: name as ByteName, path: clean };
+}
+
+/** One leading slash, no doubled ones. */
+export function normalizePath(path: string): string {
+  const rooted = path.startsWith("/") ? path : `/${path}`;
+  return rooted.includes("//") ? rooted.replace(/\/+/g, "/") : rooted;
+}
+
+function addDirectory(state: State, place: Place | undefined, directory: Directory): void {
+  if (place === undefined) {
+    state.root = directory;
+    state.directories.set("", directory);
+  } else {
+    place.parent.children.set(place.name, directory);
+    state.directories.set(place.path, directory);
+  }
+}
+
+/** Holds the name until all lines are read. */
+function addLink(state: State, place: Place, target: string, line: number): void {
+  const placeholder: Leaf = { kind: "fifo", stat: EMPTY_STAT };
+  place.parent.children.set(place.name, placeholder);
+  state.links.push({ placeholder, parent: place.parent, name: place.name, path: place.path, target: normalizePath(target), line });
+}
+
+const EMPTY_STAT: Stat = { mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS };
+
+function unescapeOptional(text: string): string | undefined {
+  return text === "-" ? undefined : unescapeField(text);
+}
+
+function parseContent(fields: readonly string[], sizeBytes: number): FileContent {
+  const content = unescapeOptional(fields[9] ?? "");
+  const digest = unescapeOptional(fields[10] ?? "") || undefined;
+  if (digest !== undefined && !DIGEST.test(digest)) {
+    throw new SyntaxError(`DIGEST "${digest.slice(0, 140)}" is not 64 or 128 lower-case hex digits`);
+  }
+  if (content !== undefined && (fields[9] !== "" || sizeBytes === 0)) {
+    if (content.length !== sizeBytes) throw new SyntaxError(`CONTENT has ${content.length} bytes where SIZE says ${sizeBytes}`);
+    if (content.length > MAX_INLINE_BYTES) {
+      throw new RangeError(`CONTENT of ${content.length} bytes, more than ${MAX_INLINE_BYTES}`);
+    }
+    return { kind: "inline", bytes: content === "" ? NOTHING : Buffer.from(content, "latin1") };
+  }
+  if (sizeBytes === 0) return { kind: "inline", bytes: NOTHING };
+  const payload = unescapeOptional(fields[8] ?? "") ?? "";
+  if (payload.includes("\0")) throw new SyntaxError("PAYLOAD has a NUL byte");
+  if (digest === undefined) return payload === "" ? HOLE : { kind: "external", objectId: undefined, payload };
+  const isUsual =
+    payload.length === digest.length + 1 &&
+    payload.charCodeAt(2) === 0x2f &&
+    digest.startsWith(payload.slice(0, 2)) &&
+    digest.endsWith(payload.slice(3));
+  return isUsual ? { kind: "external", objectId: digest } : { kind: "external", objectId: digest, payload };
+}
+
+const NOTHING = Buffer.alloc(0);
+const HOLE: FileContent = { kind: "external", objectId: undefined };
+
+function parseMode(text: string): number {
+  if (!/^[0-7]{1,11}$/.test(text)) throw new SyntaxError(`MODE "${text}" is not an octal number`);
+  const mode = Number.parseInt(text, 8);
+  if (mode > 0o177777) throw new RangeError(`MODE "${text}" is more than 177777`);
+  return mode;
+}
+
+function parseNumber(text: string, what: string, max: number): number {
+  if (text === "0") return 0;
+  if (!/^[0-9]+$/.test(text)) throw new SyntaxError(`${what} "${text}" is not a number`);
+  const value = Number(text);
+  if (value > max) throw new RangeError(`${what} "${text}" is more than ${max}`);
+  return value;
+}
+
+/** `sec.nsec`, two integers: "1.5" is one second and five nanoseconds. */
+function parseTime(text: string): readonly [sec: number, nsec: number] {
+  const dot = text.indexOf(".");
+  if (dot === -1) throw new SyntaxError(`MTIME "${text}" is not SECONDS.NANOSECONDS`);
+  const seconds = text.slice(0, dot);
+  const sign = seconds.startsWith("-") ? -1 : 1;
+  const magnitude = parseNumber(sign === -1 ? seconds.slice(1) : seconds, "MTIME", Number.MAX_SAFE_INTEGER);
+  return [magnitude === 0 ? 0 : sign * magnitude, parseNumber(text.slice(dot + 1), "MTIME", U32)];
+}
+
+function parseXattrs(state: State, text: string): Xattrs {
+  if (text === "") return NO_XATTRS;
+  const known = state.xattrs.get(text);
+  if (known !== undefined) return known;
+  if (text.length > MAX_XATTR_LINE_BYTES) throw new RangeError(`xattrs of ${text.length} bytes, more than ${MAX_XATTR_LINE_BYTES}`);
+  const xattrs = new Map<string, Uint8Array>();
+  let total = 12;
+  for (const item of (text.endsWith(" ") ? text.slice(0, -1) : text).split(" ")) {
+    const equals = item.indexOf("=");
+    const key = unescapeField(equals === -1 ? item : item.slice(0, equals));
+    const value = equals === -1 ? "" : unescapeField(item.slice(equals + 1));
+    if (key === "" || key.length > MAX_XATTR_KEY_BYTES || key.includes("\0")) {
+      throw new SyntaxError(`xattr key of ${key.length} bytes, wanted 1 to ${MAX_XATTR_KEY_BYTES} without NUL`);
+    }
+    const previous = xattrs.get(key);
+    total += 7 + key.length + value.length - (previous === undefined ? 0 : 7 + key.length + previous.length);
+    if (total > MAX_XATTR_INODE_BYTES) throw new RangeError(`xattrs take more than ${MAX_XATTR_INODE_BYTES} bytes`);
+    xattrs.set(key, Buffer.from(value, "latin1"));
+  }
+  state.xattrs.set(text, xattrs);
+  return xattrs;
+}
