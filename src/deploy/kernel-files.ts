@@ -1,0 +1,52 @@
+/**
+ * Kernel and initrd of a deployment on the ESP. Deployments with the same two files share a directory (FAT has no links), so the name
+ * of a directory says nothing about who needs it: only the entries do.
+ */
+import { createHash } from "node:crypto";
+import { bootDirectoryName, isBootDirectoryName } from "../boot/entry-name.ts";
+import type { Files } from "../host/host.ts";
+import type { Store } from "../store/store.ts";
+import type { KernelFiles } from "./deployment-tree.ts";
+import { KERNELS } from "./layout.ts";
+import { contentPath, readContent } from "./write-tree.ts";
+
+/** Lower-case hex of sha256 over kernel, then initrd: what tells that two deployments can share them. */
+export function kernelDigest(files: Files, store: Pick<Store, "objectPath">, kernel: KernelFiles): string {
+  return createHash("sha256")
+    .update(readContent(files, store, kernel.vmlinuz))
+    .update(readContent(files, store, kernel.initramfs))
+    .digest("hex");
+}
+
+export function kernelSizeBytes(kernel: KernelFiles): number {
+  return kernel.vmlinuz.size + kernel.initramfs.size;
+}
+
+/** Writes both files to a directory of the deployment's name, over what an interrupted command left. Returns the name. Not synced. */
+export function writeKernel(
+  files: Files,
+  options: { readonly esp: string; readonly id: string; readonly store: Pick<Store, "objectPath">; readonly kernel: KernelFiles },
+): string {
+  const name = bootDirectoryName(options.id);
+  const directory = `${options.esp}/${KERNELS}/${name}`;
+  files.remove(directory);
+  files.makeDirectory(directory);
+  for (const [leaf, target] of [[options.kernel.vmlinuz, "vmlinuz"], [options.kernel.initramfs, "initrd"]] as const) {
+    if (leaf.content.kind === "inline") files.write(`${directory}/${target}`, leaf.content.bytes);
+    else files.copy(contentPath(options.store, leaf), `${directory}/${target}`);
+  }
+  return name;
+}
+
+/** Is this directory there, with files of the right sizes? */
+export function hasKernel(files: Files, esp: string, name: string, kernel: KernelFiles): boolean {
+  const size = (file: string): number | undefined => files.lstat(`${esp}/${KERNELS}/${name}/${file}`)?.size;
+  return size("vmlinuz") === kernel.vmlinuz.size && size("initrd") === kernel.initramfs.size;
+}
+
+/** Removes kernel directories that no entry names. Other people's files below EFI/Linux stay. Returns the names. */
+export function removeUnusedKernels(files: Files, esp: string, used: ReadonlySet<string>): string[] {
+  const unused = files.listIfAny(`${esp}/${KERNELS}`).filter((name) => isBootDirectoryName(name) && !used.has(name));
+  for (const name of unused) files.remove(`${esp}/${KERNELS}/${name}`);
+  return unused;
+}
