@@ -16,6 +16,8 @@ export interface Descriptor {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly platform?: Platform;
   readonly artifactType?: string;
+  /** Where else the content can be fetched. */
+  readonly urls?: readonly string[];
 }
 
 export interface Platform {
@@ -37,7 +39,9 @@ export interface Manifest {
 export interface Index {
   readonly schemaVersion: 2;
   readonly mediaType: string;
+  readonly artifactType?: string;
   readonly manifests: readonly Descriptor[];
+  readonly subject?: Descriptor;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -49,6 +53,7 @@ export function parseDescriptor(value: unknown, what: string): Descriptor {
   const annotations = optional(object["annotations"], `${what}.annotations`, asStringMap);
   const platform = optional(object["platform"], `${what}.platform`, parsePlatform);
   const artifactType = optional(object["artifactType"], `${what}.artifactType`, asString);
+  const urls = optional(object["urls"], `${what}.urls`, asArray)?.map((url, i) => asString(url, `${what}.urls[${i}]`));
   return {
     mediaType: asString(object["mediaType"], `${what}.mediaType`),
     digest: parseDigest(asString(object["digest"], `${what}.digest`)),
@@ -56,6 +61,7 @@ export function parseDescriptor(value: unknown, what: string): Descriptor {
     ...(annotations && { annotations }),
     ...(platform && { platform }),
     ...(artifactType !== undefined && { artifactType }),
+    ...(urls && { urls }),
   };
 }
 
@@ -86,11 +92,15 @@ export function parseIndex(text: string, mediaType: string = INDEX): Index {
   const type = optional(object["mediaType"], "index.mediaType", asString) ?? mediaType;
   if (!isIndexType(type)) throw new SyntaxError(`Cannot read index: media type ${JSON.stringify(type)} is no image index`);
   const annotations = optional(object["annotations"], "index.annotations", asStringMap);
+  const subject = optional(object["subject"], "index.subject", parseDescriptor);
+  const artifactType = optional(object["artifactType"], "index.artifactType", asString);
   return {
     schemaVersion: 2,
     mediaType: type,
     manifests: asArray(object["manifests"], "index.manifests").map((entry, i) => parseDescriptor(entry, `index.manifests[${i}]`)),
     ...(annotations && { annotations }),
+    ...(subject && { subject }),
+    ...(artifactType !== undefined && { artifactType }),
   };
 }
 

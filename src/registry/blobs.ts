@@ -1,0 +1,83 @@
+/**
+ * Blobs: HEAD, GET with ranges, DELETE.
+ *
+ * @see OCI distribution-spec, "Pulling blobs", "Deleting blobs"
+ */
+import type { Digest } from "../core/digest.ts";
+import { CACHEABLE_BYTES_MAX } from "./content-cache.ts";
+import { RegistryError } from "./errors.ts";
+import { contentResponse, emptyResponse, type Exchange, isUnchanged } from "./exchange.ts";
+import { multipartBody, parseRange, planMultipart } from "./ranges.ts";
+import type { Repository } from "./repository.ts";
+
+export async function handleBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<Response> {
+  switch (exchange.request.method) {
+    case "HEAD":
+    case "GET":
+      return readBlob(exchange, repository, digest);
+    case "DELETE":
+      if (!(await repository.unlinkBlob(digest))) throw blobUnknown(digest);
+      return emptyResponse(202);
+    default:
+      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, HEAD, DELETE" } });
+  }
+}
+
+export function blobUnknown(digest: Digest): RegistryError {
+  return new RegistryError(404, "BLOB_UNKNOWN", "blob unknown to registry", { detail: { digest } });
+}
+
+async function readBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<Response> {
+  const { request, driver } = exchange;
+  const size = (await repository.hasBlob(digest)) ? await driver.blobSize(digest) : undefined;
+  if (size === undefined) throw blobUnknown(digest);
+  const headers = {
+    "docker-content-digest": digest,
+    etag: `"${digest}"`,
+    "accept-ranges": "bytes",
+    "cache-control": "max-age=31536000, immutable",
+    "content-type": "application/octet-stream",
+  };
+  if (isUnchanged(request, digest)) return new Response(null, { status: 304, headers });
+  if (request.method === "HEAD") return new Response(null, { headers: { ...headers, "content-length": String(size) } });
+
+  const wanted = parseRange(rangeHeader(request, digest), size);
+  switch (wanted.kind) {
+    case "unsatisfiable":
+      throw new RegistryError(416, "RANGE_INVALID", "range is not satisfiable", {
+        headers: { "content-range": `bytes */${size}` },
+      });
+    case "whole":
+      if (size <= CACHEABLE_BYTES_MAX) return contentResponse(exchange, await exchange.cache.read(digest, size), headers);
+      return streamResponse(driver.readBlob(digest, { start: 0, end: size }), size, headers);
+    case "ranges": {
+      const [first, second] = wanted.ranges;
+      if (first !== undefined && second === undefined) {
+        return streamResponse(
+          driver.readBlob(digest, first),
+          first.end - first.start,
+          { ...headers, "content-range": `bytes ${first.start}-${first.end - 1}/${size}` },
+          206,
+        );
+      }
+      const plan = planMultipart(wanted.ranges, size, exchange.boundary());
+      const body = multipartBody(plan, (range) => driver.readBlob(digest, range));
+      return streamResponse(body, plan.contentLength, { ...headers, "content-type": plan.contentType }, 206);
+    }
+  }
+}
+
+/** Range, unless If-Range asks for another version: then the whole blob is wanted. */
+function rangeHeader(request: Request, digest: Digest): string | null {
+  const condition = request.headers.get("if-range");
+  return condition === null || condition.trim() === `"${digest}"` ? request.headers.get("range") : null;
+}
+
+function streamResponse(
+  body: AsyncIterable<Uint8Array>,
+  length: number,
+  headers: Readonly<Record<string, string>>,
+  status = 200,
+): Response {
+  return new Response(ReadableStream.from(body), { status, headers: { ...headers, "content-length": String(length) } });
+}

@@ -1,0 +1,48 @@
+/** Exchange: one request on its way through the handler, and the small answers that every endpoint makes. */
+import type { Digest } from "../core/digest.ts";
+import type { Principal } from "./auth.ts";
+import type { ContentCache } from "./content-cache.ts";
+import type { Driver } from "./driver.ts";
+
+export interface Exchange {
+  readonly request: Request;
+  readonly url: URL;
+  readonly principal: Principal;
+  readonly driver: Driver;
+  readonly cache: ContentCache;
+  /** Text for a multipart boundary, random. */
+  readonly boundary: () => string;
+}
+
+/** `bytes` with its length; without the bytes for HEAD. */
+export function contentResponse(
+  exchange: Exchange,
+  bytes: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+  status = 200,
+): Response {
+  return new Response(exchange.request.method === "HEAD" ? null : bytes, {
+    status,
+    headers: { "content-length": String(bytes.length), ...headers },
+  });
+}
+
+export function jsonResponse(
+  exchange: Exchange,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return contentResponse(exchange, Buffer.from(JSON.stringify(value)), { "content-type": "application/json", ...headers });
+}
+
+/** Status without a body. 204 has no Content-Length. */
+export function emptyResponse(status: number, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(null, { status, headers: { ...(status !== 204 && { "content-length": "0" }), ...headers } });
+}
+
+/** True when If-None-Match names this digest's ETag. */
+export function isUnchanged(request: Request, digest: Digest): boolean {
+  const header = request.headers.get("if-none-match");
+  if (header === null) return false;
+  return header.split(",").some((tag) => ["*", `"${digest}"`].includes(tag.trim().replace(/^W\//, "")));
+}

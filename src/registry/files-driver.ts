@@ -1,0 +1,229 @@
+/**
+ * filesDriver(): a registry in a directory.
+ *
+ *   records/<key>                     small files, replaced atomically
+ *   blobs/<algorithm>/<2 hex>/<hex>   content, shared by all repositories
+ *   uploads/<id>/{session.json,data}  sessions; a restart finds them again
+ *
+ * Crash-safe: what has a final name is complete and on disk. Content goes temporary file → fsync → rename → fsync of the
+ * directory, and a directory is synced into its parent before anything is put in it. Calls are synchronous within, so steps
+ * between two awaits are atomic for other requests.
+ */
+import { createDigester, type Digest, type Digester, digestAlgorithm, digestHex } from "../core/digest.ts";
+import { Failure } from "../core/failure.ts";
+import type { Host } from "../host/host.ts";
+import { asObject, asString, parseJsonObject } from "../oci/json.ts";
+import type { Driver, UploadInfo } from "./driver.ts";
+
+/** What the process knows of a session; the size on disk is the truth. */
+interface Session {
+  readonly repository: string;
+  size: number;
+  /** sha256 of all bytes so far; undefined after a restart or a truncation: then the end reads the file again. */
+  digester: Digester | undefined;
+  /** The append that may write; an older one stops. */
+  writer: number;
+}
+
+/** Reads up to this many bytes come as one chunk. */
+const SMALL_READ_BYTES = 1024 * 1024;
+
+export function filesDriver(host: Pick<Host, "files" | "random">, root: string): Driver {
+  const { files } = host;
+  const directories = durableDirectories(host);
+  const sessions = sessionTable(host, `${root}/uploads`);
+  const recordPath = (key: string): string => `${root}/records/${key}`;
+  const blobPath = (digest: Digest): string => {
+    const hex = digestHex(digest);
+    return `${root}/blobs/${digestAlgorithm(digest)}/${hex.slice(0, 2)}/${hex}`;
+  };
+  return {
+    async getRecord(key) {
+      return files.stat(recordPath(key))?.kind === "file" ? files.read(recordPath(key)) : undefined;
+    },
+    async putRecord(key, value) {
+      const path = recordPath(key);
+      directories.make(parentOf(path));
+      files.replace(path, value);
+    },
+    async hasRecord(key) {
+      return files.stat(recordPath(key))?.kind === "file";
+    },
+    async deleteRecord(key) {
+      return removeFile(host, recordPath(key));
+    },
+    async listRecords(prefix) {
+      return files.listIfAny(recordPath(prefix)).filter((name) => !name.startsWith("."));
+    },
+    async blobSize(digest) {
+      return files.stat(blobPath(digest))?.size;
+    },
+    readBlob(digest, range) {
+      const path = blobPath(digest);
+      if (range.end - range.start > SMALL_READ_BYTES) return files.readStream(path, range);
+      return readOnce(host, path, range.start, range.end - range.start);
+    },
+    async putBlob(digest, bytes) {
+      const path = blobPath(digest);
+      if (files.stat(path)?.size === bytes.length) return;
+      directories.make(parentOf(path));
+      files.replace(path, bytes);
+    },
+    async deleteBlob(digest) {
+      return removeFile(host, blobPath(digest));
+    },
+    startUpload: async (repository) => sessions.start(repository),
+    uploadInfo: async (id) => sessions.find(id),
+    appendUpload: (id, offset, source) => sessions.append(id, offset, source),
+    truncateUpload: async (id, size) => sessions.truncate(id, size),
+    async finishUpload(id, digest) {
+      if (!(await sessions.matches(id, digest))) {
+        sessions.remove(id);
+        return "mismatch";
+      }
+      const path = blobPath(digest);
+      files.sync(sessions.dataPath(id));
+      directories.make(parentOf(path));
+      files.rename(sessions.dataPath(id), path);
+      files.sync(parentOf(path));
+      sessions.remove(id);
+      return "stored";
+    },
+    cancelUpload: async (id) => sessions.remove(id),
+    async expireUploads(before) {
+      const old = files.listIfAny(`${root}/uploads`).filter((id) => {
+        const stat = files.stat(sessions.dataPath(id)) ?? files.stat(`${root}/uploads/${id}`);
+        return stat !== undefined && stat.mtimeSec * 1000 < before;
+      });
+      for (const id of old) sessions.remove(id);
+      return old.length;
+    },
+  };
+}
+
+interface SessionTable {
+  dataPath(id: string): string;
+  start(repository: string): string;
+  find(id: string): UploadInfo | undefined;
+  append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number>;
+  truncate(id: string, size: number): void;
+  matches(id: string, digest: Digest): Promise<boolean>;
+  remove(id: string): boolean;
+}
+
+function sessionTable(host: Pick<Host, "files" | "random">, root: string): SessionTable {
+  const { files } = host;
+  const known = new Map<string, Session>();
+  const dataPath = (id: string): string => `${root}/${id}/data`;
+  const find = (id: string): Session | undefined => {
+    const session = known.get(id) ?? restoreSession(host, `${root}/${id}`);
+    if (session !== undefined) known.set(id, session);
+    return session;
+  };
+  const get = (id: string): Session => {
+    const session = find(id);
+    if (session === undefined) throw new Failure("not-found", `Cannot use upload "${id}": there is no such session`);
+    return session;
+  };
+  return {
+    dataPath,
+    find,
+    start(repository) {
+      const id = Buffer.from(host.random(16)).toString("hex");
+      files.makeDirectory(`${root}/${id}`);
+      files.write(dataPath(id), "");
+      files.write(`${root}/${id}/session.json`, JSON.stringify({ repository }));
+      known.set(id, { repository, size: 0, digester: createDigester("sha256"), writer: 0 });
+      return id;
+    },
+    async append(id, offset, source) {
+      const session = get(id);
+      if (session.size !== offset) throw busy(id);
+      session.writer += 1;
+      const writer = session.writer;
+      using file = files.open(dataPath(id), "read-write");
+      for await (const chunk of source) {
+        if (session.writer !== writer || known.get(id) !== session) throw busy(id);
+        file.write(chunk, session.size);
+        session.digester?.update(chunk);
+        session.size += chunk.length;
+      }
+      return session.size;
+    },
+    truncate(id, size) {
+      const session = get(id);
+      files.truncate(dataPath(id), size);
+      Object.assign(session, { size, digester: undefined, writer: session.writer + 1 });
+    },
+    async matches(id, digest) {
+      const session = get(id);
+      session.writer += 1;
+      const { writer, digester } = session;
+      session.digester = undefined;
+      if (digester !== undefined && digestAlgorithm(digest) === "sha256") return digester.digest() === digest;
+      const again = createDigester(digestAlgorithm(digest));
+      for await (const chunk of files.readStream(dataPath(id))) again.update(chunk);
+      if (session.writer !== writer) throw busy(id);
+      return again.digest() === digest;
+    },
+    remove(id) {
+      known.delete(id);
+      const found = files.exists(`${root}/${id}`);
+      files.remove(`${root}/${id}`);
+      return found;
+    },
+  };
+}
+
+/** A session of an earlier process; undefined when there is none, or it was not written to its end. */
+function restoreSession(host: Pick<Host, "files">, path: string): Session | undefined {
+  const text = host.files.readTextIfAny(`${path}/session.json`);
+  const size = host.files.stat(`${path}/data`)?.size;
+  if (text === undefined || text === "" || size === undefined) return undefined;
+  const object = asObject(parseJsonObject(text, "upload session"), "upload session");
+  return { repository: asString(object["repository"], "upload session.repository"), size, digester: undefined, writer: 0 };
+}
+
+function busy(id: string): Failure {
+  return new Failure("busy", `Cannot append to upload "${id}": another request goes on with it`);
+}
+
+/** Makes directories and syncs each into its parent, once. */
+function durableDirectories(host: Pick<Host, "files">): { make(path: string): void } {
+  const known = new Set<string>();
+  const make = (path: string): void => {
+    if (known.has(path)) return;
+    if (!host.files.exists(path)) {
+      make(parentOf(path));
+      host.files.makeDirectory(path);
+      host.files.sync(parentOf(path));
+    }
+    known.add(path);
+  };
+  return { make };
+}
+
+function removeFile(host: Pick<Host, "files">, path: string): boolean {
+  if (host.files.stat(path)?.kind !== "file") return false;
+  host.files.remove(path);
+  host.files.sync(parentOf(path));
+  return true;
+}
+
+async function* readOnce(
+  host: Pick<Host, "files">,
+  path: string,
+  start: number,
+  length: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (length === 0) return;
+  using file = host.files.open(path, "read");
+  const bytes = Buffer.allocUnsafe(length);
+  const count = file.read(bytes, start);
+  if (count !== length) throw new Failure("corrupt", `Cannot read blob "${path}": it is shorter than it was`);
+  yield bytes;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
+}

@@ -1,0 +1,125 @@
+/**
+ * Manifests: HEAD, GET, PUT and DELETE by tag or digest, with subjects.
+ *
+ * The bytes are kept exactly as they came. What they name must be in the repository, except a subject and layers that are
+ * fetched elsewhere.
+ *
+ * @see OCI distribution-spec, "Pulling manifests", "Pushing manifests", "Pushing manifests with subject"
+ */
+import { type Digest, digestAlgorithm, digestOf } from "../core/digest.ts";
+import { type Descriptor, MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
+import { RegistryError } from "./errors.ts";
+import { contentResponse, emptyResponse, type Exchange, isUnchanged } from "./exchange.ts";
+import { type ManifestFacts, readManifestFacts } from "./manifest-facts.ts";
+import type { Repository } from "./repository.ts";
+import { parseTag, type Reference } from "./route.ts";
+
+export async function handleManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<Response> {
+  switch (exchange.request.method) {
+    case "HEAD":
+    case "GET":
+      return readManifest(exchange, repository, reference);
+    case "PUT":
+      return putManifest(exchange, repository, reference);
+    case "DELETE": {
+      const deleted =
+        reference.kind === "tag" ? repository.deleteTag(reference.tag) : repository.deleteManifest(reference.digest);
+      if (!(await deleted)) throw manifestUnknown(reference);
+      return emptyResponse(202);
+    }
+    default:
+      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, HEAD, PUT, DELETE" } });
+  }
+}
+
+async function readManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<Response> {
+  const record = await repository.findManifest(reference);
+  if (record === undefined) throw manifestUnknown(reference);
+  const headers = {
+    "content-type": record.mediaType,
+    "docker-content-digest": record.digest,
+    etag: `"${record.digest}"`,
+    "cache-control": reference.kind === "digest" ? "max-age=31536000, immutable" : "no-cache",
+  };
+  if (isUnchanged(exchange.request, record.digest)) return new Response(null, { status: 304, headers });
+  if (exchange.request.method === "HEAD") {
+    return new Response(null, { headers: { ...headers, "content-length": String(record.size) } });
+  }
+  return contentResponse(exchange, await exchange.cache.read(record.digest, record.size), headers);
+}
+
+async function putManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<Response> {
+  const { request, url, driver } = exchange;
+  const extraTags = url.searchParams.getAll("tag").map(parseTag);
+  const bytes = await readLimited(request);
+  const digest = digestOf(bytes, reference.kind === "digest" ? digestAlgorithm(reference.digest) : "sha256");
+  if (reference.kind === "digest" && reference.digest !== digest) {
+    throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", {
+      detail: { digest: reference.digest },
+    });
+  }
+  const facts = readFacts(bytes, request.headers.get("content-type"));
+  await requireParts(repository, facts);
+
+  await driver.putBlob(digest, bytes);
+  const { mediaType, subject } = facts;
+  const record = { digest, mediaType, size: bytes.length, subject: subject?.digest };
+  await repository.addManifest(record, subject && referrerDescriptor(facts, digest, bytes.length));
+  const tags = reference.kind === "tag" ? [reference.tag, ...extraTags] : extraTags;
+  for (const tag of tags) await repository.setTag(tag, digest);
+
+  return emptyResponse(201, {
+    location: `/v2/${repository.name}/manifests/${digest}`,
+    "docker-content-digest": digest,
+    ...(subject && { "oci-subject": subject.digest }),
+    ...(extraTags.length > 0 && { "oci-tag": extraTags.join(", ") }),
+  });
+}
+
+function readFacts(bytes: Buffer, contentType: string | null): ManifestFacts {
+  try {
+    return readManifestFacts(bytes, contentType);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new RegistryError(400, "MANIFEST_INVALID", "manifest invalid", { detail: error.message });
+  }
+}
+
+async function requireParts(repository: Repository, facts: ManifestFacts): Promise<void> {
+  const missing: Digest[] = [];
+  for (const blob of facts.blobs) if (!(await repository.hasBlob(blob.digest))) missing.push(blob.digest);
+  for (const child of facts.manifests) {
+    const isHere =
+      (await repository.findManifest({ kind: "digest", digest: child.digest })) !== undefined ||
+      (await repository.hasBlob(child.digest));
+    if (!isHere) missing.push(child.digest);
+  }
+  if (missing.length === 0) return;
+  throw new RegistryError(404, "MANIFEST_BLOB_UNKNOWN", "manifest references content unknown to the repository", {
+    details: missing.map((digest) => ({ digest })),
+  });
+}
+
+function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number): Descriptor {
+  const { mediaType, artifactType, annotations } = facts;
+  return { mediaType, digest, size, ...(artifactType !== undefined && { artifactType }), ...(annotations && { annotations }) };
+}
+
+async function readLimited(request: Request): Promise<Buffer> {
+  const tooLarge = new RegistryError(413, "SIZE_INVALID", `manifest is larger than ${MANIFEST_BYTES_MAX} bytes`);
+  if (Number(request.headers.get("content-length") ?? 0) > MANIFEST_BYTES_MAX) throw tooLarge;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > MANIFEST_BYTES_MAX) throw tooLarge;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function manifestUnknown(reference: Reference): RegistryError {
+  return new RegistryError(404, "MANIFEST_UNKNOWN", "manifest unknown", {
+    detail: reference.kind === "tag" ? { tag: reference.tag } : { digest: reference.digest },
+  });
+}

@@ -1,0 +1,101 @@
+/** For tests: a registry over a temporary directory of the real file system, called without a socket. */
+import { digestOf, type Digest } from "../core/digest.ts";
+import type { Host } from "../host/host.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
+import { type Authenticate, openToAll } from "./auth.ts";
+import type { Driver } from "./driver.ts";
+import { filesDriver } from "./files-driver.ts";
+import { createRegistry, type LogEntry } from "./handler.ts";
+
+export interface TestRegistry extends Disposable {
+  readonly host: Host;
+  readonly root: string;
+  readonly driver: Driver;
+  readonly log: LogEntry[];
+  readonly handler: (request: Request) => Promise<Response>;
+  /** `path` begins with /v2/. */
+  call(method: string, path: string, options?: CallOptions): Promise<Response>;
+  /** POST then PUT; returns the digest. */
+  pushBlob(repository: string, bytes: Uint8Array | string): Promise<Digest>;
+  /** A small image with one layer; returns what was pushed under `tag`. */
+  pushImage(repository: string, tag: string, extra?: object): Promise<{ digest: Digest; bytes: Buffer }>;
+  /** A new process over the same directory. */
+  restart(): TestRegistry;
+}
+
+export interface CallOptions {
+  readonly headers?: Record<string, string>;
+  readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
+}
+
+export function openTestRegistry(options: { authenticate?: Authenticate; driver?: Driver } = {}): TestRegistry {
+  const host = createLinuxHost();
+  const directory = host.files.temporaryDirectory("/tmp/berth-registry-test-");
+  return registryOver(host, directory.path, options, () => directory[Symbol.dispose]());
+}
+
+export function blobUpload(location: string | null, digest: string): string {
+  return `${location}${location?.includes("?") === true ? "&" : "?"}digest=${digest}`;
+}
+
+function registryOver(
+  host: Host,
+  root: string,
+  options: { authenticate?: Authenticate; driver?: Driver },
+  dispose: () => void,
+): TestRegistry {
+  const log: LogEntry[] = [];
+  const driver = options.driver ?? filesDriver(host, `${root}/data`);
+  const authenticate = options.authenticate ?? openToAll;
+  const registry = createRegistry({ host, driver, authenticate, log: (entry) => log.push(entry) });
+  const handler = (request: Request): Promise<Response> => registry(request, { address: "127.0.0.1" });
+  const call = (method: string, path: string, { headers, body }: CallOptions = {}): Promise<Response> =>
+    handler(
+      new Request(`http://registry.test${path}`, {
+        method,
+        ...(headers && { headers }),
+        ...(body !== undefined && { body: toBody(body), duplex: "half" as const }),
+      }),
+    );
+  const pushBlob = async (repository: string, bytes: Uint8Array | string): Promise<Digest> => {
+    const digest = digestOf(bytes);
+    const session = await call("POST", `/v2/${repository}/blobs/uploads/`);
+    const done = await call("PUT", blobUpload(session.headers.get("location"), digest), { body: bytes });
+    if (done.status !== 201) throw new Error(`push of a blob: ${done.status} ${await done.text()}`);
+    return digest;
+  };
+  return {
+    host,
+    root,
+    driver,
+    log,
+    handler,
+    call,
+    pushBlob,
+    async pushImage(repository, tag, extra = {}) {
+      const config = "{}";
+      const layer = `layer of ${repository}:${tag}`;
+      await pushBlob(repository, config);
+      await pushBlob(repository, layer);
+      const bytes = Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: MANIFEST,
+          config: { mediaType: CONFIG, digest: digestOf(config), size: config.length },
+          layers: [{ mediaType: LAYER_GZIP, digest: digestOf(layer), size: layer.length }],
+          ...extra,
+        }),
+      );
+      const done = await call("PUT", `/v2/${repository}/manifests/${tag}`, { body: bytes, headers: { "content-type": MANIFEST } });
+      if (done.status !== 201) throw new Error(`push of a manifest: ${done.status} ${await done.text()}`);
+      return { digest: digestOf(bytes), bytes };
+    },
+    restart: () => registryOver(host, root, { ...options, driver: filesDriver(host, `${root}/data`) }, () => {}),
+    [Symbol.dispose]: dispose,
+  };
+}
+
+function toBody(body: Uint8Array | string | AsyncIterable<Uint8Array>): Uint8Array | string | ReadableStream<Uint8Array> {
+  return typeof body === "string" || body instanceof Uint8Array ? body : ReadableStream.from(body);
+}

@@ -1,0 +1,150 @@
+/**
+ * Uploads: POST (session, single request, mount), PATCH, PUT, GET and DELETE of a session.
+ *
+ * A mount needs the right to read where the blob comes from; without `from`, only repositories that the client may read
+ * count, because otherwise a guessed digest would copy private content.
+ *
+ * @see OCI distribution-spec, "Pushing blobs"
+ */
+import { type Digest, isDigest } from "../core/digest.ts";
+import type { UploadInfo } from "./driver.ts";
+import { RegistryError } from "./errors.ts";
+import { emptyResponse, type Exchange } from "./exchange.ts";
+import { listRepositories, openRepository, type Repository } from "./repository.ts";
+import { isRepositoryName, parseRequestDigest } from "./route.ts";
+
+/** POST blobs/uploads/. */
+export async function handleUploads(exchange: Exchange, repository: Repository): Promise<Response> {
+  const { request, url, driver } = exchange;
+  if (request.method !== "POST") {
+    throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "POST" } });
+  }
+  const mount = url.searchParams.get("mount");
+  if (mount !== null && isDigest(mount) && (await canMount(exchange, mount))) {
+    await repository.linkBlob(mount);
+    return created(repository, mount);
+  }
+  const wanted = url.searchParams.get("digest");
+  const digest = wanted === null ? undefined : parseRequestDigest(wanted);
+  const id = await driver.startUpload(repository.name);
+  if (digest === undefined) return emptyResponse(202, sessionHeaders(repository, id));
+  try {
+    await driver.appendUpload(id, 0, requestBody(request));
+  } catch (error) {
+    await driver.cancelUpload(id);
+    throw error;
+  }
+  return finish(exchange, repository, id, digest);
+}
+
+/** PATCH, PUT, GET, DELETE blobs/uploads/<id>. */
+export async function handleUpload(exchange: Exchange, repository: Repository, id: string): Promise<Response> {
+  const { request, url, driver } = exchange;
+  const info = await driver.uploadInfo(id);
+  if (info === undefined || info.repository !== repository.name) {
+    throw new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+  }
+  switch (request.method) {
+    case "GET":
+      return emptyResponse(204, { ...sessionHeaders(repository, id), range: rangeSoFar(info.size) });
+    case "PATCH": {
+      const size = await append(exchange, repository, id, info);
+      return emptyResponse(202, { ...sessionHeaders(repository, id), range: rangeSoFar(size) });
+    }
+    case "PUT": {
+      const digest = parseRequestDigest(url.searchParams.get("digest") ?? "");
+      await append(exchange, repository, id, info);
+      return finish(exchange, repository, id, digest);
+    }
+    case "DELETE":
+      await driver.cancelUpload(id);
+      return emptyResponse(204);
+    default:
+      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, PATCH, PUT, DELETE" } });
+  }
+}
+
+async function append(exchange: Exchange, repository: Repository, id: string, info: UploadInfo): Promise<number> {
+  const { request, driver } = exchange;
+  const before = info.size;
+  const chunk = parseContentRange(request.headers.get("content-range"));
+  if (chunk === "malformed" || (chunk !== undefined && chunk.start !== before)) {
+    throw new RegistryError(416, "BLOB_UPLOAD_INVALID", `chunk does not start at byte ${before}`, {
+      headers: { ...sessionHeaders(repository, id), range: rangeSoFar(before) },
+    });
+  }
+  const length = request.headers.get("content-length");
+  if (chunk !== undefined && length !== null && Number(length) !== chunk.length) {
+    throw new RegistryError(400, "SIZE_INVALID", "Content-Length and Content-Range differ");
+  }
+  if (request.body === null) return before;
+  const size = await driver.appendUpload(id, before, requestBody(request, chunk?.length));
+  if (chunk !== undefined && size - before !== chunk.length) {
+    await driver.truncateUpload(id, before);
+    throw new RegistryError(400, "SIZE_INVALID", "the chunk is not as long as its Content-Range");
+  }
+  return size;
+}
+
+async function finish(exchange: Exchange, repository: Repository, id: string, digest: Digest): Promise<Response> {
+  if ((await exchange.driver.finishUpload(id, digest)) === "mismatch") {
+    throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", { detail: { digest } });
+  }
+  await repository.linkBlob(digest);
+  return created(repository, digest);
+}
+
+async function canMount(exchange: Exchange, digest: Digest): Promise<boolean> {
+  const { driver, principal } = exchange;
+  if ((await driver.blobSize(digest)) === undefined) return false;
+  const from = exchange.url.searchParams.get("from");
+  if (from !== null) {
+    return isRepositoryName(from) && principal.may("pull", from) && (await openRepository(driver, from).hasBlob(digest));
+  }
+  for (const name of await listRepositories(driver)) {
+    if (principal.may("pull", name) && (await openRepository(driver, name).hasBlob(digest))) return true;
+  }
+  return false;
+}
+
+/** The body as it arrives; a client that goes away is its error, not ours. Stops past `limit` bytes. */
+async function* requestBody(request: Request, limit?: number): AsyncGenerator<Uint8Array, void, undefined> {
+  if (request.body === null) return;
+  const chunks = request.body[Symbol.asyncIterator]();
+  let seen = 0;
+  try {
+    for (;;) {
+      const next = await chunks.next().catch((cause: unknown) => {
+        const message = `the upload ended early (${cause instanceof Error ? cause.message : String(cause)})`;
+        throw new RegistryError(400, "BLOB_UPLOAD_INVALID", message);
+      });
+      if (next.done === true) return;
+      seen += next.value.length;
+      yield next.value;
+      if (limit !== undefined && seen > limit) return;
+    }
+  } finally {
+    await chunks.return?.().catch(() => undefined);
+  }
+}
+
+function created(repository: Repository, digest: Digest): Response {
+  return emptyResponse(201, { location: `/v2/${repository.name}/blobs/${digest}`, "docker-content-digest": digest });
+}
+
+function sessionHeaders(repository: Repository, id: string): Record<string, string> {
+  return { location: `/v2/${repository.name}/blobs/uploads/${id}`, "docker-upload-uuid": id };
+}
+
+/** The Range header of a session: inclusive, and `0-0` for an empty one by custom. */
+function rangeSoFar(size: number): string {
+  return `0-${Math.max(0, size - 1)}`;
+}
+
+function parseContentRange(header: string | null): { start: number; length: number } | "malformed" | undefined {
+  if (header === null) return undefined;
+  const match = /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/.exec(header.trim());
+  const start = Number(match?.[1]);
+  const end = Number(match?.[2]);
+  return match === null || end < start ? "malformed" : { start, length: end - start + 1 };
+}
