@@ -1,0 +1,217 @@
+/**
+ * Files of the fake host: the same behaviour as linux-files.ts for root, over a FakeWorld. Compound calls (replace, remove of a
+ * tree, copy) are made of the same steps as the real ones, so that the power can go between any two of them.
+ */
+import { Failure } from "../core/failure.ts";
+import { systemFailure } from "./errors.ts";
+import { createFakeAttributes } from "./fake-attributes.ts";
+import type { Inode } from "./fake-disk.ts";
+import { createFakeTree, type FakeTree } from "./fake-tree.ts";
+import type { FakeWorld } from "./fake-world.ts";
+import type { Files, Lock, OpenFile, OpenMode } from "./host.ts";
+
+export interface FakeFilesOptions {
+  /** Of the whole disk; writing past it is "no-space". */
+  readonly totalBytes: number | undefined;
+  readonly verity: boolean;
+  readonly random: (sizeBytes: number) => Buffer;
+}
+
+export function createFakeFiles(world: FakeWorld, options: FakeFilesOptions): Files {
+  const tree = createFakeTree(world, options.random);
+  return {
+    ...tree.calls,
+    ...createFakeAttributes(world, options.verity),
+    ...createContent(world, tree, options),
+  };
+}
+
+type ContentCalls =
+  | "read" | "readText" | "readTextIfAny" | "write" | "replace" | "replaceSymlink" | "open" | "copy" | "truncate" | "sync"
+  | "syncFileSystem" | "lock" | "space" | "readStream";
+
+function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions): Pick<Files, ContentCalls> {
+  const content = contentOf(world, tree, options);
+  const { read, write } = content;
+  return {
+    read,
+    readText: (path) => read(path).toString("utf8"),
+    readTextIfAny: (path) => (tree.findIfAny(path)?.inode === undefined ? undefined : read(path).toString("utf8")),
+    write,
+    replace: (path, bytes, settings = {}) => {
+      const temporary = tree.temporaryName(path);
+      write(temporary, bytes, settings);
+      content.sync(temporary);
+      tree.calls.rename(temporary, path);
+      content.sync(tree.parentOf(path));
+    },
+    replaceSymlink: (path, target) => {
+      const temporary = tree.temporaryName(path);
+      tree.calls.symlink(target, temporary);
+      tree.calls.rename(temporary, path);
+      content.sync(tree.parentOf(path));
+    },
+    open: (path, mode, permissions) => openFile(world, content, path, mode, permissions),
+    copy: (from, to) => {
+      const bytes = read(from);
+      write(to, bytes, { mode: world.find("copy", from, { follow: true }).inode.mode });
+    },
+    truncate: (path, sizeBytes) => {
+      const { inode, inodeMount } = world.find("truncate", path, { follow: true });
+      tree.refuseReadOnly("truncate", path, inodeMount);
+      content.room("truncate", path, sizeBytes - inode.size);
+      world.mutate("truncate", path, () => world.disk.resize(inode, sizeBytes));
+    },
+    sync: content.sync,
+    syncFileSystem: (path) => {
+      world.find("sync the file system of", path, { follow: true });
+      world.mutate("sync file system", path, () => world.disk.syncAll());
+    },
+    lock: (path, how, settings) => lock(world, content, path, how, settings),
+    space: (path) => {
+      world.find("measure space at", path, { follow: true });
+      const totalBytes = options.totalBytes ?? 2 ** 40;
+      return { freeBytes: Math.max(0, totalBytes - world.disk.usedBytes()), totalBytes };
+    },
+    readStream: (path, range = {}) => ({
+      async *[Symbol.asyncIterator]() {
+        const bytes = read(path).subarray(range.start ?? 0, range.end);
+        for (let at = 0; at < bytes.length; at += 1 << 20) yield bytes.subarray(at, at + (1 << 20));
+      },
+    }),
+  };
+}
+
+interface Content {
+  read(path: string): Buffer;
+  write(path: string, bytes: Uint8Array | string, settings?: { mode?: number }): void;
+  sync(path: string): void;
+  /** Failure "no-space" when `more` bytes do not fit. */
+  room(call: string, path: string, more: number): void;
+  /** The inode of a file, made when missing. */
+  openInode(call: string, path: string, settings: { create: boolean; exclusive: boolean; mode: number }): Inode;
+}
+
+function contentOf(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions): Content {
+  const room: Content["room"] = (call, path, more) => {
+    if (options.totalBytes === undefined || more <= 0) return;
+    if (world.disk.usedBytes() + more > options.totalBytes) throw systemFailure({ call, path }, "ENOSPC");
+  };
+  const openInode: Content["openInode"] = (call, path, settings) => {
+    const place = world.walk(call, path, { follow: !settings.exclusive });
+    if (place.inode !== undefined) {
+      if (settings.exclusive) throw systemFailure({ call, path }, "EEXIST");
+      if (place.inode.kind === "directory") throw systemFailure({ call, path }, "EISDIR");
+      tree.refuseReadOnly(call, path, place.inodeMount);
+      if (place.inode.verity !== undefined) throw systemFailure({ call, path }, "EPERM");
+      return place.inode;
+    }
+    if (!settings.create) throw systemFailure({ call, path }, "ENOENT");
+    const made = world.disk.create("file", { mode: settings.mode });
+    tree.insert("create", path, place, made);
+    return made;
+  };
+  return {
+    room,
+    openInode,
+    read: (path) => {
+      const { inode } = world.find("read", path, { follow: true });
+      if (inode.kind === "directory") throw systemFailure({ call: "read", path }, "EISDIR");
+      return Buffer.from(inode.content.subarray(0, inode.size));
+    },
+    write: (path, bytes, settings = {}) => {
+      const mode = settings.mode ?? 0o644;
+      const inode = openInode("write", path, { create: true, exclusive: false, mode });
+      const content = typeof bytes === "string" ? Buffer.from(bytes, "utf8") : bytes;
+      room("write", path, content.length - inode.size);
+      world.mutate("write", path, () => {
+        world.disk.resize(inode, 0);
+        world.disk.write(inode, content, 0);
+        if (settings.mode !== undefined) tree.setMode(inode, settings.mode);
+      });
+    },
+    sync: (path) => {
+      const { inode } = world.find("sync", path, { follow: true });
+      world.mutate("sync", path, () => world.disk.sync(inode));
+    },
+  };
+}
+
+function openFile(world: FakeWorld, content: Content, path: string, mode: OpenMode, permissions?: number): OpenFile {
+  const inode =
+    mode === "read"
+      ? world.find("open", path, { follow: true }).inode
+      : content.openInode("open", path, { create: true, exclusive: mode === "create", mode: permissions ?? 0o644 });
+  if (inode.kind === "directory") throw systemFailure({ call: "open", path }, "EISDIR");
+  if (mode === "write") world.mutate("truncate", path, () => world.disk.resize(inode, 0));
+  let position = 0;
+  let open = true;
+  const use = (call: string): void => {
+    world.enter();
+    if (!open) throw systemFailure({ call, path }, "EBADF");
+  };
+  const close = (): void => {
+    open = false;
+  };
+  return {
+    path,
+    read: (into, at) => {
+      use("read");
+      const start = at ?? position;
+      const count = Math.max(0, Math.min(into.length, inode.size - start));
+      into.set(inode.content.subarray(start, start + count));
+      if (at === undefined) position += count;
+      return count;
+    },
+    write: (bytes, at) => {
+      use("write");
+      if (mode === "read") throw systemFailure({ call: "write", path }, "EBADF");
+      const start = mode === "append" ? inode.size : (at ?? position);
+      content.room("write", path, start + bytes.length - inode.size);
+      world.mutate("write", path, () => world.disk.write(inode, bytes, start));
+      if (at === undefined) position = start + bytes.length;
+    },
+    sizeBytes: () => {
+      use("measure");
+      return inode.size;
+    },
+    sync: () => {
+      use("sync");
+      world.mutate("sync", path, () => world.disk.sync(inode));
+    },
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+function lock(
+  world: FakeWorld,
+  content: Content,
+  path: string,
+  how: "shared" | "exclusive",
+  options: { wait: boolean },
+): Lock {
+  const place = world.walk("lock", path, { follow: true });
+  const inode =
+    place.inode?.kind === "directory"
+      ? place.inode
+      : content.openInode("lock", path, { create: true, exclusive: false, mode: 0o644 });
+  const held = world.locks.get(inode) ?? { shared: 0, exclusive: false };
+  if (held.exclusive || (how === "exclusive" && held.shared > 0)) {
+    if (options.wait) throw new Error(`The fake host would wait for ever for the lock on ${path}: this test holds it`);
+    throw new Failure("busy", `Cannot lock ${JSON.stringify(path)}: another process holds it`);
+  }
+  if (how === "shared") held.shared += 1;
+  else held.exclusive = true;
+  world.locks.set(inode, held);
+  let mine = true;
+  const release = (): void => {
+    if (!mine) return;
+    mine = false;
+    if (how === "shared") held.shared -= 1;
+    else held.exclusive = false;
+    if (held.shared === 0 && !held.exclusive) world.locks.delete(inode);
+  };
+  return { release, [Symbol.dispose]: release };
+}
+
