@@ -96,3 +96,8 @@ export function devMajor(rdev: number): number {
 export function devMinor(rdev: number): number {
   return (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
 }
+
+/** Where composefs keeps an object, relative to the objects directory. */
+export function usualPayload(objectId: string): string {
+  return `${objectId.slice(0, 2)}/${objectId.slice(2)}`;
+}

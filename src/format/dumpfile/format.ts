@@ -5,7 +5,7 @@
  * @see composefs-dump(5)
  */
 import { typeBits } from "../../tree/mode.ts";
-import { type Directory, type FileContent, type Leaf, NO_XATTRS, type Node, type Stat } from "../../tree/node.ts";
+import { type Directory, type FileContent, type Leaf, NO_XATTRS, type Node, type Stat, usualPayload } from "../../tree/node.ts";
 import { countLinks, lookup, walk } from "../../tree/walk.ts";
 import { escapeField, escapePath, escapeXattr } from "./escape.ts";
 
@@ -61,11 +61,11 @@ function formatLeaf(path: string, leaf: Leaf, nlink: number): string {
 
 function formatContent(content: FileContent, size: number): { payload?: string; content?: string; digest?: string } {
   if (content.kind === "inline") {
-    return { content: escapeField(Buffer.from(content.bytes.buffer, content.bytes.byteOffset, content.bytes.length).latin1Slice()) };
+    return { content: escapeField(Buffer.from(content.bytes.buffer, content.bytes.byteOffset, content.bytes.length).toString("latin1")) };
   }
   if (size === 0) return {};
   const { objectId } = content;
-  const usual = objectId === undefined ? "" : `${objectId.slice(0, 2)}/${objectId.slice(2)}`;
+  const usual = objectId === undefined ? "" : usualPayload(objectId);
   return { payload: escapeField(content.payload ?? usual), digest: objectId ?? "-" };
 }
 
@@ -92,7 +92,7 @@ function formatXattrs(stat: Stat): string {
   const items = [...stat.xattrs].sort(([left], [right]) => (left < right ? -1 : 1));
   return items
     .map(([key, value]) => {
-      const text = Buffer.from(value.buffer, value.byteOffset, value.length).latin1Slice();
+      const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1");
       return ` ${escapeXattr(key)}=${escapeXattr(text)}`;
     })
     .join("");

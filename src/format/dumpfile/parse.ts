@@ -6,7 +6,16 @@
  */
 import type { ByteName } from "../../core/bytes.ts";
 import { kindOfMode, PERMISSION_MASK } from "../../tree/mode.ts";
-import { createDirectory, type Directory, type FileContent, type Leaf, NO_XATTRS, type Stat, type Xattrs } from "../../tree/node.ts";
+import {
+  createDirectory,
+  type Directory,
+  type FileContent,
+  type Leaf,
+  NO_XATTRS,
+  type Stat,
+  usualPayload,
+  type Xattrs,
+} from "../../tree/node.ts";
 import { unescapeField } from "./escape.ts";
 import { type Link, resolveLinks } from "./links.ts";
 
@@ -36,7 +45,7 @@ export function parseDump(text: Uint8Array): Directory {
   if (text.length > MAX_DUMP_BYTES) {
     throw new RangeError(`Cannot parse dump: it has ${text.length} bytes, more than ${MAX_DUMP_BYTES}`);
   }
-  const source = Buffer.from(text.buffer, text.byteOffset, text.length).latin1Slice();
+  const source = Buffer.from(text.buffer, text.byteOffset, text.length).toString("latin1");
   const state: State = { root: undefined, directories: new Map(), links: [], xattrs: new Map(), latest: [] };
   let line = 1;
   for (let at = 0; at < source.length; line++) {
@@ -106,7 +115,7 @@ function parseLine(state: State, line: string, lineNumber: number): void {
     xattrs: parseXattrs(state, fields[FIELD_COUNT] ?? ""),
   };
   const device = parseNumber(rdev, "RDEV", U32);
-  const content = parseContent(fields, sizeBytes);
+  const content = kind === "file" ? parseContent(fields, sizeBytes) : EMPTY_FILE;
   if (kind === "directory") addDirectory(state, place, createDirectory(stat));
   else if (place === undefined) throw new SyntaxError("the root must be a directory");
   else {
@@ -200,32 +209,28 @@ function unescapeOptional(text: string): string | undefined {
   return text === "-" ? undefined : unescapeField(text);
 }
 
+/** Of a regular file; other nodes' CONTENT and DIGEST do not matter. */
 function parseContent(fields: readonly string[], sizeBytes: number): FileContent {
   const content = unescapeOptional(fields[9] ?? "");
-  const digest = unescapeOptional(fields[10] ?? "") || undefined;
+  if (content !== undefined && content.length !== sizeBytes) {
+    throw new SyntaxError(`CONTENT has ${content.length} bytes where SIZE says ${sizeBytes}`);
+  }
+  if (content !== undefined && content.length > MAX_INLINE_BYTES) {
+    throw new RangeError(`CONTENT of ${content.length} bytes, more than ${MAX_INLINE_BYTES}`);
+  }
+  if (sizeBytes === 0) return EMPTY_FILE;
+  const digest = unescapeOptional(fields[10] ?? "");
   if (digest !== undefined && !DIGEST.test(digest)) {
     throw new SyntaxError(`DIGEST "${digest.slice(0, 140)}" is not 64 or 128 lower-case hex digits`);
   }
-  if (content !== undefined && (fields[9] !== "" || sizeBytes === 0)) {
-    if (content.length !== sizeBytes) throw new SyntaxError(`CONTENT has ${content.length} bytes where SIZE says ${sizeBytes}`);
-    if (content.length > MAX_INLINE_BYTES) {
-      throw new RangeError(`CONTENT of ${content.length} bytes, more than ${MAX_INLINE_BYTES}`);
-    }
-    return { kind: "inline", bytes: content === "" ? NOTHING : Buffer.from(content, "latin1") };
-  }
-  if (sizeBytes === 0) return { kind: "inline", bytes: NOTHING };
+  if (content !== undefined) return { kind: "inline", bytes: Buffer.from(content, "latin1") };
   const payload = unescapeOptional(fields[8] ?? "") ?? "";
   if (payload.includes("\0")) throw new SyntaxError("PAYLOAD has a NUL byte");
   if (digest === undefined) return payload === "" ? HOLE : { kind: "external", objectId: undefined, payload };
-  const isUsual =
-    payload.length === digest.length + 1 &&
-    payload.charCodeAt(2) === 0x2f &&
-    digest.startsWith(payload.slice(0, 2)) &&
-    digest.endsWith(payload.slice(3));
-  return isUsual ? { kind: "external", objectId: digest } : { kind: "external", objectId: digest, payload };
+  return payload === usualPayload(digest) ? { kind: "external", objectId: digest } : { kind: "external", objectId: digest, payload };
 }
 
-const NOTHING = Buffer.alloc(0);
+const EMPTY_FILE: FileContent = { kind: "inline", bytes: Buffer.alloc(0) };
 const HOLE: FileContent = { kind: "external", objectId: undefined };
 
 function parseMode(text: string): number {

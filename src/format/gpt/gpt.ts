@@ -5,6 +5,8 @@
  * @see UEFI 2.10, chapter 5 "GUID Partition Table (GPT) Disk Layout"
  */
 import { crc32 } from "node:zlib";
+import { toSafeInteger } from "../../core/bytes.ts";
+import { struct } from "../../core/struct.ts";
 import { bytesToGuid, type Guid, guidToBytes, parseGuid } from "./guid.ts";
 
 export const SECTOR_BYTES = 512;
@@ -44,11 +46,47 @@ export interface DiskPiece {
   readonly bytes: Buffer;
 }
 
+const Header = struct("GPT header", 92, {
+  signature: "bytes:8",
+  revision: "u32",
+  headerBytes: "u32",
+  headerCrc: "u32",
+  reserved: "zero:4",
+  ownSector: "u64",
+  otherSector: "u64",
+  firstUsable: "u64",
+  lastUsable: "u64",
+  diskGuid: "bytes:16",
+  entriesSector: "u64",
+  entryCount: "u32",
+  entryBytes: "u32",
+  entriesCrc: "u32",
+});
+
+const Entry = struct("GPT entry", 128, {
+  type: "bytes:16",
+  guid: "bytes:16",
+  firstSector: "u64",
+  lastSector: "u64",
+  attributes: "u64",
+  name: "bytes:72",
+});
+
+const Mbr = struct("protective MBR", 512, {
+  bootCode: "bytes:446",
+  bootIndicator: "u8",
+  startChs: "bytes:3",
+  type: "u8",
+  endChs: "bytes:3",
+  firstSector: "u32",
+  sectorCount: "u32",
+  otherEntries: "bytes:48",
+  signature: "u16",
+});
+
 const ENTRIES = 128;
-const ENTRY_BYTES = 128;
-const ENTRY_SECTORS = (ENTRIES * ENTRY_BYTES) / SECTOR_BYTES;
-const HEADER_BYTES = 92;
-const SIGNATURE = "EFI PART";
+const ENTRY_SECTORS = (ENTRIES * Entry.sizeBytes) / SECTOR_BYTES;
+const SIGNATURE = Buffer.from("EFI PART", "latin1");
 const REVISION = 0x00010000;
 
 /** First sector that a partition may use. */
@@ -65,8 +103,8 @@ export function lastUsableSector(diskSectors: number): number {
  */
 export function writeGpt(gpt: Gpt): readonly DiskPiece[] {
   checkPartitions(gpt);
-  const entries = Buffer.alloc(ENTRIES * ENTRY_BYTES);
-  for (const partition of gpt.partitions) writeEntry(partition).copy(entries, (partition.number - 1) * ENTRY_BYTES);
+  const entries = Buffer.alloc(ENTRIES * Entry.sizeBytes);
+  for (const partition of gpt.partitions) writeEntry(entries, partition);
   const last = gpt.diskSectors - 1;
   const header = (own: number, other: number, firstEntry: number): Buffer =>
     writeHeader(gpt, { own, other, firstEntry, entriesCrc: crc32(entries) });
@@ -85,26 +123,27 @@ export function readGpt(start: Uint8Array): Gpt {
   if (disk.length < FIRST_USABLE_SECTOR * SECTOR_BYTES) {
     throw new RangeError(`Cannot read GPT: ${disk.length} bytes, wanted at least ${FIRST_USABLE_SECTOR * SECTOR_BYTES}`);
   }
-  const header = Buffer.from(disk.subarray(SECTOR_BYTES, SECTOR_BYTES + HEADER_BYTES));
-  const fields = cursor(header);
-  if (fields.bytes(8).toString("latin1") !== SIGNATURE) throw new RangeError("Cannot read GPT: no signature \"EFI PART\" in sector 1");
-  expect("revision", fields.u32(), REVISION);
-  expect("header size", fields.u32(), HEADER_BYTES);
-  const headerCrc = fields.u32();
-  header.writeUInt32LE(0, fields.position() - 4);
-  expect("header CRC", headerCrc, crc32(header));
-  fields.skip(4);
-  expect("own sector", fields.u64(), 1);
-  const backup = fields.u64();
-  fields.skip(16);
-  const guid = bytesToGuid(fields.bytes(16));
-  expect("entries sector", fields.u64(), 2);
-  expect("entry count", fields.u32(), ENTRIES);
-  expect("entry size", fields.u32(), ENTRY_BYTES);
+  if (!disk.subarray(SECTOR_BYTES, SECTOR_BYTES + SIGNATURE.length).equals(SIGNATURE)) {
+    throw new RangeError("Cannot read GPT: sector 1 has no signature \"EFI PART\"");
+  }
+  const header = Header.read(disk, SECTOR_BYTES);
+  const unsigned = Buffer.alloc(Header.sizeBytes);
+  Header.write(unsigned, 0, { ...header, headerCrc: 0 });
   const entries = disk.subarray(2 * SECTOR_BYTES, FIRST_USABLE_SECTOR * SECTOR_BYTES);
-  expect("entries CRC", fields.u32(), crc32(entries));
+  expect("revision", header.revision, REVISION);
+  expect("header size", header.headerBytes, Header.sizeBytes);
+  expect("header CRC", header.headerCrc, crc32(unsigned));
+  expect("own sector", Number(header.ownSector), 1);
+  expect("entries sector", Number(header.entriesSector), 2);
+  expect("entry count", header.entryCount, ENTRIES);
+  expect("entry size", header.entryBytes, Entry.sizeBytes);
+  expect("entries CRC", header.entriesCrc, crc32(entries));
   const slots = Array.from({ length: ENTRIES }, (_, index) => readEntry(entries, index));
-  const gpt: Gpt = { guid, diskSectors: backup + 1, partitions: slots.filter((slot) => slot !== undefined) };
+  const gpt: Gpt = {
+    guid: bytesToGuid(header.diskGuid),
+    diskSectors: toSafeInteger(header.otherSector, "GPT backup sector") + 1,
+    partitions: slots.filter((slot) => slot !== undefined),
+  };
   checkPartitions(gpt);
   return gpt;
 }
@@ -137,88 +176,68 @@ interface HeaderPlaces {
 
 function writeHeader(gpt: Gpt, places: HeaderPlaces): Buffer {
   const sector = Buffer.alloc(SECTOR_BYTES);
-  const compose = (headerCrc: number): Buffer =>
-    Buffer.concat([
-      Buffer.from(SIGNATURE, "latin1"), u32(REVISION), u32(HEADER_BYTES), u32(headerCrc), u32(0),
-      u64(places.own), u64(places.other), u64(FIRST_USABLE_SECTOR), u64(lastUsableSector(gpt.diskSectors)),
-      guidToBytes(gpt.guid), u64(places.firstEntry), u32(ENTRIES), u32(ENTRY_BYTES), u32(places.entriesCrc),
-    ]);
-  compose(crc32(compose(0))).copy(sector);
+  const header = {
+    signature: SIGNATURE,
+    revision: REVISION,
+    headerBytes: Header.sizeBytes,
+    headerCrc: 0,
+    ownSector: BigInt(places.own),
+    otherSector: BigInt(places.other),
+    firstUsable: BigInt(FIRST_USABLE_SECTOR),
+    lastUsable: BigInt(lastUsableSector(gpt.diskSectors)),
+    diskGuid: guidToBytes(gpt.guid),
+    entriesSector: BigInt(places.firstEntry),
+    entryCount: ENTRIES,
+    entryBytes: Entry.sizeBytes,
+    entriesCrc: places.entriesCrc,
+  };
+  Header.write(sector, 0, header);
+  Header.write(sector, 0, { ...header, headerCrc: crc32(sector.subarray(0, Header.sizeBytes)) });
   return sector;
 }
 
-function writeEntry(partition: Partition): Buffer {
+function writeEntry(entries: Buffer, partition: Partition): void {
   const name = Buffer.alloc(72);
   name.write(partition.name, "utf16le");
-  const attributes = Buffer.alloc(8);
-  attributes.writeBigUInt64LE(partition.attributes);
-  return Buffer.concat([
-    guidToBytes(partition.type), guidToBytes(partition.guid), u64(partition.firstSector), u64(partition.lastSector), attributes, name,
-  ]);
+  Entry.write(entries, (partition.number - 1) * Entry.sizeBytes, {
+    type: guidToBytes(partition.type),
+    guid: guidToBytes(partition.guid),
+    firstSector: BigInt(partition.firstSector),
+    lastSector: BigInt(partition.lastSector),
+    attributes: partition.attributes,
+    name,
+  });
 }
 
 function readEntry(entries: Buffer, index: number): Partition | undefined {
-  const fields = cursor(entries.subarray(index * ENTRY_BYTES, (index + 1) * ENTRY_BYTES));
-  const type = fields.bytes(16);
-  if (type.every((byte) => byte === 0)) return undefined;
-  const guid = bytesToGuid(fields.bytes(16));
-  const firstSector = fields.u64();
-  const lastSector = fields.u64();
-  const attributes = fields.bytes(8).readBigUInt64LE();
-  const name = fields.bytes(72).toString("utf16le").replace(/\0.*$/su, "");
-  return { number: index + 1, type: bytesToGuid(type), guid, firstSector, lastSector, name, attributes };
+  const entry = Entry.read(entries, index * Entry.sizeBytes);
+  if (entry.type.every((byte) => byte === 0)) return undefined;
+  return {
+    number: index + 1,
+    type: bytesToGuid(entry.type),
+    guid: bytesToGuid(entry.guid),
+    firstSector: toSafeInteger(entry.firstSector, "GPT first sector"),
+    lastSector: toSafeInteger(entry.lastSector, "GPT last sector"),
+    name: Buffer.from(entry.name).toString("utf16le").replace(/\0.*$/su, ""),
+    attributes: entry.attributes,
+  };
 }
 
 /** One partition of type 0xEE over the whole disk, so that tools without GPT keep their hands off. */
 function writeProtectiveMbr(diskSectors: number): Buffer {
-  const covered = Math.min(diskSectors - 1, 0xffffffff);
-  return Buffer.concat([
-    Buffer.alloc(446),
-    Buffer.from([0x00, 0x00, 0x02, 0x00, 0xee, 0xff, 0xff, 0xff]), u32(1), u32(covered),
-    Buffer.alloc(48),
-    Buffer.from([0x55, 0xaa]),
-  ]);
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function u64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-}
-
-interface Cursor {
-  bytes(count: number): Buffer;
-  u32(): number;
-  u64(): number;
-  skip(count: number): void;
-  position(): number;
-}
-
-function cursor(buffer: Buffer): Cursor {
-  let at = 0;
-  const take = (count: number): Buffer => {
-    at += count;
-    return buffer.subarray(at - count, at);
-  };
-  return {
-    bytes: take,
-    u32: () => take(4).readUInt32LE(),
-    u64: () => {
-      const value = take(8).readBigUInt64LE();
-      if (value > BigInt(Number.MAX_SAFE_INTEGER - 1)) throw new RangeError(`Cannot read GPT: sector ${value} is out of range`);
-      return Number(value);
-    },
-    skip: (count) => {
-      at += count;
-    },
-    position: () => at,
-  };
+  const sector = Buffer.alloc(SECTOR_BYTES);
+  Mbr.write(sector, 0, {
+    bootCode: Buffer.alloc(446),
+    bootIndicator: 0,
+    startChs: Buffer.from([0x00, 0x02, 0x00]),
+    type: 0xee,
+    endChs: Buffer.from([0xff, 0xff, 0xff]),
+    firstSector: 1,
+    sectorCount: Math.min(diskSectors - 1, 0xffffffff),
+    otherEntries: Buffer.alloc(48),
+    signature: 0xaa55,
+  });
+  return sector;
 }
 
 function expect(field: string, value: number, wanted: number): void {
