@@ -21,6 +21,8 @@ export interface Host {
   /** OCI architecture name: amd64, arm64, ... */
   readonly architecture: string;
   readonly cores: number;
+  /** Worker threads that open files themselves see the same world: true only on the real host. */
+  readonly threads?: boolean;
   /** Runs a program to its end. A non-zero exit is a Failure "exec-failed" unless `check: false`. */
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
   /** Starts a program and returns at once. */

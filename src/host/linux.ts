@@ -19,6 +19,7 @@ export function createLinuxHost(): Host {
     user: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
     architecture: OCI_ARCHITECTURES[process.arch] ?? process.arch,
     cores: availableParallelism(),
+    threads: true,
     exec,
     spawn: spawnChild,
     which,
