@@ -17,11 +17,11 @@ case "${1:-}" in
 npm)
   node="$here/node_modules/node/bin/node"
   if [ ! -x "$node" ] || ! cmp -s "$here/package-lock.json" "$here/node_modules/.berth-lock"; then
-    [ -z "${BERTH_NO_INSTALL:-}" ] || refuse "its npm packages are not installed" "npm ci, or run it without --no-install"
+    [ -z "${BERTH_NO_INSTALL:-}" ] || refuse "its npm packages are not installed" "npm install --no-save, or run it without --no-install"
     command -v npm >/dev/null 2>&1 || install_packages nodejs npm
     echo "berth: installing the pinned npm packages" >&2
-    (cd "$here" && npm ci --no-audit --no-fund --loglevel=error) >&2
-    [ -x "$node" ] || refuse "node_modules/node/bin/node is missing after npm ci" "remove node_modules and try again"
+    (cd "$here" && npm install --no-save --no-audit --no-fund --loglevel=error) >&2
+    [ -x "$node" ] || refuse "node_modules/node/bin/node is missing after npm install" "remove node_modules and try again"
     cp "$here/package-lock.json" "$here/node_modules/.berth-lock"
   fi ;;
 packages)
