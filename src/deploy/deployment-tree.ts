@@ -6,7 +6,7 @@ import type { ByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import { type OsRelease, parseOsRelease } from "../boot/os-release.ts";
 import { kargsFor, parseKargsFile } from "../boot/kargs-d.ts";
-import { readErofs } from "../format/erofs/reader.ts";
+import { readErofs } from "../format/erofs/read.ts";
 import type { Files } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import { createDirectory, type Directory, type FileLeaf, NO_XATTRS } from "../tree/node.ts";

@@ -25,12 +25,15 @@ export interface Menu {
   readonly entries: readonly MenuEntry[];
   /** One line for each file that was skipped. */
   readonly problems: readonly string[];
+  /** false: some file could not be parsed, so a deployment may be missing here. */
+  readonly readable: boolean;
 }
 
 /** Reads `<esp>/<directory>`; empty when it is missing. */
 export function readMenu(files: Files, esp: string, directory: string): Menu {
   const entries: MenuEntry[] = [];
   const problems: string[] = [];
+  let readable = true;
   for (const name of files.listIfAny(`${esp}/${directory}`)) {
     if (!name.endsWith(".conf")) continue;
     try {
@@ -45,10 +48,11 @@ export function readMenu(files: Files, esp: string, directory: string): Menu {
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       problems.push(`Boot entry ${directory}/${name} cannot be read: ${error.message}`);
+      readable = false;
     }
   }
   entries.sort((left, right) => compareEntries(left.named, right.named));
-  return { entries, problems };
+  return { entries, problems, readable };
 }
 
 export interface NewEntry {

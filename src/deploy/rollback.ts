@@ -1,0 +1,53 @@
+/** rollback(): the other deployment becomes the default of the next boot, at once; a second time undoes it. Drops what is staged. */
+import { Failure } from "../core/failure.ts";
+import { cleanUp } from "./cleanup.ts";
+import type { Deployments } from "./deployments.ts";
+import { exchangeMenus, removeStagedMenu, writeStagedMenu } from "./exchange-menu.ts";
+import { etcPath, KERNELS, storePath } from "./layout.ts";
+import type { Machine } from "./machine.ts";
+import { type MenuEntry, rankEntries } from "./menu.ts";
+import { bootedEntry } from "./stage.ts";
+
+export interface RollbackPlan {
+  /** What boots next. */
+  readonly next: "rollback" | "current";
+  readonly menu: readonly MenuEntry[];
+}
+
+/** Failure "not-found" with a single deployment. Pure. */
+export function planRollback(deployments: Deployments): RollbackPlan {
+  const { rollback } = deployments;
+  if (rollback === undefined) {
+    throw new Failure("not-found", "No rollback available", { hint: "only one deployment is on this system; an upgrade or a switch adds one" });
+  }
+  const booted = bootedEntry(deployments);
+  const others = deployments.menu.entries.filter((entry) => entry.id !== booted.id && entry.id !== rollback.id);
+  return deployments.rollbackQueued
+    ? { next: "current", menu: rankEntries([booted, rollback, ...others]) }
+    : { next: "rollback", menu: rankEntries([rollback, booted, ...others]) };
+}
+
+export function applyRollback(machine: Machine, plan: RollbackPlan): void {
+  const { files } = machine.host;
+  const { esp } = machine.sysroot;
+  const first = plan.menu[0];
+  if (first !== undefined) checkComplete(machine, first);
+  cleanUp(machine, { keepStaged: false });
+  writeStagedMenu(files, esp, plan.menu);
+  exchangeMenus(files, esp);
+  removeStagedMenu(files, esp);
+}
+
+/** A default that cannot boot is worse than no rollback. */
+function checkComplete(machine: Machine, entry: MenuEntry): void {
+  const { files } = machine.host;
+  const { path, esp } = machine.sysroot;
+  const wanted = [
+    etcPath(path, entry.id),
+    `${storePath(path)}/images/${entry.id}`,
+    ...(entry.kernelDirectory === undefined ? [] : [`${esp}/${KERNELS}/${entry.kernelDirectory}/vmlinuz`]),
+  ];
+  const missing = wanted.find((one) => files.stat(one) === undefined);
+  if (missing === undefined) return;
+  throw new Failure("corrupt", `Cannot roll back to deployment "${entry.id}": "${missing}" is missing, so it would not boot`);
+}
