@@ -40,9 +40,14 @@ export function createFakeAttributes(world: FakeWorld, verity: boolean): Pick<Fi
       const { inode } = world.find("list attributes of", path, itself);
       return inode.xattrs.size === 0 ? NO_XATTRS : new Map([...inode.xattrs].sort(([a], [b]) => (a < b ? -1 : 1)));
     },
-    setXattr: (path, name, value) => update("set attribute of", path, itself, (inode) => setXattr(inode, name, value)),
+    setXattr: (path, name, value) =>
+      update("set attribute of", path, itself, (inode) => {
+        refuseUserAttribute("set attribute of", path, inode, name);
+        return setXattr(inode, name, value);
+      }),
     removeXattr: (path, name) => {
       const { inode } = world.find("remove attribute of", path, itself);
+      refuseUserAttribute("remove attribute of", path, inode, name);
       if (!inode.xattrs.has(name)) throw systemFailure({ call: `remove attribute ${name} of`, path }, "ENODATA");
       update("remove attribute of", path, itself, () => setXattr(inode, name, undefined));
     },
@@ -72,6 +77,12 @@ function setXattr(inode: Inode, name: string, value: Uint8Array | undefined): ()
   };
   put(value);
   return () => put(before);
+}
+
+/** xattr(7): only files and directories have attributes of users. */
+function refuseUserAttribute(call: string, path: string, inode: Inode, name: string): void {
+  const may = inode.kind === "file" || inode.kind === "directory";
+  if (name.startsWith("user.") && !may) throw systemFailure({ call, path }, "EPERM");
 }
 
 const BLOCK_BYTES = 4096;

@@ -42,22 +42,25 @@ function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptio
       const temporary = tree.temporaryName(path);
       write(temporary, bytes, settings);
       content.sync(temporary);
-      tree.calls.rename(temporary, path);
+      renameOrRemove(tree, temporary, path);
       content.sync(tree.parentOf(path));
     },
     replaceSymlink: (path, target) => {
       const temporary = tree.temporaryName(path);
       tree.calls.symlink(target, temporary);
-      tree.calls.rename(temporary, path);
+      renameOrRemove(tree, temporary, path);
       content.sync(tree.parentOf(path));
     },
     open: (path, mode, permissions) => openFile(world, content, path, mode, permissions),
     copy: (from, to) => {
       const bytes = read(from);
+      const same = tree.findIfAny(to)?.inode === world.find("copy", from, { follow: true }).inode;
+      if (same) throw systemFailure({ call: "copy", path: from, other: to }, "EINVAL");
       write(to, bytes, { mode: world.find("copy", from, { follow: true }).inode.mode });
     },
     truncate: (path, sizeBytes) => {
       const { inode, inodeMount } = world.find("truncate", path, { follow: true });
+      if (inode.kind === "directory") throw systemFailure({ call: "truncate", path }, "EISDIR");
       tree.refuseReadOnly("truncate", path, inodeMount);
       content.room("truncate", path, sizeBytes - inode.size);
       world.mutate("truncate", path, () => world.disk.resize(inode, sizeBytes));
@@ -80,6 +83,16 @@ function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptio
       },
     }),
   };
+}
+
+/** The real host leaves no temporary file behind when the rename fails. */
+function renameOrRemove(tree: FakeTree, temporary: string, path: string): void {
+  try {
+    tree.calls.rename(temporary, path);
+  } catch (error) {
+    if (error instanceof Failure) tree.calls.remove(temporary);
+    throw error;
+  }
 }
 
 interface Content {

@@ -1,6 +1,6 @@
 /** The directory-tree half of the fake host's Files: names, links, nodes, removal, each change one crash point. */
 import { compareBytes } from "../core/bytes.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { systemFailure } from "./errors.ts";
 import type { Inode } from "./fake-disk.ts";
 import type { FakeMount, FakeWorld, Place } from "./fake-world.ts";
@@ -95,11 +95,18 @@ function changes(
   random: (sizeBytes: number) => Buffer,
 ): Pick<Files, Changes> {
   const { disk } = world;
+  const placeOf = (path: string): Place => {
+    try {
+      return world.walk("make directory", path, { follow: false });
+    } catch (error) {
+      if (!isFailure(error, "not-found") || parentOf(path) === path) throw error;
+    }
+    makeDirectory(parentOf(path));
+    return world.walk("make directory", path, { follow: false });
+  };
   const makeDirectory: Files["makeDirectory"] = (path, options = {}) => {
-    const parent = tree.findIfAny(parentOf(path));
-    if (parent?.inode === undefined && parentOf(path) !== path) makeDirectory(parentOf(path));
-    const place = world.walk("make directory", path, { follow: true });
-    if (place.inode?.kind === "directory") return;
+    const place = placeOf(path);
+    if (place.inode !== undefined && isDirectory(tree, path)) return;
     tree.insert("make directory", path, place, disk.create("directory", { mode: options.mode ?? 0o755 }));
   };
   const remove = (path: string): void => {
@@ -120,19 +127,21 @@ function changes(
     rename: (from, to) => rename(world, tree, from, to),
     exchange: (left, right) => {
       const where = { call: "exchange", path: left, other: right };
-      const one = world.find("exchange", left, { follow: false });
-      const two = world.find("exchange", right, { follow: false });
+      const [one, two] = findBoth(world, where);
       if (one.mount !== two.mount) throw systemFailure(where, "EXDEV");
+      if (one.path.startsWith(`${two.path}/`) || two.path.startsWith(`${one.path}/`)) throw systemFailure(where, "EINVAL");
       tree.refuseReadOnly("exchange", left, one.mount);
       world.mutate("exchange", `${left} ${right}`, () => {
         swap(world, one, two);
       });
     },
     link: (existing, path) => {
+      const where = { call: "link", path: existing, other: path };
       const source = world.find("link", existing, { follow: false });
-      if (source.inode.kind === "directory") throw systemFailure({ call: "link", path: existing, other: path }, "EPERM");
       const place = world.walk("link", path, { follow: false });
-      if (place.mount !== source.mount) throw systemFailure({ call: "link", path: existing, other: path }, "EXDEV");
+      if (place.inode !== undefined) throw systemFailure(where, "EEXIST");
+      if (place.mount !== source.mount) throw systemFailure(where, "EXDEV");
+      if (source.inode.kind === "directory") throw systemFailure(where, "EPERM");
       tree.insert("link", path, place, source.inode);
     },
     symlink: (target, path) => {
@@ -146,15 +155,40 @@ function changes(
   };
 }
 
+/** Both, their directories first: as the kernel looks them up. */
+function findBoth(
+  world: FakeWorld,
+  where: { call: string; path: string; other: string },
+): [Place & { inode: Inode }, Place & { inode: Inode }] {
+  world.walk(where.call, where.path, { follow: false });
+  world.walk(where.call, where.other, { follow: false });
+  return [
+    world.find(where.call, where.path, { follow: false }),
+    world.find(where.call, where.other, { follow: false }),
+  ];
+}
+
+/** A loop of symlinks is none. */
+function isDirectory(tree: Omit<FakeTree, "calls">, path: string): boolean {
+  try {
+    return tree.findIfAny(path)?.inode?.kind === "directory";
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
+}
+
 function rename(world: FakeWorld, tree: Omit<FakeTree, "calls">, from: string, to: string): void {
   const where = { call: "rename", path: from, other: to };
-  const source = world.find("rename", from, { follow: false });
+  world.walk("rename", from, { follow: false });
   const target = world.walk("rename", to, { follow: false });
+  const source = world.find("rename", from, { follow: false });
   if (source.mount !== target.mount) throw systemFailure(where, "EXDEV");
   tree.refuseReadOnly("rename", from, source.mount);
   if (source.inode !== source.directory.children.get(source.name)) throw systemFailure(where, "EBUSY");
   if (source.inode === target.inode) return;
   if (target.path.startsWith(`${source.path}/`)) throw systemFailure(where, "EINVAL");
+  if (source.path.startsWith(`${target.path}/`)) throw systemFailure(where, "ENOTEMPTY");
   if (target.inode !== undefined) {
     const [moves, lies] = [source.inode.kind === "directory", target.inode.kind === "directory"];
     if (moves && !lies) throw systemFailure(where, "ENOTDIR");

@@ -165,9 +165,14 @@ function copyFile(from: string, to: string): void {
   attempt(where, () => {
     const source = fs.openSync(nodePath(from), "r");
     try {
-      const { size, mode } = fs.fstatSync(source);
-      const target = fs.openSync(nodePath(to), "w", mode & 0o777);
+      const stat = fs.fstatSync(source);
+      if (stat.isDirectory()) throw systemFailure(where, "EISDIR");
+      const { size, mode } = stat;
+      const target = fs.openSync(nodePath(to), O_WRONLY | O_CREAT, mode & 0o777);
       try {
+        const { dev, ino } = fs.fstatSync(target);
+        if (dev === stat.dev && ino === stat.ino) throw systemFailure(where, "EINVAL");
+        fs.ftruncateSync(target, 0);
         fs.fchmodSync(target, mode & 0o7777);
         if (!syscall.cloneFile(target, source)) copyExtents(source, target, size, where);
       } finally {

@@ -118,11 +118,19 @@ function tryMakeDirectory(path: string, options: { mode?: number }): boolean {
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOENT" && parentOf(path) !== path && path !== "") return false;
-    if (errno === "EEXIST" && fs.statSync(nodePath(path), { throwIfNoEntry: false })?.isDirectory()) return true;
+    if (errno === "EEXIST" && isDirectory(path)) return true;
     throw systemFailure({ call: "make directory", path }, errno ?? "EIO", error);
   }
   if (options.mode !== undefined) fs.chmodSync(nodePath(path), options.mode);
   return true;
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return fs.statSync(nodePath(path)).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 function temporaryDirectory(prefix: string): TemporaryDirectory {
