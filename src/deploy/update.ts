@@ -12,6 +12,7 @@ import { formatImageSpec, formatOrigin, formatTransport, type ImageSpec, type Or
 import { applyStage, planStage } from "./stage.ts";
 import { writeStaged } from "./staged-file.ts";
 import { diffLines, fetchedLine, formatSeconds, formatSize, neededLine, toFetchLine, versionLines } from "./update-texts.ts";
+import { formatImageRef, parseImageRef } from "../oci/reference.ts";
 import type { StoredImage } from "../store/store.ts";
 
 export interface UpdateRequest {
@@ -33,6 +34,46 @@ export interface UpdateResult {
   readonly image: string;
   readonly digest: string;
   readonly fetchedBytes: number;
+}
+
+/** What this machine follows: the staged image's reference, else the booted one's. Failure "not-found" when nothing says so. */
+export function followedImage(machine: Pick<Machine, "host" | "sysroot">): ImageSpec {
+  const { staged, bootedId, origins } = readDeployments(machine.host.files, machine.sysroot);
+  const origin = origins.get(staged?.id ?? bootedId);
+  if (origin === undefined) {
+    throw new Failure("not-found", "No image source specified", { hint: "name one with `berth switch HOST/NAME:TAG`" });
+  }
+  return origin.image;
+}
+
+/** The same image by another tag; a digest is dropped. Failure "bad-input" for a bad tag. */
+export function retag(spec: ImageSpec, tag: string): ImageSpec {
+  try {
+    const { host, path } = parseImageRef(spec.image);
+    return { ...spec, image: formatImageRef(parseImageRef(`${host}/${path}:${tag}`)) };
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new Failure("bad-input", `Cannot use tag "${tag}": ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+/** What `switch` answers when `spec` is followed already. */
+export function followsAlready(machine: Pick<Machine, "host" | "sysroot">, spec: ImageSpec): UpdateResult | undefined {
+  const { staged, bootedId, origins } = readDeployments(machine.host.files, machine.sysroot);
+  const origin = origins.get(staged?.id ?? bootedId);
+  if (origin === undefined || formatImageSpec(origin.image) !== formatImageSpec(spec)) return undefined;
+  const kind = staged === undefined ? "current" : "already-staged";
+  return { kind, image: formatImageSpec(spec), digest: origin.manifestDigest ?? "", fetchedBytes: 0 };
+}
+
+/** `--from-downloaded`. Failure "not-found" when nothing is staged. */
+export function unlockStaged(machine: Machine, print: (line: string) => void): UpdateResult {
+  const { staged, origins } = readDeployments(machine.host.files, machine.sysroot);
+  if (staged === undefined) throw new Failure("not-found", "No staged deployment found", { hint: "fetch one with `berth upgrade --download-only`" });
+  if (staged.locked) writeStaged(machine.host.files, { id: staged.id, locked: false });
+  print(staged.locked ? "Staged deployment will now be applied on reboot" : "Staged deployment is already set to apply on reboot");
+  const origin = origins.get(staged.id);
+  return { kind: "already-staged", image: origin === undefined ? "" : formatImageSpec(origin.image), digest: origin?.manifestDigest ?? "", fetchedBytes: 0 };
 }
 
 /** What the registry has now, compared with this machine. */

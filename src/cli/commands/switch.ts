@@ -1,0 +1,54 @@
+/** `berth switch`: follow another image from now on. */
+import { Failure } from "../../core/failure.ts";
+import { openMachine } from "../../deploy/machine.ts";
+import { rebootHost } from "../../deploy/reboot.ts";
+import { createRegistrySource } from "../../deploy/registry-source.ts";
+import { followsAlready, type UpdateResult, update } from "../../deploy/update.ts";
+import { formatImageRef, parseImageRef } from "../../oci/reference.ts";
+import { command } from "../command.ts";
+import { printer, refuseSoftReboot } from "./upgrade.ts";
+
+export const switchCommand = command({
+  name: "switch",
+  aliases: ["rebase"],
+  summary: "Follow another image; it is booted at the next reboot",
+  description: "As upgrade, with another reference: another tag, another registry, the next release of the system. /etc and /var stay.",
+  examples: [
+    ["berth switch registry.example.com/os:13", "fetch and stage it"],
+    ["berth rollback", "return to the image before, after the reboot"],
+  ],
+  flags: {
+    apply: { type: "boolean", summary: "Reboot when the image is staged" },
+    quiet: { type: "boolean", summary: "No progress bars" },
+    transport: { type: "string", value: "TRANSPORT", default: "registry", choices: ["registry"], summary: "Where the image is" },
+    "soft-reboot": { type: "string", value: "WHEN", choices: ["auto", "required"], summary: "Reboot user space only, where the deployment can" },
+    retain: { type: "boolean", hidden: true, summary: "Accepted for bootc's sake: the image before is always kept" },
+  },
+  operands: [{ name: "IMAGE", summary: "HOST/NAME[:TAG][@DIGEST]" }],
+  run: async (values, [target = ""], context) => {
+    refuseSoftReboot(values["soft-reboot"]);
+    const spec = { transport: values.transport, image: canonical(target) };
+    const print = printer(context);
+    const result = await (async (): Promise<UpdateResult> => {
+      using machine = await openMachine(context.host, { access: "write", progress: context.progress });
+      const unchanged = followsAlready(machine, spec);
+      if (unchanged !== undefined) {
+        print("Image specification is unchanged.");
+        return unchanged;
+      }
+      return update(machine, createRegistrySource(context), { spec, downloadOnly: false, signal: context.signal, print });
+    })();
+    if (values.apply && (result.kind === "staged" || result.kind === "already-staged")) await rebootHost(context.host);
+    return result;
+  },
+  view: () => undefined,
+});
+
+function canonical(target: string): string {
+  try {
+    return formatImageRef(parseImageRef(target));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new Failure("bad-input", error.message, { hint: "name the registry too, e.g. registry.example.com/os:13" });
+    throw error;
+  }
+}

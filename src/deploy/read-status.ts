@@ -1,0 +1,31 @@
+/** readHostStatus(): looks at the system and makes its host object. Changes nothing. */
+import type { Progress } from "../core/progress.ts";
+import type { Host } from "../host/host.ts";
+import { readDeployments } from "./deployments.ts";
+import { detectBootloader, detectEnvironment, isReadOnlyMedium, readUsrOverlay } from "./environment.ts";
+import { EMPTY_HOST, type HostObject } from "./host-object.ts";
+import { openMachine } from "./machine.ts";
+import { createStatus } from "./status.ts";
+
+export interface HostStatusReport {
+  readonly host: HostObject;
+  /** One line for each thing that was skipped. */
+  readonly problems: readonly string[];
+}
+
+/** The empty host object on a system that is not deployed from an image; Failure "not-root" on one that is. */
+export async function readHostStatus(host: Host, progress: Progress): Promise<HostStatusReport> {
+  if (detectEnvironment(host).kind !== "booted") return { host: EMPTY_HOST, problems: [] };
+  const mounts = host.mounts.list();
+  using machine = await openMachine(host, { access: "read", progress });
+  const deployments = readDeployments(host.files, machine.sysroot);
+  const status = createStatus({
+    deployments,
+    imageOf: (origin) => (origin.manifestDigest === undefined ? undefined : machine.store.image(origin.manifestDigest)),
+    bootloader: detectBootloader(host.files),
+    usrOverlay: readUsrOverlay(mounts),
+    readOnly: isReadOnlyMedium(mounts),
+    architecture: host.architecture,
+  });
+  return { host: status, problems: deployments.problems };
+}
