@@ -1,0 +1,101 @@
+/**
+ * startRegistry(): a registry's directory as a server on the network, and its upkeep while it runs. When the signal comes, running
+ * requests end first.
+ */
+import { Failure, isFailure } from "../core/failure.ts";
+import type { Progress } from "../core/progress.ts";
+import type { Host } from "../host/host.ts";
+import { openToAll } from "./auth.ts";
+import { CONFIG_NAME, formatListen, type Listen, parseRegistryConfig, type RegistryConfig } from "./config.ts";
+import { filesDriver } from "./files-driver.ts";
+import { createRegistry, type LogEntry } from "./handler.ts";
+import { htpasswdAuth } from "./htpasswd.ts";
+
+export interface RunningRegistry extends AsyncDisposable {
+  /** `https://HOST:PORT`. */
+  readonly url: string;
+  /** Stops accepting, lets running requests end. */
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  /** Instead of the configuration's. */
+  readonly listen?: Listen | undefined;
+  readonly progress: Progress;
+}
+
+/** Uploads that got no byte for this long are dropped. */
+const UPLOAD_LIFE_MS = 24 * 3600 * 1000;
+const UPKEEP_MS = 3600 * 1000;
+/** How long a running request may take to end when the server stops. */
+const GRACE_MS = 10_000;
+
+/** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
+export async function startRegistry(
+  host: Pick<Host, "files" | "clock" | "random" | "network">,
+  directory: string,
+  options: StartOptions,
+): Promise<RunningRegistry> {
+  const config = readConfig(host, directory);
+  const at = (path: string): string => (path.startsWith("/") ? path : `${directory}/${path}`);
+  const driver = filesDriver(host, at(config.storage.directory));
+  const { htpasswd } = config;
+  const handler = createRegistry({
+    host,
+    driver,
+    authenticate: htpasswd === undefined ? openToAll : htpasswdAuth({ host, path: at(htpasswd.file), realm: htpasswd.realm }),
+    log: (entry) => logRequest(options.progress, entry),
+  });
+  const listen = options.listen ?? config.listen;
+  const server = await host.network.serve(handler, {
+    ...listen,
+    ...(config.tls && { tls: { cert: host.files.readText(at(config.tls.certificate)), key: host.files.readText(at(config.tls.key)) } }),
+  });
+  const stopped = new AbortController();
+  const upkeep = keepUp(host, driver, stopped.signal);
+  const close = async (): Promise<void> => {
+    stopped.abort();
+    const grace = new AbortController();
+    await Promise.race([server.close(), host.clock.sleep(GRACE_MS, grace.signal).catch(() => undefined)]);
+    grace.abort();
+    await upkeep;
+  };
+  const url = `${config.tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
+  return { url, close, [Symbol.asyncDispose]: close };
+}
+
+function readConfig(host: Pick<Host, "files">, directory: string): RegistryConfig {
+  const text = host.files.readTextIfAny(`${directory}/${CONFIG_NAME}`);
+  if (text === undefined) {
+    throw new Failure("not-found", `Cannot serve "${directory}": there is no ${CONFIG_NAME} in it`, {
+      hint: `make a registry with: berth registry init ${directory} --user NAME --password-stdin`,
+    });
+  }
+  try {
+    return parseRegistryConfig(text);
+  } catch (error) {
+    throw new Failure("bad-input", `Cannot serve "${directory}": its ${CONFIG_NAME} is malformed`, { cause: error });
+  }
+}
+
+async function keepUp(
+  host: Pick<Host, "clock">,
+  driver: ReturnType<typeof filesDriver>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+    try {
+      await host.clock.sleep(UPKEEP_MS, signal);
+    } catch (error) {
+      if (!isFailure(error, "aborted")) throw error;
+    }
+  }
+}
+
+function logRequest(progress: Progress, entry: LogEntry): void {
+  const { address, user, method, target, status, tookMs, error } = entry;
+  progress.say(`${address} ${user ?? "-"} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
+  if (error === undefined) return;
+  progress.warn(`error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+}

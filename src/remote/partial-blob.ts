@@ -1,0 +1,83 @@
+/**
+ * PartialBlob: what has arrived of a blob, kept on disk until it is imported, so that a download goes on where it stopped, also
+ * after a crash. `<store>/partial/<algorithm>-<hex>`; one process at a time has it, by a lock on the file itself. The bytes are
+ * not trusted: the import that reads them checks their digest.
+ */
+import type { Digest } from "../core/digest.ts";
+import { isFailure } from "../core/failure.ts";
+import type { Host, Lock } from "../host/host.ts";
+
+export interface PartialBlob extends Disposable {
+  /** Bytes here. */
+  readonly size: number;
+  append(chunk: Uint8Array): void;
+  /** What was here when it was opened and since. */
+  read(): AsyncIterable<Uint8Array>;
+  /** Throws away what is here. */
+  reset(): void;
+  /** Removes the file: the blob is imported, or its bytes are wrong. */
+  remove(): void;
+}
+
+/** Downloads that nobody went on with for this long are dropped. */
+const ABANDONED_MS = 7 * 24 * 3600 * 1000;
+const POLL_MS = 500;
+
+/** Waits while another process downloads the same blob. */
+export async function openPartialBlob(
+  host: Pick<Host, "files" | "clock">,
+  storePath: string,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<PartialBlob> {
+  const directory = `${storePath}/partial`;
+  host.files.makeDirectory(directory, { mode: 0o700 });
+  const path = `${directory}/${digest.replace(":", "-")}`;
+  const lock = await takeLock(host, path, signal);
+  const file = host.files.open(path, "read-write");
+  let size = file.sizeBytes();
+  return {
+    get size() {
+      return size;
+    },
+    append(chunk) {
+      file.write(chunk, size);
+      size += chunk.length;
+    },
+    read: () => host.files.readStream(path, { start: 0, end: size }),
+    reset() {
+      host.files.truncate(path, 0);
+      size = 0;
+    },
+    remove() {
+      host.files.remove(path);
+    },
+    [Symbol.dispose]() {
+      file.close();
+      lock.release();
+    },
+  };
+}
+
+/** Removes what earlier pulls left behind and nobody came back for. */
+export function sweepPartialBlobs(host: Pick<Host, "files" | "clock">, storePath: string): void {
+  const directory = `${storePath}/partial`;
+  for (const name of host.files.listIfAny(directory)) {
+    const stat = host.files.lstat(`${directory}/${name}`);
+    if (stat !== undefined && stat.mtimeSec * 1000 < host.clock.now() - ABANDONED_MS) host.files.remove(`${directory}/${name}`);
+  }
+}
+
+async function takeLock(host: Pick<Host, "files" | "clock">, path: string, signal?: AbortSignal): Promise<Lock> {
+  for (;;) {
+    try {
+      const lock = host.files.lock(path, "exclusive", { wait: false });
+      // The holder before us may have removed the file that we now have locked.
+      if (host.files.exists(path)) return lock;
+      lock.release();
+    } catch (error) {
+      if (!isFailure(error, "busy")) throw error;
+      await host.clock.sleep(POLL_MS, signal);
+    }
+  }
+}

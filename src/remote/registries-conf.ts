@@ -1,0 +1,179 @@
+/**
+ * RegistriesConf: registries.conf, version 2, with its drop-ins: which registry is insecure or blocked, where a name really
+ * lives, and which mirrors are asked first. Mirrors and rewrites count for pulls only.
+ *
+ * A user's main file replaces the system's, and then only the user's drop-ins count; a later `[[registry]]` replaces an earlier
+ * one of the same prefix. Short names are not resolved: an operating system wants a full name.
+ *
+ * @see containers-registries.conf(5), containers-registries.conf.d(5)
+ */
+import { parse } from "smol-toml";
+import { textToByteName } from "../core/bytes.ts";
+import { Failure } from "../core/failure.ts";
+import { asArray, asObject, asString, optional } from "../oci/json.ts";
+import { formatImageRef, formatRepository, type ImageRef } from "../oci/reference.ts";
+import { type ConfigHost, userConfigDirectory } from "./context.ts";
+
+export interface RegistriesConf {
+  readonly registries: readonly RegistryRule[];
+  readonly credentialHelpers: readonly string[] | undefined;
+}
+
+export interface RegistryRule {
+  /** `host[/path]`, or `*.domain`. */
+  readonly prefix: string;
+  /** What replaces the prefix; empty keeps the name. */
+  readonly location: string;
+  readonly insecure: boolean;
+  readonly blocked: boolean;
+  readonly mirrorByDigestOnly: boolean;
+  readonly mirrors: readonly MirrorRule[];
+}
+
+export interface MirrorRule {
+  readonly location: string;
+  readonly insecure: boolean;
+  readonly pullFrom: "all" | "digest-only" | "tag-only";
+}
+
+/** A registry's address for one repository. */
+export interface Endpoint {
+  /** `host[:port]`, as in the reference. */
+  readonly host: string;
+  readonly path: string;
+  /** Plain HTTP and untrusted certificates are allowed. */
+  readonly insecure: boolean;
+  readonly isMirror: boolean;
+}
+
+/** Failure "bad-input" naming the file. */
+export function readRegistriesConf(host: ConfigHost): RegistriesConf {
+  const named = host.env["CONTAINERS_REGISTRIES_CONF"];
+  const user = userConfigDirectory(host);
+  const userMain = user === undefined ? undefined : `${user}/containers/registries.conf`;
+  const hasUserMain = userMain !== undefined && host.files.exists(textToByteName(userMain));
+  const main = named || (hasUserMain ? userMain : "/etc/containers/registries.conf");
+  const dropIns = [
+    ...(hasUserMain ? [] : ["/etc/containers/registries.conf.d"]),
+    ...(user === undefined ? [] : [`${user}/containers/registries.conf.d`]),
+  ].map(textToByteName);
+  const files = [
+    textToByteName(main),
+    ...dropIns.flatMap((directory) =>
+      host.files.listIfAny(directory).filter((name) => name.endsWith(".conf")).map((name) => `${directory}/${name}`),
+    ),
+  ];
+  let merged: RegistriesConf = { registries: [], credentialHelpers: undefined };
+  for (const path of files) {
+    const text = host.files.readTextIfAny(path);
+    if (text === undefined) continue;
+    try {
+      merged = mergeConf(merged, parseRegistriesConf(text));
+    } catch (error) {
+      throw new Failure("bad-input", `Cannot read "${path}": it is malformed`, { cause: error });
+    }
+  }
+  return merged;
+}
+
+/** Throws SyntaxError or TomlError. */
+export function parseRegistriesConf(text: string): RegistriesConf {
+  const object = asObject(parse(text), "registries.conf");
+  if (object["registries"] !== undefined) {
+    throw new SyntaxError("Cannot read registries.conf: [registries.*] is the format's version 1, wanted [[registry]]");
+  }
+  const helpers = optional(object["credential-helpers"], "credential-helpers", asArray);
+  return {
+    registries: (optional(object["registry"], "registry", asArray) ?? []).map((rule, i) => parseRule(rule, `registry[${i}]`)),
+    credentialHelpers: helpers?.map((name, i) => asString(name, `credential-helpers[${i}]`)),
+  };
+}
+
+/** Where to pull `ref` from, first to last. Failure "denied" when it is blocked. */
+export function pullEndpoints(conf: RegistriesConf, ref: ImageRef): readonly Endpoint[] {
+  const rule = findRule(conf, ref);
+  const name = formatRepository(canonical(ref));
+  if (rule === undefined) return [endpointOf(name, false, false)];
+  const rewrite = (location: string): string =>
+    location === "" ? name : rule.prefix.startsWith("*.") ? `${location}/${ref.path}` : location + name.slice(rule.prefix.length);
+  const mirrors = rule.mirrors.filter((mirror) => {
+    const from = rule.mirrorByDigestOnly ? "digest-only" : mirror.pullFrom;
+    return from === "all" || (from === "digest-only") === (ref.digest !== undefined);
+  });
+  return [
+    ...mirrors.map((mirror) => endpointOf(rewrite(mirror.location), mirror.insecure, true)),
+    endpointOf(rewrite(rule.location), rule.insecure, false),
+  ];
+}
+
+/** Where to push `ref` to. Failure "denied" when it is blocked. */
+export function pushEndpoint(conf: RegistriesConf, ref: ImageRef): Endpoint {
+  return endpointOf(formatRepository(canonical(ref)), findRule(conf, ref)?.insecure ?? false, false);
+}
+
+function findRule(conf: RegistriesConf, ref: ImageRef): RegistryRule | undefined {
+  const name = formatImageRef(canonical(ref));
+  const matching = conf.registries.filter((rule) => matchesPrefix(rule.prefix, name, ref.host));
+  const longest = matching.sort((left, right) => right.prefix.length - left.prefix.length)[0];
+  if (longest?.blocked === true) {
+    throw new Failure("denied", `Cannot use "${formatImageRef(ref)}": registries.conf blocks "${longest.prefix}"`);
+  }
+  return longest;
+}
+
+function matchesPrefix(prefix: string, name: string, host: string): boolean {
+  if (prefix.startsWith("*.")) return host.replace(/:\d+$/, "").endsWith(prefix.slice(1));
+  return name.startsWith(prefix) && (name.length === prefix.length || "/:@".includes(name.charAt(prefix.length)));
+}
+
+/** One-part names of docker.io live under library/. */
+function canonical(ref: ImageRef): ImageRef {
+  return ref.host === "docker.io" && !ref.path.includes("/") ? { ...ref, path: `library/${ref.path}` } : ref;
+}
+
+function endpointOf(name: string, insecure: boolean, isMirror: boolean): Endpoint {
+  const slash = name.indexOf("/");
+  return { host: name.slice(0, slash), path: name.slice(slash + 1), insecure, isMirror };
+}
+
+function parseRule(value: unknown, what: string): RegistryRule {
+  const object = asObject(value, what);
+  const location = optional(object["location"], `${what}.location`, asString) ?? "";
+  const prefix = optional(object["prefix"], `${what}.prefix`, asString) ?? location;
+  if (prefix === "") throw new SyntaxError(`Cannot read ${what}: it has neither prefix nor location`);
+  if (prefix.lastIndexOf("*") > 0 || (prefix.startsWith("*") && !/^\*\.[^/]+$/.test(prefix))) {
+    throw new SyntaxError(`Cannot read ${what}.prefix ${JSON.stringify(prefix)}: a wildcard is only *.domain`);
+  }
+  return {
+    prefix: trimSlash(prefix),
+    location: trimSlash(location),
+    insecure: object["insecure"] === true,
+    blocked: object["blocked"] === true,
+    mirrorByDigestOnly: object["mirror-by-digest-only"] === true,
+    mirrors: (optional(object["mirror"], `${what}.mirror`, asArray) ?? []).map((mirror, i) =>
+      parseMirror(mirror, `${what}.mirror[${i}]`),
+    ),
+  };
+}
+
+function parseMirror(value: unknown, what: string): MirrorRule {
+  const object = asObject(value, what);
+  const pullFrom = optional(object["pull-from-mirror"], `${what}.pull-from-mirror`, asString) ?? "all";
+  if (pullFrom !== "all" && pullFrom !== "digest-only" && pullFrom !== "tag-only") {
+    throw new SyntaxError(`Cannot read ${what}.pull-from-mirror: wanted all, digest-only or tag-only`);
+  }
+  const location = trimSlash(asString(object["location"], `${what}.location`));
+  return { location, insecure: object["insecure"] === true, pullFrom };
+}
+
+function mergeConf(earlier: RegistriesConf, later: RegistriesConf): RegistriesConf {
+  const replaced = new Set(later.registries.map((rule) => rule.prefix));
+  return {
+    registries: [...earlier.registries.filter((rule) => !replaced.has(rule.prefix)), ...later.registries],
+    credentialHelpers: later.credentialHelpers ?? earlier.credentialHelpers,
+  };
+}
+
+function trimSlash(text: string): string {
+  return text.replace(/\/+$/, "");
+}

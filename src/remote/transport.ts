@@ -1,0 +1,121 @@
+/**
+ * Transport: one request to its answer, over redirects and through short outages.
+ *
+ * Retried with backoff: a connection that failed and 429, 502, 503, 504 (Retry-After counts). A redirect to another origin does
+ * not get the Authorization header, and one from https to http is refused.
+ *
+ * @see RFC 9110 sections 10.2.3 and 15.4; distribution-spec, "Errors"
+ */
+import { Failure, isFailure } from "../core/failure.ts";
+import type { ClientTls, HttpResponse } from "../host/host.ts";
+import { certificatesFor } from "./certificates.ts";
+import type { RemoteContext } from "./context.ts";
+
+export interface TransportRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A function is called for each attempt. */
+  readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>);
+  /** Any certificate, and a redirect to plain HTTP, are fine. */
+  readonly insecure: boolean;
+  /** How often to try again; 4 by default. */
+  readonly retries?: number;
+}
+
+/** The answer and where it came from, after redirects. */
+export interface TransportResponse extends HttpResponse {
+  readonly url: string;
+}
+
+export type Transport = (request: TransportRequest) => Promise<TransportResponse>;
+
+const RETRIES = 4;
+const REDIRECTS_MAX = 10;
+const IDLE_MS = 60_000;
+const RETRY_AFTER_MAX_MS = 60_000;
+
+export function createTransport(context: RemoteContext): Transport {
+  const certificates = new Map<string, ClientTls>();
+  const tlsFor = (url: URL, insecure: boolean): ClientTls => {
+    const known = certificates.get(url.host) ?? certificatesFor(context.host, url.host);
+    certificates.set(url.host, known);
+    return insecure ? { ...known, insecure: true } : known;
+  };
+  return async (request) => {
+    for (let attempt = 0; ; attempt += 1) {
+      const last = attempt >= (request.retries ?? RETRIES);
+      let waitMs = backoffMs(attempt);
+      try {
+        const response = await followRedirects(context, request, tlsFor);
+        if (last || !isTransient(response.status)) return response;
+        waitMs = retryAfterMs(response.headers["retry-after"], context.host.clock.now()) ?? waitMs;
+        response.discard();
+      } catch (error) {
+        if (last || !isFailure(error, "network")) throw error;
+      }
+      await context.host.clock.sleep(waitMs, context.signal);
+    }
+  };
+}
+
+/** Statuses that may be gone in a moment. */
+export function isTransient(status: number): boolean {
+  return [429, 502, 503, 504].includes(status);
+}
+
+/** 0.5 s, doubling, at most 16 s. */
+export function backoffMs(attempt: number): number {
+  return Math.min(16_000, 500 * 2 ** attempt);
+}
+
+/** Seconds or a date; capped, because a server may ask for an hour. */
+export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - nowMs;
+  return Number.isNaN(ms) ? undefined : Math.min(RETRY_AFTER_MAX_MS, Math.max(0, ms));
+}
+
+async function followRedirects(
+  context: RemoteContext,
+  request: TransportRequest,
+  tlsFor: (url: URL, insecure: boolean) => ClientTls,
+): Promise<TransportResponse> {
+  let url = new URL(request.url);
+  let { method } = request;
+  let headers: Readonly<Record<string, string>> = { "user-agent": "berth", ...request.headers };
+  for (let redirects = 0; ; redirects += 1) {
+    const response = await context.host.network.request({
+      method,
+      url: url.href,
+      headers,
+      ...(request.body !== undefined && method === request.method && {
+        body: typeof request.body === "function" ? request.body() : request.body,
+      }),
+      tls: tlsFor(url, request.insecure),
+      signal: context.signal,
+      idleTimeoutMs: IDLE_MS,
+    });
+    const target = redirectTarget(response, url);
+    if (target === undefined) return { ...response, url: url.href };
+    response.discard();
+    if (redirects >= REDIRECTS_MAX) throw new Failure("network", `Cannot fetch "${url.origin}": more than ${REDIRECTS_MAX} redirects`);
+    if (url.protocol === "https:" && target.protocol !== "https:" && !request.insecure) {
+      throw new Failure("network", `Cannot follow the redirect of "${url.origin}": it leads from https to ${target.protocol.slice(0, -1)}`);
+    }
+    if (target.origin !== url.origin) headers = withoutAuthorization(headers);
+    if (response.status === 303 && method !== "HEAD") method = "GET";
+    url = target;
+  }
+}
+
+function redirectTarget(response: HttpResponse, from: URL): URL | undefined {
+  const location = response.headers["location"];
+  if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return undefined;
+  if (!URL.canParse(location, from.href)) throw new Failure("network", `Cannot follow the redirect of "${from.origin}": it is no URL`);
+  return new URL(location, from.href);
+}
+
+function withoutAuthorization(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "authorization"));
+}
