@@ -66,8 +66,12 @@ function exchange(request: HttpRequest, url: URL, agent: http.Agent): Promise<Ht
       ...(request.signal !== undefined && { signal: request.signal }),
     });
     let answered = false;
+    let refused = false;
     message.once("response", (response) => {
       answered = true;
+      refused = (response.statusCode ?? 0) >= 300;
+      // A request that is not sent to its end leaves a connection that nobody can use again.
+      response.once("close", () => message.writableEnded || message.destroy());
       resolve(toResponse(response, request, target));
     });
     message.on("error", (cause) => {
@@ -80,7 +84,7 @@ function exchange(request: HttpRequest, url: URL, agent: http.Agent): Promise<Ht
       const timeoutMs = request.idleTimeoutMs;
       message.setTimeout(timeoutMs, () => message.destroy(new Error(`no byte for ${timeoutMs / 1000} s`)));
     }
-    send(message, request.body, () => answered).catch((cause: unknown) => {
+    send(message, request.body, () => refused).catch((cause: unknown) => {
       message.destroy();
       reject(cause instanceof Failure ? cause : networkFailure(request, target, cause));
     });
@@ -94,14 +98,14 @@ function lengthHeader(request: HttpRequest): Record<string, string> {
   return request.body === undefined && /^(?:POST|PUT|PATCH)$/.test(request.method) ? { "content-length": "0" } : {};
 }
 
-/** Stops pulling as soon as the server has answered: it may have refused the rest. */
-async function send(message: http.ClientRequest, body: HttpRequest["body"], answered: () => boolean): Promise<void> {
+/** Stops pulling as soon as the server has refused. */
+async function send(message: http.ClientRequest, body: HttpRequest["body"], refused: () => boolean): Promise<void> {
   if (body === undefined || body instanceof Uint8Array) {
     message.end(body);
     return;
   }
   for await (const chunk of body) {
-    if (answered() || message.destroyed) return;
+    if (refused() || message.destroyed) return;
     if (!message.write(chunk)) await drained(message);
   }
   message.end();

@@ -124,11 +124,7 @@ async function send(response: Response, incoming: http.IncomingMessage, outgoing
   const noContent = response.status === 204 || response.status === 304 || response.status < 200;
   const bodyless = noContent || incoming.method === "HEAD";
   if (!bodyless && response.body === null) headers["content-length"] ??= "0";
-  // What the handler did not read would be taken for the next request's head.
-  if (!incoming.complete) {
-    incoming.resume();
-    if (!isEmpty(incoming) && !incoming.readableEnded) headers["connection"] = "close";
-  }
+  if (response.status >= 400 && !incoming.complete) closeAfterwards(incoming, outgoing, headers);
   outgoing.writeHead(response.status, headers);
   if (bodyless || response.body === null) {
     await response.body?.cancel();
@@ -140,6 +136,24 @@ async function send(response: Response, incoming: http.IncomingMessage, outgoing
     if (!outgoing.write(chunk)) await drained(outgoing);
   }
   outgoing.end();
+}
+
+const LINGER_MS = 2000;
+
+/**
+ * A refusal while the body still comes in: the connection ends with it, but not at once, because a client that is cut off while it
+ * sends may never read the answer.
+ */
+function closeAfterwards(
+  incoming: http.IncomingMessage,
+  outgoing: http.ServerResponse,
+  headers: Record<string, string | string[]>,
+): void {
+  headers["connection"] = "close";
+  outgoing.once("finish", () => {
+    incoming.resume();
+    setTimeout(() => incoming.socket.destroy(), LINGER_MS).unref();
+  });
 }
 
 function drained(outgoing: http.ServerResponse): Promise<void> {

@@ -2,6 +2,7 @@
  * The running program itself: how it was started, and the files that belong to it (shell scripts, systemd units), the same from
  * a checkout and inside the self-contained executable, where tools/build-binary.ts has put them as assets `files/<path>`.
  */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { getAsset, getAssetKeys, isSea } from "node:sea";
 import { fileURLToPath } from "node:url";
@@ -40,4 +41,18 @@ export function programFiles(folder: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => `${entry.parentPath}/${entry.name}`.slice(program.root.length + 1))
     .sort();
+}
+
+/**
+ * Tells versions of the program's parts apart, for caches of what they make: sha256 (hex) of the files below these folders,
+ * tests left out; of the whole executable where there are no such files.
+ */
+export function programKey(folders: readonly string[]): string {
+  const program = thisProgram();
+  const key = createHash("sha256");
+  if (program.kind === "binary") return key.update(readFileSync(program.path)).digest("hex");
+  for (const path of folders.flatMap(programFiles)) {
+    if (!path.endsWith(".test.ts")) key.update(`${path}\0`).update(programFile(path)).update("\0");
+  }
+  return key.digest("hex");
 }

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isFailure } from "../core/failure.ts";
+import { createLinuxHost } from "./linux.ts";
+import { parseMountInfo } from "./linux-mountinfo.ts";
+import { formatOverlayData } from "./linux-mounts.ts";
+
+const host = createLinuxHost();
+const { files } = host;
+
+test("read() of a missing file names call, path and errno", () => {
+  assert.throws(() => files.read("/nonexistent/x"), (error) => {
+    assert.ok(isFailure(error, "not-found"));
+    assert.equal(error.message, 'Cannot read "/nonexistent/x": ENOENT, no such file or directory');
+    return true;
+  });
+});
+
+test("a path with a NUL byte is refused", () => {
+  assert.throws(() => files.exists("/tmp/a\0b"), (error) => isFailure(error, "bad-input"));
+});
+
+test("names that are not UTF-8 go in and out byte for byte", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  const name = "\x80\xff\xc3\xa9";
+  files.write(`${directory.path}/${name}`, "bytes");
+  files.symlink(name, `${directory.path}/link`);
+  assert.deepEqual(files.list(directory.path), ["link", name]);
+  assert.equal(files.readText(`${directory.path}/link`), "bytes");
+  assert.equal(files.readlink(`${directory.path}/link`), name);
+});
+
+test("setTimes() keeps nanoseconds and times before the epoch", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  const path = `${directory.path}/file`;
+  files.write(path, "");
+  for (const [seconds, nanoseconds] of [[-5, 7], [0, 0], [1_700_000_000, 999_999_999]] as const) {
+    files.setTimes(path, seconds, nanoseconds);
+    const stat = files.lstat(path);
+    assert.deepEqual([stat?.mtimeSec, stat?.mtimeNsec], [seconds, nanoseconds]);
+  }
+});
+
+test("copy() keeps holes", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
+  files.write(from, "start");
+  files.truncate(from, 50_000_000);
+  using file = files.open(from, "read-write");
+  file.write(Buffer.from("end"), 49_999_000);
+  files.copy(from, to);
+  const copied = files.lstat(to);
+  assert.equal(copied?.size, 50_000_000);
+  assert.ok((copied?.allocatedBytes ?? Infinity) < 1_000_000, `${copied?.allocatedBytes} bytes allocated`);
+  assert.ok(files.read(to).equals(files.read(from)));
+});
+
+test("copy() of a file onto itself is refused and leaves it whole", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  files.write(`${directory.path}/a`, "content");
+  files.link(`${directory.path}/a`, `${directory.path}/b`);
+  assert.throws(() => files.copy(`${directory.path}/a`, `${directory.path}/b`), (error) => isFailure(error, "io"));
+  assert.equal(files.readText(`${directory.path}/a`), "content");
+});
+
+test("a lock that another holds is busy, and free after release", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  for (const path of [`${directory.path}/lock`, directory.path]) {
+    const first = files.lock(path, "exclusive", { wait: false });
+    assert.throws(() => files.lock(path, "shared", { wait: false }), (error) => isFailure(error, "busy"));
+    first.release();
+    using one = files.lock(path, "shared", { wait: false });
+    using two = files.lock(path, "shared", { wait: true });
+    assert.ok(one !== two);
+  }
+});
+
+test("readStream() yields exactly the range", async () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  const content = Buffer.alloc(3_000_000, "0123456789");
+  files.write(`${directory.path}/big`, content);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of files.readStream(`${directory.path}/big`, { start: 5, end: 2_500_001 })) chunks.push(chunk);
+  assert.ok(Buffer.concat(chunks).equals(content.subarray(5, 2_500_001)));
+});
+
+test("exec() closes stdin, collects output and carries the end of stderr in its failure", async () => {
+  const { stdout } = await host.exec(["sh", "-c", "cat; echo done"], { timeoutMs: 5000 });
+  assert.equal(stdout.toString(), "done\n");
+  await assert.rejects(host.exec(["sh", "-c", "echo because >&2; exit 3"], { timeoutMs: 5000 }), (error) => {
+    assert.ok(isFailure(error, "exec-failed"));
+    assert.match(error.message, /exit status 3: because$/);
+    return true;
+  });
+  const unchecked = await host.exec(["sh", "-c", "kill -9 $$"], { timeoutMs: 5000, check: false });
+  assert.deepEqual([unchecked.exitCode, unchecked.signal], [137, "SIGKILL"]);
+});
+
+test("exec() ends a program that runs too long or is interrupted", async () => {
+  await assert.rejects(host.exec(["sleep", "60"], { timeoutMs: 50 }), (error) => isFailure(error, "exec-failed"));
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 50);
+  await assert.rejects(
+    host.exec(["sleep", "60"], { timeoutMs: 60_000, signal: controller.signal }),
+    (error) => isFailure(error, "aborted"),
+  );
+});
+
+test("exec() and spawn() of a missing program name it", async () => {
+  await assert.rejects(host.exec(["no-such-program"], { timeoutMs: 1000 }), (error) => isFailure(error, "missing-tool"));
+  assert.throws(() => host.spawn(["no-such-program"], {}), (error) => isFailure(error, "missing-tool"));
+});
+
+test("exec() streams input, and output to handlers", async () => {
+  let output = "";
+  async function* input(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 100; i += 1) yield Buffer.alloc(10_000, "x");
+  }
+  await host.exec(["wc", "-c"], { timeoutMs: 5000, stdin: input(), onStdout: (chunk) => (output += chunk) });
+  assert.equal(output.trim(), "1000000");
+  // A program that does not read its input is no error.
+  await host.exec(["true"], { timeoutMs: 5000, stdin: input() });
+});
+
+test("spawn() gives streams and waits", async () => {
+  const child = host.spawn(["sh", "-c", "read x; echo got $x; exit 5"], { stdin: "pipe", stdout: "pipe" });
+  await child.write("this\n");
+  child.endInput();
+  let text = "";
+  for await (const chunk of child.stdout ?? []) text += Buffer.from(chunk).toString();
+  assert.equal(text, "got this\n");
+  assert.deepEqual(await child.ended, { exitCode: 5, signal: undefined });
+});
+
+test("kill() says whether the process is there", () => {
+  assert.equal(host.kill(process.pid, 0), true);
+  assert.equal(host.kill(2 ** 22 - 3, 0), false);
+});
+
+test("the clock's sleep can be interrupted", async () => {
+  const controller = new AbortController();
+  controller.abort();
+  await assert.rejects(host.clock.sleep(60_000, controller.signal), (error) => isFailure(error, "aborted"));
+});
+
+test("parseMountInfo() undoes octal escapes and optional fields", () => {
+  const text = "29 1 8:1 /root /mnt/a\\040b rw,noatime shared:1 master:2 - ext4 /dev/sd\\134a rw,errors=x\nnonsense\n";
+  assert.deepEqual(parseMountInfo(text), [
+    { source: "/dev/sd\\a", target: "/mnt/a b", type: "ext4", options: "rw,noatime", superOptions: "rw,errors=x" },
+  ]);
+});
+
+test("formatOverlayData() escapes separators and marks data-only layers", () => {
+  assert.equal(
+    formatOverlayData({ source: "x", lower: ["/a:b", "/c"], data: ["/d,e"], upper: "/u", work: "/w", verity: true }),
+    "lowerdir=/a\\:b:/c::/d\\,e,upperdir=/u,workdir=/w,metacopy=on,redirect_dir=on,verity=require",
+  );
+  assert.equal(formatOverlayData({ source: "x", lower: ["/a"] }), "lowerdir=/a");
+});
