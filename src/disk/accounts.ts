@@ -26,6 +26,7 @@ const ID_MAX = 59999;
 
 /**
  * Adds a user with a group of its own name and no password (`*`: none matches, and the account is not locked for keys).
+ * The date of the last change stays empty: 0 would ask for a new password at the first login.
  * Failure "conflict" when user or group exist, "not-found" for a group to join that does not.
  */
 export function addAccount(files: AccountFiles, account: Account): { files: AccountFiles; id: number } {
@@ -49,7 +50,7 @@ export function addAccount(files: AccountFiles, account: Account): { files: Acco
     id,
     files: {
       passwd: append(files.passwd, `${name}:x:${id}:${id}::${account.home}:${account.shell}`),
-      shadow: append(files.shadow, `${name}:*:0:0:99999:7:::`),
+      shadow: append(files.shadow, `${name}:*::0:99999:7:::`),
       group: append(joinGroups(files.group, joined, name), `${name}:x:${id}:`),
       gshadow: files.gshadow === undefined ? undefined : append(joinGroups(files.gshadow, joined, name), `${name}:!::`),
     },

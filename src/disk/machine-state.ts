@@ -84,7 +84,8 @@ function writeFile(files: Files, path: string, text: string, options: { mode: nu
 
 /** Regular files and links of /etc/skel, with the modes that they have there. */
 function copySkeleton(files: Files, skel: string, options: { home: string; id: number }): void {
-  for (const name of files.listIfAny(skel)) {
+  if (files.lstat(skel)?.kind !== "directory") return;
+  for (const name of files.list(skel)) {
     const from = `${skel}/${name}`;
     const to = `${options.home}/${name}`;
     const stat = files.lstat(from);

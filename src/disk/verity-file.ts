@@ -47,13 +47,16 @@ export function verityFileBytes(sizeBytes: number, hashBytes: number): number {
   return roundUp(sizeBytes, VERITY_BLOCK_BYTES) + tree + VERITY_BLOCK_BYTES;
 }
 
-/** Writes `content` and its tail as a new file, mode 0644; returns the id of the content. */
-export function stageVerityFile(files: Files, path: string, options: { content: Uint8Array; algorithm: DigestAlgorithm }): string {
-  const tail = verityTail(options.content, options.algorithm);
-  using file = files.open(path, "create", 0o644);
-  file.write(options.content, 0);
+/** Adds its tail to a file; returns the id and the size of its content. The mode becomes 0644. */
+export function appendVerityTail(files: Files, path: string, algorithm: DigestAlgorithm): { id: string; sizeBytes: number } {
+  using file = files.open(path, "read-write");
+  const content = Buffer.alloc(file.sizeBytes());
+  const count = file.read(content, 0);
+  if (count !== content.length) throw new RangeError(`Cannot read "${path}": it ended after ${count} of ${content.length} bytes`);
+  const tail = verityTail(content, algorithm);
   file.write(tail.bytes, tail.offsetBytes);
-  return tail.id;
+  files.chmod(path, 0o644);
+  return { id: tail.id, sizeBytes: content.length };
 }
 
 /** debugfs commands that turn staged files into files with fs-verity. */
