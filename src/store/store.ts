@@ -41,6 +41,12 @@ export interface ImportOptions {
   readonly onBytes?: (count: number) => void;
 }
 
+/** A writable mount: one overlay, because the kernel stacks only two of them and the image's own is the second already. */
+export interface MountImageOptions {
+  readonly upper?: string;
+  readonly work?: string;
+}
+
 export interface GcReport {
   readonly objects: number;
   readonly bytes: number;
@@ -94,14 +100,18 @@ export interface Store extends Disposable {
   imageId(image: StoredImage, form: ImageForm): string;
   /** Bytes of images/<id>; Failure "not-found". */
   readImage(id: string): Buffer;
+  hasImage(id: string): boolean;
   /** Writes one object; returns its id. */
   putObject(content: Uint8Array): string;
   readObject(objectId: string): Buffer;
   /** Absolute. */
   objectPath(objectId: string): string;
   hasObject(objectId: string): boolean;
-  /** Mounts images/<id> read-only on `target`, objects as data layer; the EROFS mount underneath is taken down with it. */
-  mountImage(id: string, target: string): Mount;
+  /**
+   * Mounts images/<id> on `target`, objects as data layer; read-only unless `options` brings an upper directory. The EROFS mount
+   * underneath (on the same target) is taken down with it.
+   */
+  mountImage(id: string, target: string, options?: MountImageOptions): Mount;
 
   // Upkeep
   /** `liveIds`: images/<id> that must stay with all their objects (deployments). */

@@ -1,0 +1,87 @@
+/**
+ * createLayerSplitter(): a layer's tar becomes objects and one splitstream while it flows through. Headers, padding and files of
+ * at most 64 bytes stay in the splitstream; larger files are objects.
+ *
+ * @see composefs-rs doc/oci.md; the limit is part of the EROFS image's digest
+ */
+import { createSplitstreamWriter, type SplitstreamWriter } from "../format/splitstream/splitstream.ts";
+import { createTarParser } from "../format/tar/parser.ts";
+import { createObjectQueue } from "./object-queue.ts";
+import type { Repository } from "./repository.ts";
+
+/** Bytes of the largest file that is part of the image itself. */
+export const INLINE_BYTES_MAX = 64;
+
+export interface LayerSplitter {
+  /** Resolves when more may come. Throws SyntaxError for a bad tar. */
+  push(chunk: Uint8Array): Promise<void>;
+  /** The splitstream; all its objects are written (not synced). */
+  finish(): Promise<Buffer>;
+  /** Takes away what is half written. */
+  abandon(): void;
+}
+
+export function createLayerSplitter(repository: Repository): LayerSplitter {
+  const writer = createSplitstreamWriter("ocilayer", repository.algorithm);
+  const tape = createTape(writer);
+  const queue = createObjectQueue(repository.writer, repository.pool(), tape.resolve);
+  let isExternal = false;
+  const parser = createTarParser({
+    raw: tape.inline,
+    member(member) {
+      isExternal = member.kind === "file" && member.size > INLINE_BYTES_MAX;
+      if (!isExternal || member.kind !== "file") return;
+      tape.expect();
+      queue.begin(member.size);
+    },
+    content(bytes) {
+      if (isExternal) queue.write(bytes);
+      else tape.inline(bytes);
+    },
+  });
+  return {
+    async push(chunk) {
+      parser.push(chunk);
+      await queue.ready();
+    },
+    async finish() {
+      parser.end();
+      await queue.flush();
+      return writer.finish();
+    },
+    abandon: queue.abandon,
+  };
+}
+
+interface Tape {
+  inline(bytes: Uint8Array): void;
+  /** An object belongs here; its id comes later. */
+  expect(): void;
+  /** Ids arrive in the order of expect(). */
+  resolve(objectId: string, sizeBytes: number): void;
+}
+
+/** Keeps inline bytes back while an object before them has no id yet. */
+function createTape(writer: SplitstreamWriter): Tape {
+  /** Inline bytes after each object that is waited for. */
+  const held: Buffer[][] = [];
+  let first = 0;
+  return {
+    inline(bytes) {
+      const last = held.at(-1);
+      if (last === undefined || first === held.length) writer.inline(bytes);
+      else last.push(Buffer.from(bytes));
+    },
+    expect() {
+      held.push([]);
+    },
+    resolve(objectId, sizeBytes) {
+      writer.external(objectId, sizeBytes);
+      for (const bytes of held[first] ?? []) writer.inline(bytes);
+      first += 1;
+      if (first < 4096) return;
+      held.splice(0, first);
+      first = 0;
+    },
+  };
+}
