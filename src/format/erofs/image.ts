@@ -63,8 +63,11 @@ const NEWEST_VERSION = 2;
 
 export function openImage(source: Uint8Array): Image {
   const bytes = Buffer.from(source.buffer, source.byteOffset, source.length);
+  if (bytes.length < BLOCK_BYTES || bytes.readUInt32LE(0) !== COMPOSEFS_MAGIC) {
+    throw new SyntaxError("Cannot read image: it is no composefs image");
+  }
   const header = ComposefsHeader.read(bytes, 0);
-  if (header.magic !== COMPOSEFS_MAGIC || header.version !== 1) throw new SyntaxError("Cannot read image: it is no composefs image");
+  if (header.version !== 1) throw new SyntaxError(`Cannot read image: unknown header version ${header.version}`);
   if (header.composefsVersion > NEWEST_VERSION) {
     throw new SyntaxError(`Cannot read image: its format ${header.composefsVersion} is newer than ${NEWEST_VERSION}`);
   }
