@@ -6,13 +6,13 @@
 import { mapConcurrent } from "../core/concurrency.ts";
 import { type Digest, digestHex } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { formatBytes } from "../core/units.ts";
 import { verified } from "../core/verified.ts";
 import { collectBytes } from "../core/bytes.ts";
 import { type ImageConfig, parseImageConfig } from "../oci/config.ts";
 import type { Descriptor, Manifest } from "../oci/manifest.ts";
 import { layerCompression } from "../oci/media-types.ts";
 import { formatImageRef, type ImageRef } from "../oci/reference.ts";
+import { requireSpace } from "../store/space.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import { fetchBlob } from "./fetch-blob.ts";
@@ -55,7 +55,9 @@ export async function pullImage(
   const resolved = options.resolved ?? (await resolveImage(context, ref));
   const { configBytes, config } = await fetchConfig(resolved);
   const plan = planPull(store, resolved.manifest, config);
-  requireSpace(context, store, plan);
+  // Unpacked content is at least as large as the blob; the download itself, and a kept blob, come on top.
+  const required = plan.bytes * (store.keepsBlobs ? 3 : 2);
+  if (required > 0) requireSpace(context.host, store.path, required, `pull ${formatImageRef(ref)}`);
   sweepPartialBlobs(context.host, store.path);
 
   for (const layer of plan.present) progress.task(blobLabel(layer.descriptor)).done("skipped: already exists");
@@ -162,18 +164,6 @@ async function importOnce(
 /** Another process has pulled the layer while we waited for its file. */
 function planIsStale(store: Store, { descriptor, diffId }: LayerPlan): boolean {
   return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(descriptor.digest));
-}
-
-/** Unpacked content is at least as large as the blob; the download itself, and a kept blob, come on top. */
-function requireSpace(context: RemoteContext, store: Store, plan: PullPlan): void {
-  if (plan.bytes === 0) return;
-  const needed = plan.bytes * (store.keepsBlobs ? 3 : 2);
-  const { freeBytes } = context.host.files.space(store.path);
-  if (freeBytes >= needed) return;
-  throw new Failure(
-    "no-space",
-    `Cannot pull into "${store.path}": ${formatBytes(freeBytes)} are free, wanted at least ${formatBytes(needed)} for ${formatBytes(plan.bytes)} to download`,
-  );
 }
 
 function nameOf(ref: ImageRef): string {

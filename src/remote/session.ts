@@ -130,17 +130,17 @@ async function ping(
   insecure: boolean,
 ): Promise<{ base: string; challenges: readonly Challenge[] }> {
   const address = host === "docker.io" ? "registry-1.docker.io" : host;
-  const tryScheme = async (scheme: string): Promise<TransportResponse> =>
-    transport({ method: "GET", url: `${scheme}://${address}/v2/`, insecure, retries: 1 });
+  const tryScheme = async (scheme: string, retries: number): Promise<TransportResponse> =>
+    transport({ method: "GET", url: `${scheme}://${address}/v2/`, insecure, retries });
   let scheme = "https";
   let response: TransportResponse;
   try {
-    response = await tryScheme("https");
+    response = await tryScheme("https", insecure ? 0 : 1);
   } catch (error) {
     if (!isFailure(error, "network")) throw error;
     if (!insecure) throw withTlsHint(error, host);
     scheme = "http";
-    response = await tryScheme("http");
+    response = await tryScheme("http", 1);
   }
   response.discard();
   const base = `${scheme}://${address}/v2/`;
@@ -156,7 +156,7 @@ function withTlsHint(error: Failure, host: string): Failure {
   const { cause } = error;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   const text = cause instanceof Error ? cause.message : "";
-  const isPlain = /EPROTO|WRONG_VERSION|packet length/i.test(`${code} ${text}`);
+  const isPlain = /EPROTO|wrong.version|packet.length/i.test(`${code} ${text}`);
   const isCertificate = /CERT|SIGNATURE|ALTNAME|ISSUER/.test(code);
   if (!isPlain && !isCertificate) return error;
   const hint = isPlain

@@ -1,0 +1,60 @@
+/** `berth push`: an image from the store to a registry, as it is. */
+import { Failure } from "../../core/failure.ts";
+import { formatBytes } from "../../core/units.ts";
+import type { ImageRef } from "../../oci/reference.ts";
+import { formatImageRef } from "../../oci/reference.ts";
+import { pushImage } from "../../remote/push.ts";
+import type { StoredImage } from "../../store/store.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
+import { command } from "../command.ts";
+import { findStoredImage, readImageRef } from "../image-names.ts";
+import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
+
+export const pushCommand = command({
+  name: "push",
+  summary: "Push an image to a registry",
+  description: "Uploads what the registry lacks. Digests stay as they are, also through a pull and a push to another registry.",
+  flags: {
+    ...REMOTE_FLAGS,
+    quiet: { type: "boolean", short: "q", summary: "Print nothing" },
+  },
+  operands: [
+    { name: "IMAGE", summary: "name, id or digest of an image in the store" },
+    { name: "DEST", summary: "HOST/NAME[:TAG]; its own name when left out", optional: true },
+  ],
+  examples: [
+    ["berth push registry.example.com/team/os:1", "to where its name says"],
+    ["berth push localhost/os registry.example.com/team/os:1", "under another name"],
+  ],
+  async run(values, [name = "", destination], context) {
+    const remote = remoteContext(context, values);
+    using store = openWorkstationStore(context.host);
+
+    const image = findStoredImage(store, name);
+    const ref = readDestination(image, name, destination);
+    const result = await pushImage(remote, store, image, ref);
+    const { sentBytes, skippedBytes } = result;
+    context.progress.say(`Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`);
+    return { name: formatImageRef(ref), ...result };
+  },
+  view: () => undefined,
+});
+
+function readDestination(image: StoredImage, name: string, destination: string | undefined): ImageRef {
+  if (destination !== undefined) return readImageRef(destination);
+  const own = image.names.find((candidate) => candidate === name || candidate === `${name}:latest`) ?? onlyName(image);
+  if (own === undefined) {
+    throw new Failure("usage", `Cannot push image "${name}": it is not clear where to, wanted a DEST`, {
+      hint: `berth push ${name} HOST/NAME:TAG`,
+    });
+  }
+  const ref = readImageRef(own);
+  if (ref.host !== "localhost") return ref;
+  throw new Failure("usage", `Cannot push image "${name}": its name "${own}" has no registry, wanted a DEST`, {
+    hint: `berth push ${name} HOST/NAME:TAG`,
+  });
+}
+
+function onlyName(image: StoredImage): string | undefined {
+  return image.names.length === 1 ? image.names[0] : undefined;
+}
