@@ -3,6 +3,7 @@
  * decide; the booted deployment stays whatever they say; when an entry cannot be read nothing is removed.
  */
 import { bootDirectoryName } from "../boot/entry-name.ts";
+import { isFailure } from "../core/failure.ts";
 import { type Deployments, readDeployments } from "./deployments.ts";
 import { removeUnusedKernels } from "./kernel-files.ts";
 import { DEPLOYMENT_TAG_PREFIX, deploymentPath, deploymentsPath, deploymentTag, isDeploymentId, STAGED_MENU } from "./layout.ts";
@@ -49,20 +50,26 @@ export function liveIds(deployments: Deployments): Set<string> {
   return new Set([deployments.bootedId, ...entries.map((entry) => entry.id)]);
 }
 
-/** Frees what no deployment needs in the store. */
+/** Frees what no deployment needs in the store. It is upkeep: when it cannot be done now, a warning says so and the next command does it. */
 export function collectGarbage(machine: Machine): void {
-  const deployments = readDeployments(machine.host.files, machine.sysroot);
+  const { host, sysroot, store, progress } = machine;
+  const deployments = readDeployments(host.files, sysroot);
   const live = liveIds(deployments);
   const wanted = new Set<string>();
   for (const [id, origin] of deployments.origins) {
     if (live.has(id) && origin.manifestDigest !== undefined) wanted.add(deploymentTag(origin.manifestDigest));
   }
-  for (const image of machine.store.images()) {
-    for (const name of image.names) {
-      if (name.startsWith(DEPLOYMENT_TAG_PREFIX) && !wanted.has(name)) machine.store.untag(name);
+  try {
+    for (const image of store.images()) {
+      for (const name of image.names) {
+        if (name.startsWith(DEPLOYMENT_TAG_PREFIX) && !wanted.has(name)) store.untag(name);
+      }
+      const tag = deploymentTag(image.digest);
+      if (wanted.has(tag) && !image.names.includes(tag)) store.tag(tag, image.digest);
     }
-    const tag = deploymentTag(image.digest);
-    if (wanted.has(tag) && !image.names.includes(tag)) machine.store.tag(tag, image.digest);
+    store.gc({ dryRun: false, liveIds: [...live].sort() });
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    if (error.code !== "busy") progress.warn(`Unused objects stay for now: ${error.message}`);
   }
-  machine.store.gc({ dryRun: false, liveIds: [...live].sort() });
 }

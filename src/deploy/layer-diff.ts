@@ -1,8 +1,8 @@
-/** Layers of an update compared with those of the running image, and with what the store holds. Pure but for the store's answers. */
-import type { Digest } from "../core/digest.ts";
+/** Layers of an update compared with those of the running image, and with what the store holds. */
 import type { ImageConfig } from "../oci/config.ts";
 import { layerCompression } from "../oci/media-types.ts";
 import type { Descriptor, Manifest } from "../oci/manifest.ts";
+import { planPull } from "../remote/pull.ts";
 import type { Store } from "../store/store.ts";
 
 export interface LayerSum {
@@ -30,19 +30,15 @@ export interface FetchPlan {
   readonly spaceBytes: number;
 }
 
-/** A layer that occurs twice is fetched once. */
-export function planFetch(store: Pick<Store, "hasLayer">, manifest: Manifest, config: ImageConfig): FetchPlan {
-  const present: Descriptor[] = [];
-  const needed: Descriptor[] = [];
-  const seen = new Set<Digest>();
-  manifest.layers.forEach((layer, i) => {
-    const diffId = config.rootfs.diff_ids[i];
-    if (diffId === undefined || seen.has(layer.digest)) return;
-    seen.add(layer.digest);
-    (store.hasLayer(diffId) ? present : needed).push(layer);
-  });
-  const spaceBytes = needed.reduce((total, layer) => total + layer.size * (layerCompression(layer.mediaType) === "none" ? 1 : EXPANSION), 0);
-  return { present: sum(present), needed: sum(needed), spaceBytes: Math.ceil(spaceBytes) };
+/** Failure "bad-input" when config and manifest do not fit together. A layer that occurs twice is fetched once. */
+export function planFetch(store: Store, manifest: Manifest, config: ImageConfig): FetchPlan {
+  const plan = planPull(store, manifest, config);
+  const expanded = plan.missing.map(({ descriptor }) => descriptor.size * (layerCompression(descriptor.mediaType) === "none" ? 1 : EXPANSION));
+  return {
+    present: sum(plan.present.map(({ descriptor }) => descriptor)),
+    needed: sum(plan.missing.map(({ descriptor }) => descriptor)),
+    spaceBytes: Math.ceil(expanded.reduce((total, size) => total + size, 0)),
+  };
 }
 
 /** What a compressed layer of an operating system grows to, about. */

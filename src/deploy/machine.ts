@@ -22,7 +22,7 @@ export async function openMachine(
 ): Promise<OpenMachine> {
   using resources = new DisposableStack();
   const sysroot = resources.use(await openSysroot(host, options));
-  const store = resources.use(openStore(host, storePath(sysroot.path), { keepBlobs: false }));
+  const store = resources.use(openStore(host, storePath(sysroot.path), { keepBlobs: false, access: "shared" }));
   const owned = resources.move();
   return { host, sysroot, store, progress: options.progress, [Symbol.dispose]: () => owned.dispose() };
 }

@@ -36,7 +36,7 @@ export const switchCommand = command({
         print("Image specification is unchanged.");
         return unchanged;
       }
-      return update(machine, createRegistrySource(context), { spec, downloadOnly: false, signal: context.signal, print });
+      return await update(machine, createRegistrySource(context), { spec, downloadOnly: false, signal: context.signal, print });
     })();
     if (values.apply && (result.kind === "staged" || result.kind === "already-staged")) await rebootHost(context.host);
     return result;

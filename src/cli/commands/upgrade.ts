@@ -37,7 +37,9 @@ export const upgradeCommand = command({
       const spec = values.tag === undefined ? followed : retag(followed, values.tag);
       const source = createRegistrySource(context);
       const request = { spec, signal: context.signal, print };
-      return values.check ? checkUpdate(machine, source, request) : update(machine, source, { ...request, downloadOnly: values["download-only"] });
+      // Awaited here: the machine is open until then.
+      if (values.check) return await checkUpdate(machine, source, request);
+      return await update(machine, source, { ...request, downloadOnly: values["download-only"] });
     })();
     if (values.apply && (result.kind === "staged" || result.kind === "already-staged")) await rebootHost(context.host);
     return result;
