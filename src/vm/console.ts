@@ -29,9 +29,19 @@ export function plainText(text: string): string {
   return text.replace(/\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>A-Za-z])/g, "").replaceAll("\r", "");
 }
 
-/** systemd says that sshd runs, or a login prompt shows that the boot is through. */
+/**
+ * Does the current boot run an sshd? systemd says that it started it, or a login prompt shows that the boot is through. What came before
+ * the last kernel's first line, or before a shutdown's lines, is of an earlier boot.
+ */
 export function showsSsh(text: string): boolean {
-  return /Started\b.*\b(?:sshd?\.service|OpenBSD Secure Shell|OpenSSH)|\blogin: /.test(text);
+  const boot = text.slice(lastIndexOf(text, /Linux version |Stopp(?:ed|ing)\b.*\bssh|systemd-shutdown|reboot: (?:Restarting|Power)/g));
+  return /Started\b.*\b(?:sshd?\.service|OpenBSD Secure Shell|OpenSSH)|\blogin: /.test(boot);
+}
+
+function lastIndexOf(text: string, pattern: RegExp): number {
+  let last = 0;
+  for (const match of text.matchAll(pattern)) last = match.index;
+  return last;
 }
 
 /** The last lines, for an error. */
