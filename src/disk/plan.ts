@@ -30,6 +30,7 @@ export interface DiskPlan {
   readonly source: string;
   readonly layout: DiskLayout;
   readonly epoch: number;
+  readonly objectCount: number;
   /** Bytes that the work directory and the result take at most. */
   readonly spaceBytes: number;
   readonly steps: readonly DiskStep[];
@@ -65,6 +66,7 @@ export function planDisk(image: string, request: DiskRequest, facts: DiskFacts):
     source: request.source,
     layout,
     epoch: facts.epoch,
+    objectCount: facts.objectCount,
     spaceBytes: 2 * rootBytes + 2 * facts.espBytes + (request.type === "raw" ? 0 : rootBytes),
     steps: planSteps(request, facts, layout),
     notes: notes(request, facts),

@@ -49,12 +49,18 @@ export function verityFileBytes(sizeBytes: number, hashBytes: number): number {
 
 /** Adds its tail to a file; returns the id and the size of its content. The mode becomes 0644. */
 export function appendVerityTail(files: Files, path: string, algorithm: DigestAlgorithm): { id: string; sizeBytes: number } {
-  using file = files.open(path, "read-write");
-  const content = Buffer.alloc(file.sizeBytes());
-  const count = file.read(content, 0);
-  if (count !== content.length) throw new RangeError(`Cannot read "${path}": it ended after ${count} of ${content.length} bytes`);
+  const content = files.read(path);
   const tail = verityTail(content, algorithm);
-  file.write(tail.bytes, tail.offsetBytes);
+  if (files.measureVerity(path) === undefined) {
+    using file = files.open(path, "read-write");
+    file.write(tail.bytes, tail.offsetBytes);
+  } else {
+    // A kernel with fs-verity has sealed the staged file.
+    files.remove(path);
+    using file = files.open(path, "create", 0o644);
+    file.write(content, 0);
+    file.write(tail.bytes, tail.offsetBytes);
+  }
   files.chmod(path, 0o644);
   return { id: tail.id, sizeBytes: content.length };
 }
