@@ -44,3 +44,24 @@ test("write() rejects values that do not fit", () => {
 test("dump() shows every field", () => {
   assert.equal(Record.dump(values), "small=1 half=515 word=67438087 big=579005069656919567 signed=-2 raw=61626364");
 });
+
+test("u53 and i53 are 64 bits on disk and numbers in the program", () => {
+  for (const endian of ["little", "big"] as const) {
+    const Wide = struct("Wide", 16, { size: "u53", time: "i53" }, { endian });
+    for (const value of [0, 1, 0xffffffff, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+      for (const time of [value, -value]) {
+        const bytes = Buffer.alloc(16, 0xff);
+        Wide.write(bytes, 0, { size: value, time });
+        assert.deepEqual(Wide.read(bytes, 0), { size: value, time: time === 0 ? 0 : time });
+        assert.equal(endian === "little" ? bytes.readBigInt64LE(8) : bytes.readBigInt64BE(8), BigInt(time));
+      }
+    }
+  }
+});
+
+test("u53 rejects what is not a safe integer", () => {
+  const Wide = struct("Wide", 8, { size: "u53" });
+  assert.throws(() => Wide.read(Buffer.from("0000000000002000", "hex"), 0), /size at 0: it does not fit in 53 bits/);
+  assert.throws(() => Wide.write(Buffer.alloc(8), 0, { size: -1 }), RangeError);
+  assert.throws(() => Wide.write(Buffer.alloc(8), 0, { size: 2 ** 53 }), RangeError);
+});

@@ -4,8 +4,12 @@
  * must be zero when read.
  */
 
-/** u64 and i64 are bigint at this edge (see toSafeInteger); `bytes:N` is raw; `zero:N` is reserved. */
-export type FieldType = "u8" | "u16" | "u32" | "u64" | "i64" | `bytes:${number}` | `zero:${number}`;
+/**
+ * u64 and i64 are bigint at this edge; u53 and i53 are 64 bits wide too, but hold a safe integer and are numbers; `bytes:N` is raw;
+ * `zero:N` is reserved.
+ */
+export type FieldType = NumberType | "u64" | "i64" | `bytes:${number}` | `zero:${number}`;
+type NumberType = "u8" | "u16" | "u32" | "u53" | "i53";
 export type Fields = Readonly<Record<string, FieldType>>;
 
 export type StructValues<F extends Fields> = {
@@ -19,7 +23,7 @@ export type StructValues<F extends Fields> = {
 export interface Struct<F extends Fields> {
   readonly name: string;
   readonly sizeBytes: number;
-  /** Throws RangeError past the end, SyntaxError for reserved bytes that are not zero. `bytes` fields are views. */
+  /** Throws RangeError past the end or for a u53 beyond it, SyntaxError for reserved bytes that are not zero. `bytes` are views. */
   read(bytes: Buffer, offset: number): StructValues<F>;
   /** Returns the offset after the record. Throws RangeError for a value that its field cannot hold. */
   write(bytes: Buffer, offset: number, values: StructValues<F>): number;
@@ -29,7 +33,7 @@ export interface Struct<F extends Fields> {
 
 interface Field {
   readonly name: string;
-  readonly type: "u8" | "u16" | "u32" | "u64" | "i64" | "bytes" | "zero";
+  readonly type: NumberType | "u64" | "i64" | "bytes" | "zero";
   readonly offset: number;
   readonly sizeBytes: number;
 }
@@ -65,7 +69,7 @@ export function struct<const F extends Fields>(
       const source = values as Readonly<Record<string, number | bigint | Uint8Array>>;
       for (const field of table) {
         const value = source[field.name];
-        if (value === undefined) bytes.fill(0, offset + field.offset, offset + field.offset + field.sizeBytes);
+        if (value === undefined) writeZero(bytes, offset + field.offset, field);
         else if (typeof value === "number") writeNumber(bytes, offset + field.offset, field, value, little);
         else if (typeof value === "bigint") writeBig(bytes, offset + field.offset, field, value, little);
         else writeBytes(bytes, offset + field.offset, field, value, name);
@@ -85,7 +89,7 @@ function layOut(name: string, sizeBytes: number, fields: Fields): readonly Field
   let offset = 0;
   for (const [fieldName, type] of Object.entries(fields)) {
     const [kind = "", count = ""] = type.split(":");
-    const fixed = { u8: 1, u16: 2, u32: 4, u64: 8, i64: 8 }[kind];
+    const fixed = { u8: 1, u16: 2, u32: 4, u53: 8, i53: 8, u64: 8, i64: 8 }[kind];
     const size = fixed ?? Number(count);
     table.push({ name: fieldName, type: kind as Field["type"], offset, sizeBytes: size });
     offset += size;
@@ -110,6 +114,9 @@ function readField(bytes: Buffer, at: number, field: Field, little: boolean): nu
       return little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
     case "u32":
       return little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+    case "u53":
+    case "i53":
+      return readWide(bytes, at, field, little);
     case "u64":
       return little ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at);
     case "i64":
@@ -118,6 +125,37 @@ function readField(bytes: Buffer, at: number, field: Field, little: boolean): nu
     case "zero":
       return bytes.subarray(at, at + field.sizeBytes);
   }
+}
+
+const WORD = 2 ** 32;
+
+function readWide(bytes: Buffer, at: number, field: Field, little: boolean): number {
+  const low = little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at + 4);
+  const highAt = little ? at + 4 : at;
+  const unsigned = little ? bytes.readUInt32LE(highAt) : bytes.readUInt32BE(highAt);
+  const value = (field.type === "i53" ? unsigned | 0 : unsigned) * WORD + low;
+  if (!Number.isSafeInteger(value)) throw new RangeError(`Cannot read ${field.name} at ${at}: it does not fit in 53 bits`);
+  return value;
+}
+
+function writeWide(bytes: Buffer, at: number, field: Field, value: number, little: boolean): void {
+  if (!Number.isSafeInteger(value) || (field.type === "u53" && value < 0)) {
+    throw new RangeError(`Cannot write ${field.name}: ${value} does not fit`);
+  }
+  const high = Math.floor(value / WORD);
+  const low = value - high * WORD;
+  if (little) {
+    bytes.writeUInt32LE(low, at);
+    bytes.writeInt32LE(high, at + 4);
+  } else {
+    bytes.writeInt32BE(high, at);
+    bytes.writeUInt32BE(low, at + 4);
+  }
+}
+
+/** Not fill(): most reserved fields are a few bytes. */
+function writeZero(bytes: Buffer, at: number, field: Field): void {
+  for (let index = at; index < at + field.sizeBytes; index++) bytes[index] = 0;
 }
 
 function writeNumber(bytes: Buffer, at: number, field: Field, value: number, little: boolean): void {
@@ -132,6 +170,10 @@ function writeNumber(bytes: Buffer, at: number, field: Field, value: number, lit
     case "u32":
       if (little) bytes.writeUInt32LE(value, at);
       else bytes.writeUInt32BE(value, at);
+      return;
+    case "u53":
+    case "i53":
+      writeWide(bytes, at, field, value, little);
       return;
     default:
       throw new TypeError(`Cannot write ${field.name}: a number stands where ${field.type} is wanted`);

@@ -28,7 +28,7 @@ const MAX_XATTR_LINE_BYTES = 65535;
 /** Longer text does not fit in one string. */
 const MAX_DUMP_BYTES = 0x1fffffe0;
 const U32 = 0xffffffff;
-const DIGEST = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
+const HEX = /^[0-9a-f]+$/;
 
 interface State {
   root: Directory | undefined;
@@ -220,7 +220,7 @@ function parseContent(fields: readonly string[], sizeBytes: number): FileContent
   }
   if (sizeBytes === 0) return EMPTY_FILE;
   const digest = unescapeOptional(fields[10] ?? "");
-  if (digest !== undefined && !DIGEST.test(digest)) {
+  if (digest !== undefined && ((digest.length !== 64 && digest.length !== 128) || !HEX.test(digest))) {
     throw new SyntaxError(`DIGEST "${digest.slice(0, 140)}" is not 64 or 128 lower-case hex digits`);
   }
   if (content !== undefined) return { kind: "inline", bytes: Buffer.from(content, "latin1") };

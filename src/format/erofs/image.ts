@@ -3,7 +3,6 @@
  * all that is read counts against one budget of the image's own size, so that overlapping records cannot make work or memory grow
  * beyond it. Whatever the bytes, only SyntaxError and RangeError are thrown.
  */
-import { toSafeInteger } from "../../core/bytes.ts";
 import { kindOfMode, type NodeKind, PERMISSION_MASK } from "../../tree/mode.ts";
 import {
   BLOCK_BYTES,
@@ -91,8 +90,8 @@ export function openImage(source: Uint8Array): Image {
     bytes,
     version: header.composefsVersion,
     rootNid: superblock.rootNid,
-    inodeCount: Math.min(toSafeInteger(superblock.inodes, "inode count"), bytes.length / SLOT_BYTES),
-    buildTimeSec: toSafeInteger(superblock.buildTime, "build time"),
+    inodeCount: Math.min(superblock.inodes, bytes.length / SLOT_BYTES),
+    buildTimeSec: superblock.buildTime,
     buildTimeNsec: superblock.buildTimeNsec,
     xattrOffset: superblock.xattrBlock * BLOCK_BYTES,
     spend(count, what) {
@@ -124,10 +123,10 @@ export function readInode(image: Image, nid: number): RawInode {
     mode: raw.mode & PERMISSION_MASK,
     uid: raw.uid,
     gid: raw.gid,
-    mtimeSec: extended === undefined ? image.buildTimeSec : toSafeInteger(extended.mtime, "mtime"),
+    mtimeSec: extended === undefined ? image.buildTimeSec : extended.mtime,
     mtimeNsec: extended?.mtimeNsec ?? image.buildTimeNsec,
     nlink: raw.nlink,
-    size: toSafeInteger(BigInt(raw.size), "size"),
+    size: raw.size,
     ino: raw.ino,
     layout,
     data: raw.data,

@@ -5,7 +5,7 @@
 import type { ByteName } from "../../core/bytes.ts";
 import type { DigestAlgorithm } from "../../core/digest.ts";
 import { PERMISSION_MASK, typeBits } from "../../tree/mode.ts";
-import { type Directory, type Leaf, type Node, NO_XATTRS, usualPayload } from "../../tree/node.ts";
+import { type Directory, type Leaf, type Node, NO_XATTRS } from "../../tree/node.ts";
 import { FILE_TYPES } from "./layout.ts";
 import { OPAQUE, OPAQUE_MARKS, STUB_MODE, STUB_NAMES, WHITEOUT_MARKS, WHITEOUTS_MARKS } from "./overlay.ts";
 import { comparePairs, type Pair, type XattrTable } from "./xattr-table.ts";
@@ -163,14 +163,15 @@ function createInode(
 function choosePairs(inode: Inode, table: XattrTable, options: CollectOptions): readonly Pair[] {
   const { node } = inode;
   const own = table.escaped(node.stat.xattrs);
-  const added: Pair[] = [];
-  if (node.kind === "file" && node.size > 0 && node.content.kind === "external") {
+  if (node.kind === "file") {
+    if (node.size === 0 || node.content.kind === "inline") return own;
     const { objectId, payload } = node.content;
     if (objectId !== undefined) checkObjectId(objectId, inode, options.algorithm);
-    added.push(table.metacopy(objectId));
-    const path = payload ?? (objectId === undefined ? "" : usualPayload(objectId));
-    if (path !== "") added.push(table.redirect(path));
-  } else if (inode.role === "whiteout") {
+    const added = table.external(objectId, payload);
+    return own.length === 0 ? added : [...own, ...added].sort(comparePairs);
+  }
+  const added: Pair[] = [];
+  if (inode.role === "whiteout") {
     for (const name of WHITEOUT_MARKS) added.push(table.pair(name, ""));
   } else {
     if (inode.holdsWhiteout) {
@@ -180,7 +181,6 @@ function choosePairs(inode: Inode, table: XattrTable, options: CollectOptions): 
     if (inode.parent === undefined) added.push(table.pair(OPAQUE, "y"));
   }
   if (added.length === 0) return own;
-  if (own.length === 0 && node.kind === "file") return added;
   const replaced = new Set(added.map((pair) => pair.name));
   return [...own.filter((pair) => !replaced.has(pair.name)), ...added].sort(comparePairs);
 }
@@ -194,10 +194,8 @@ function checkName(name: string, parent: Inode): void {
   }
 }
 
-const OBJECT_ID = /^(?:[0-9a-f]{64}){1,2}$/;
-
 function checkObjectId(objectId: string, inode: Inode, algorithm: DigestAlgorithm): void {
-  if (objectId.length !== (algorithm === "sha256" ? 64 : 128) || !OBJECT_ID.test(objectId)) {
+  if (objectId.length !== (algorithm === "sha256" ? 64 : 128)) {
     throw new RangeError(`Cannot write "${pathOf(inode)}": its digest "${objectId}" is not one of ${algorithm}`);
   }
 }

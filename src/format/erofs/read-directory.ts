@@ -1,5 +1,4 @@
 /** readDirectory(): the entries of a directory, names checked to be valid, in strict byte order and without padding inside. */
-import { toSafeInteger } from "../../core/bytes.ts";
 import { type Image, type RawInode, readPieces } from "./image.ts";
 import { DirectoryEntry } from "./layout.ts";
 
@@ -47,7 +46,7 @@ function readBlock(nid: number, block: Buffer): Entry[] {
     }
     const name = block.toString("latin1", record.nameOffset, end);
     if (name.includes("/") || name.includes("\0")) throw new SyntaxError(`Cannot read directory ${nid}: bad name ${JSON.stringify(name)}`);
-    return { name, nid: toSafeInteger(record.nid, "nid"), fileType: record.fileType };
+    return { name, nid: record.nid, fileType: record.fileType };
   });
 }
 

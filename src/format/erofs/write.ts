@@ -54,7 +54,7 @@ export function writeErofs(tree: Directory, options: WriteErofsOptions): Buffer 
     version,
     hasAcl: table.hasName("system.posix_acl_access") || table.hasName("system.posix_acl_default"),
   });
-  const nids = placement.placed.map((placed) => BigInt(placed.offset / SLOT_BYTES));
+  const nids = placement.placed.map((placed) => placed.offset / SLOT_BYTES);
   for (const placed of placement.placed) writeInode(image, placed, nids, dataStart / BLOCK_BYTES + placed.firstBlock);
   let at = placement.inodesEnd;
   for (const pair of shared) at = writeEntry(image, at, pair);
@@ -93,8 +93,8 @@ function writeHeaders(image: Buffer, placement: Placement, what: { version: numb
     blockBits: Math.log2(BLOCK_BYTES),
     extensionSlots: 0,
     rootNid: (root?.offset ?? 0) / SLOT_BYTES,
-    inodes: BigInt(placement.placed.length),
-    buildTime: BigInt(placement.buildTime.sec),
+    inodes: placement.placed.length,
+    buildTime: placement.buildTime.sec,
     buildTimeNsec: placement.buildTime.nsec,
     blocks: image.length / BLOCK_BYTES,
     metaBlock: 0,
@@ -102,7 +102,7 @@ function writeHeaders(image: Buffer, placement: Placement, what: { version: numb
   });
 }
 
-function writeInode(image: Buffer, placed: Placed, nids: readonly bigint[], firstBlock: number): void {
+function writeInode(image: Buffer, placed: Placed, nids: readonly number[], firstBlock: number): void {
   const { inode } = placed;
   const { stat } = inode.node;
   const common = {
@@ -118,8 +118,8 @@ function writeInode(image: Buffer, placed: Placed, nids: readonly bigint[], firs
   const after = placed.extended
     ? InodeExtended.write(image, placed.offset, {
         ...common,
-        size: BigInt(placed.size),
-        mtime: BigInt(stat.mtimeSec),
+        size: placed.size,
+        mtime: stat.mtimeSec,
         mtimeNsec: stat.mtimeNsec,
       })
     : InodeCompact.write(image, placed.offset, { ...common, size: placed.size });
@@ -147,7 +147,7 @@ function chooseData(placed: Placed, firstBlock: number): number {
 }
 
 interface DataPlace {
-  readonly nids: readonly bigint[];
+  readonly nids: readonly number[];
   /** Of the inode's own blocks. */
   readonly blockOffset: number;
 }
@@ -184,7 +184,7 @@ function writeDirectory(image: Buffer, entries: Entries, placed: Placed, tail: n
     for (; start < end; start++) {
       const target = entries.targets[start];
       if (target === undefined) throw new TypeError("a directory entry has no target");
-      at = DirectoryEntry.write(image, at, { nid: place.nids[target.ino] ?? 0n, nameOffset, fileType: target.fileType });
+      at = DirectoryEntry.write(image, at, { nid: place.nids[target.ino] ?? 0, nameOffset, fileType: target.fileType });
       nameOffset += image.write(names[start] ?? "", base + nameOffset, "latin1");
     }
   }

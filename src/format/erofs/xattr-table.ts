@@ -2,7 +2,7 @@
  * XattrTable: every (name, value) pair of an image once, with the number of inodes that have it. Pairs of more than one inode
  * go to the shared area and get an id; the others stand beside their inode.
  */
-import type { Xattrs } from "../../tree/node.ts";
+import { usualPayload, type Xattrs } from "../../tree/node.ts";
 import { alignUp, BLOCK_BYTES, LUSTRE_INDEX, XattrEntry, XattrHeader, XATTR_PREFIXES } from "./layout.ts";
 import { ESCAPED_PREFIX, METACOPY, OVERLAY_PREFIX, REDIRECT } from "./overlay.ts";
 import { xxh32 } from "./xxh32.ts";
@@ -20,10 +20,17 @@ interface Name {
   readonly filterBit: number;
 }
 
+/** Values that follow from an object's digest are kept as its hex text only: most files have two of them. */
+export interface Value {
+  readonly form: "bytes" | "metacopy" | "redirect";
+  /** Latin1 bytes, or the digest. */
+  readonly text: string;
+  readonly sizeBytes: number;
+}
+
 export interface Pair {
   readonly name: Name;
-  /** Latin1. */
-  readonly value: string;
+  readonly value: Value;
   /** Bytes in the image, padded to 4. */
   readonly entryBytes: number;
   /** Inodes that have it. */
@@ -36,35 +43,38 @@ export interface XattrTable {
   pair(name: string, value: string): Pair;
   /** The escaped pairs of a tree's node, sorted by name; the same array for the same map. */
   escaped(xattrs: Xattrs): readonly Pair[];
-  /** Digest of the object behind a file; `undefined` when it is not known. */
-  metacopy(objectId: string | undefined): Pair;
-  redirect(payload: string): Pair;
+  /** What leads to the object behind a file: its digest and its path below the objects directory, each if there is one. */
+  external(objectId: string | undefined, payload: string | undefined): readonly Pair[];
   hasName(full: string): boolean;
   /** Once all uses are counted: the shared pairs in the order of the image, with their ids for an area at `offset`. */
   share(offset: number): readonly Pair[];
-  /** Which pairs are shared can be asked before their ids are known. */
-  isShared(pair: Pair): boolean;
 }
 
 export function createXattrTable(): XattrTable {
   const names = new Map<string, { readonly name: Name; readonly pairs: Map<string, Pair> }>();
-  const metacopies = new Map<string, Pair>();
-  const redirects = new Map<string, Pair>();
+  const usual = new Map<string, readonly [metacopy: Pair, redirect: Pair]>();
   const known = new Map<Xattrs, readonly Pair[]>();
-  const create = (name: Name, value: string): Pair => {
-    if (value.length > 0xffff) throw new RangeError(`Cannot write xattr "${name.full}": its value has ${value.length} bytes`);
-    const entryBytes = alignUp(XattrEntry.sizeBytes + name.suffix.length + value.length, 4);
-    return { name, value, entryBytes, uses: 0, sharedId: undefined };
-  };
   const named = (full: string): { readonly name: Name; readonly pairs: Map<string, Pair> } => {
     let entry = names.get(full);
     if (entry === undefined) names.set(full, (entry = { name: splitName(full), pairs: new Map() }));
     return entry;
   };
-  const pair = (full: string, value: string): Pair => {
+  const pair = (full: string, text: string): Pair => {
     const { name, pairs } = named(full);
-    let entry = pairs.get(value);
-    if (entry === undefined) pairs.set(value, (entry = create(name, value)));
+    let entry = pairs.get(text);
+    if (entry === undefined) pairs.set(text, (entry = createPair(name, { form: "bytes", text, sizeBytes: text.length })));
+    return entry;
+  };
+  const ofObject = (objectId: string): readonly [metacopy: Pair, redirect: Pair] => {
+    let entry = usual.get(objectId);
+    if (entry === undefined) {
+      const digestBytes = objectId.length / 2;
+      entry = [
+        createPair(named(METACOPY).name, { form: "metacopy", text: objectId, sizeBytes: METACOPY_HEAD_BYTES + digestBytes }),
+        createPair(named(REDIRECT).name, { form: "redirect", text: objectId, sizeBytes: objectId.length + 2 }),
+      ];
+      usual.set(objectId, entry);
+    }
     return entry;
   };
   return {
@@ -77,35 +87,40 @@ export function createXattrTable(): XattrTable {
       }
       return pairs;
     },
-    metacopy(objectId = "") {
-      let entry = metacopies.get(objectId);
-      if (entry === undefined) metacopies.set(objectId, (entry = create(named(METACOPY).name, metacopyValue(objectId))));
-      return entry;
-    },
-    redirect(payload) {
-      let entry = redirects.get(payload);
-      if (entry === undefined) redirects.set(payload, (entry = create(named(REDIRECT).name, `/${payload}`)));
-      return entry;
+    external(objectId, payload) {
+      if (objectId !== undefined && payload === undefined) return ofObject(objectId);
+      const metacopy = objectId === undefined ? pair(METACOPY, "") : ofObject(objectId)[0];
+      if (payload === undefined || payload === "") return [metacopy];
+      const other = USUAL_PAYLOAD.exec(payload);
+      return [metacopy, other === null ? pair(REDIRECT, `/${payload}`) : ofObject(`${other[1]}${other[2]}`)[1]];
     },
     hasName: (full) => names.has(full),
-    isShared: (entry) => entry.uses > 1,
     share(offset) {
       const shared: Pair[] = [];
       const collect = (entry: Pair): void => {
         if (entry.uses > 1) shared.push(entry);
       };
       for (const { pairs } of names.values()) pairs.forEach(collect);
-      metacopies.forEach(collect);
-      redirects.forEach(collect);
-      shared.sort((left, right) => -compareShared(left, right));
+      for (const pairs of usual.values()) pairs.forEach(collect);
       let at = offset % BLOCK_BYTES;
-      for (const entry of shared) {
+      const sorted = shared.map((entry) => ({ entry, bytes: valueBytes(entry.value) })).sort(compareShared);
+      return sorted.map(({ entry }) => {
         entry.sharedId = at / 4;
         at += entry.entryBytes;
-      }
-      return shared;
+        return entry;
+      });
     },
   };
+}
+
+const USUAL_PAYLOAD = /^([0-9a-f]{2})\/((?:[0-9a-f]{62})|(?:[0-9a-f]{126}))$/;
+/** 00, length, 00, algorithm of fs-verity; the digest follows. */
+const METACOPY_HEAD_BYTES = 4;
+
+function createPair(name: Name, value: Value): Pair {
+  if (value.sizeBytes > 0xffff) throw new RangeError(`Cannot write xattr "${name.full}": its value has ${value.sizeBytes} bytes`);
+  const entryBytes = alignUp(XattrEntry.sizeBytes + name.suffix.length + value.sizeBytes, 4);
+  return { name, value, entryBytes, uses: 0, sharedId: undefined };
 }
 
 /** Bytes of an inode's xattrs, header included; 0 for none. */
@@ -130,14 +145,20 @@ export function xattrCount(sizeBytes: number): number {
 /** Returns the offset after them. */
 export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[]): number {
   if (pairs.length === 0) return offset;
-  const shared = pairs.filter((pair) => pair.uses > 1).slice(0, MAX_SHARED_IDS);
   let nameFilter = 0xffffffff;
-  for (const pair of pairs) nameFilter &= ~(1 << pair.name.filterBit);
-  let at = XattrHeader.write(bytes, offset, { nameFilter: nameFilter >>> 0, sharedCount: shared.length });
-  for (const pair of shared) at = bytes.writeUInt32LE(pair.sharedId ?? 0, at);
+  let idsAt = offset + XattrHeader.sizeBytes;
+  let sharedCount = 0;
+  for (const pair of pairs) {
+    nameFilter &= ~(1 << pair.name.filterBit);
+    if (pair.sharedId === undefined || sharedCount === MAX_SHARED_IDS) continue;
+    idsAt = bytes.writeUInt32LE(pair.sharedId, idsAt);
+    sharedCount += 1;
+  }
+  XattrHeader.write(bytes, offset, { nameFilter: nameFilter >>> 0, sharedCount });
+  let at = idsAt;
   let sharedSeen = 0;
   for (const pair of pairs) {
-    if (pair.uses > 1 && sharedSeen < MAX_SHARED_IDS) sharedSeen += 1;
+    if (pair.sharedId !== undefined && sharedSeen < MAX_SHARED_IDS) sharedSeen += 1;
     else at = writeEntry(bytes, at, pair);
   }
   return at;
@@ -145,24 +166,53 @@ export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[
 
 export function writeEntry(bytes: Buffer, offset: number, pair: Pair): number {
   const { name, value } = pair;
-  let at = XattrEntry.write(bytes, offset, {
+  const at = XattrEntry.write(bytes, offset, {
     nameLength: name.suffix.length,
     nameIndex: name.index,
-    valueLength: value.length,
+    valueLength: value.sizeBytes,
   });
-  at += bytes.write(name.suffix, at, "latin1");
-  bytes.write(value, at, "latin1");
+  writeValue(bytes, at + bytes.write(name.suffix, at, "latin1"), value);
   return offset + pair.entryBytes;
+}
+
+function writeValue(bytes: Buffer, at: number, { form, text, sizeBytes }: Value): void {
+  switch (form) {
+    case "bytes":
+      bytes.write(text, at, "latin1");
+      return;
+    case "metacopy":
+      bytes[at + 1] = sizeBytes;
+      bytes[at + 3] = text.length === 64 ? 1 : 2;
+      if (bytes.write(text, at + METACOPY_HEAD_BYTES, "hex") * 2 !== text.length) {
+        throw new RangeError(`Cannot write digest "${text}": it is not hexadecimal`);
+      }
+      return;
+    case "redirect":
+      bytes.write(`/${usualPayload(text)}`, at, "latin1");
+      return;
+  }
+}
+
+function valueBytes(value: Value): Buffer {
+  const bytes = Buffer.alloc(value.sizeBytes);
+  writeValue(bytes, 0, value);
+  return bytes;
 }
 
 export function comparePairs(left: Pair, right: Pair): number {
   return left.name.full < right.name.full ? -1 : 1;
 }
 
-function compareShared(left: Pair, right: Pair): number {
-  if (left.name !== right.name) return comparePairs(left, right);
-  if (left.value.length !== right.value.length) return left.value.length - right.value.length;
-  return left.value < right.value ? -1 : 1;
+interface SharedPair {
+  readonly entry: Pair;
+  readonly bytes: Buffer;
+}
+
+/** Descending by name, length and bytes. */
+function compareShared(left: SharedPair, right: SharedPair): number {
+  if (left.entry.name !== right.entry.name) return comparePairs(right.entry, left.entry);
+  if (left.bytes.length !== right.bytes.length) return right.bytes.length - left.bytes.length;
+  return Buffer.compare(right.bytes, left.bytes);
 }
 
 function escapeName(name: string): string {
@@ -176,13 +226,6 @@ function splitName(full: string): Name {
   if (full === "" || suffix.length > 255) throw new RangeError(`Cannot write xattr "${full}": its name has ${full.length} bytes`);
   const hash = xxh32(Buffer.from(suffix, "latin1"), FILTER_SEED + index);
   return { full, index, suffix, filterBit: hash & 31 };
-}
-
-/** 00, length, 00, algorithm of fs-verity, digest; empty for an unknown one. */
-function metacopyValue(objectId: string): string {
-  if (objectId === "") return "";
-  const digest = Buffer.from(objectId, "hex").toString("latin1");
-  return `\0${String.fromCharCode(4 + digest.length)}\0${digest.length === 32 ? "\x01" : "\x02"}${digest}`;
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -77,7 +77,7 @@ const Descriptor = struct("fsverity_descriptor", 256, {
   logBlockSize: "u8",
   saltSize: "u8",
   signatureSize: "u32",
-  dataSize: "u64",
+  dataSize: "u53",
   rootHash: "bytes:64",
   salt: "zero:32",
   reserved: "zero:144",
@@ -93,7 +93,7 @@ function describe(algorithm: DigestAlgorithm, sizeBytes: number, rootHash: Buffe
     logBlockSize: 12,
     saltSize: 0,
     signatureSize: 0,
-    dataSize: BigInt(sizeBytes),
+    dataSize: sizeBytes,
     rootHash: padded,
   });
   return descriptor;
