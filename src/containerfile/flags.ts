@@ -3,7 +3,7 @@
  * it knows; any other is an error.
  */
 import { errorAt, type LogicalLine } from "./logical-line.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { isBlank, type Word } from "./words.ts";
 
 export type FlagKind = "text" | "list" | "boolean";

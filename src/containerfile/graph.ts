@@ -3,7 +3,7 @@
  * RUN --mount from=.
  */
 import { findStage, type Stage, type StagedFile, sourcesOf } from "./stages.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { expandWord, type Lookup, parseWord, wordText } from "./word-expansion.ts";
 
 /** The stage of this name or number; the last one without a name. Throws RangeError with a suggestion. */

@@ -7,7 +7,7 @@
 import { ContainerfileError } from "./containerfile-error.ts";
 import { findHeredocs, type HeredocOpening } from "./heredoc.ts";
 import { errorAt, type Heredoc, type LogicalLine, type Piece, type Warning } from "./logical-line.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 
 export interface Directives {
   readonly escape: string;

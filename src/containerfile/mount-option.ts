@@ -5,7 +5,7 @@
  */
 import { type ContainerfileError } from "./containerfile-error.ts";
 import { errorAt, type LogicalLine } from "./logical-line.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import type { Word } from "./words.ts";
 
 export const MOUNT_TYPES = ["bind", "cache", "tmpfs", "secret", "ssh"] as const;

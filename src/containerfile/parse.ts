@@ -10,7 +10,7 @@ import { INSTRUCTION_NAMES } from "./instruction.ts";
 import { SHAPES } from "./shapes.ts";
 import { type Directives, lexContainerfile } from "./lex.ts";
 import { errorAt, type LogicalLine, type Warning } from "./logical-line.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { restOf } from "./words.ts";
 
 export interface ParsedFile {

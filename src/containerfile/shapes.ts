@@ -8,7 +8,7 @@ import { parseOpening } from "./heredoc.ts";
 import type { CommandLine, CopySource, InstructionBody, InstructionName, Pair } from "./instruction.ts";
 import { errorAt, type LogicalLine } from "./logical-line.ts";
 import { parseMountOption } from "./mount-option.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { parseWord, WordError, wordText } from "./word-expansion.ts";
 import { parseJsonForm, restOf, splitBlanks, splitQuoted, type Word } from "./words.ts";
 

@@ -6,7 +6,7 @@ import type { ArgInstruction, CopyInstruction, FromInstruction, Instruction, Run
 import type { Directives } from "./lex.ts";
 import { errorAt, type Warning } from "./logical-line.ts";
 import { type ParsedFile, parseContainerfile } from "./parse.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../core/suggest.ts";
 import { parseWord, wordText } from "./word-expansion.ts";
 
 type Of<Body> = Body & Pick<Instruction, "source">;
