@@ -5,6 +5,7 @@
 import { bootDirectoryName } from "../boot/entry-name.ts";
 import { isFailure } from "../core/failure.ts";
 import { type Deployments, readDeployments } from "./deployments.ts";
+import { removeStagedMenu } from "./exchange-menu.ts";
 import { removeUnusedKernels } from "./kernel-files.ts";
 import { DEPLOYMENT_TAG_PREFIX, deploymentPath, deploymentsPath, deploymentTag, isDeploymentId, STAGED_MENU } from "./layout.ts";
 import type { Machine } from "./machine.ts";
@@ -24,7 +25,7 @@ export function cleanUp(machine: Pick<Machine, "host" | "sysroot" | "progress">,
   if (before.staged === undefined || !options.keepStaged) {
     // The marker first: without it nothing below is staged any more.
     removeStaged(files);
-    files.remove(`${sysroot.esp}/${STAGED_MENU}`);
+    if (files.exists(`${sysroot.esp}/${STAGED_MENU}`)) removeStagedMenu(files, sysroot.esp);
   }
   const now = readDeployments(files, sysroot);
   const live = liveIds(now);
