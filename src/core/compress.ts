@@ -2,7 +2,7 @@
  * decompress() and compressZstd(): streams through node:zlib, whose work runs on other threads. Gzip files of several members
  * and zstd files of several frames (skippable ones too) come out whole; a truncated or damaged one is a Failure "bad-input".
  *
- * Compression is deterministic: fixed level, fixed number of jobs, input cut into equal pieces first, no checksum.
+ * Compression is deterministic: fixed level, no threads inside, input cut into equal pieces first, no checksum.
  *
  * @see RFC 1952 (gzip), RFC 8878 (zstd)
  */
@@ -23,8 +23,11 @@ const AHEAD_BYTES = 4 * 1024 * 1024;
 const WINDOW_LOG_MAX = 27;
 
 export const ZSTD_LEVEL = 3;
-/** Any number above 0 gives the same bytes; 0 gives others. */
-const ZSTD_WORKERS = 2;
+/**
+ * None: with threads of its own zstd may leave input for later although there is room for output, which node:zlib takes for the
+ * end of the stream (a slow source then loses its tail).
+ */
+const ZSTD_WORKERS = 0;
 
 export interface CompressOptions {
   /** 1 (fast) to 19 (small); 3 by default. */
