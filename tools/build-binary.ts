@@ -48,8 +48,7 @@ function strippedNode(): string {
   const original = statSync(NODE);
   const stripped = join(DIST, `.node-stripped-${original.size}-${Math.trunc(original.mtimeMs)}`);
   if (existsSync(stripped)) return stripped;
-  for (const old of globSync(".node-stripped-*", { cwd: DIST })) rmSync(join(DIST, old));
-  const temporary = `${stripped}.new`;
+  const temporary = `${stripped}.${process.pid}`;
   execFileSync("strip", ["-o", temporary, NODE], { stdio: ["ignore", "inherit", "inherit"] });
   checkGlibc(temporary);
   renameSync(temporary, stripped);
@@ -92,8 +91,8 @@ async function bundle(): Promise<Record<string, string>> {
 }
 
 function inject(assets: Record<string, string>): string {
-  const config = join(DIST, ".sea.json");
-  const output = join(DIST, ".berth.new");
+  const config = join(DIST, `.sea-${process.pid}.json`);
+  const output = join(DIST, `.berth-${process.pid}`);
   rmSync(output, { force: true });
   const settings = {
     main: join(DIST, "berth.mjs"),
