@@ -37,7 +37,10 @@ interface State {
   readonly links: Link[];
   /** Lines mostly repeat the same xattrs: one map for each text. */
   readonly xattrs: Map<string, Xattrs>;
-  readonly latest: string[];
+  /** Fields of the line at hand. */
+  readonly fields: string[];
+  recentPath: string;
+  recent: Directory | undefined;
 }
 
 /** Throws SyntaxError or RangeError `Cannot parse dump: line N: …`. */
@@ -46,30 +49,48 @@ export function parseDump(text: Uint8Array): Directory {
     throw new RangeError(`Cannot parse dump: it has ${text.length} bytes, more than ${MAX_DUMP_BYTES}`);
   }
   const source = Buffer.from(text.buffer, text.byteOffset, text.length).toString("latin1");
-  const state: State = { root: undefined, directories: new Map(), links: [], xattrs: new Map(), latest: [] };
-  let line = 1;
-  for (let at = 0; at < source.length; line++) {
-    const newline = source.indexOf("\n", at);
-    const end = newline === -1 ? source.length : newline;
-    located(line, () => parseLine(state, source.slice(at, end), line));
-    at = end + 1;
-  }
+  const state: State = {
+    root: undefined,
+    directories: new Map(),
+    links: [],
+    xattrs: new Map(),
+    fields: [],
+    recentPath: "",
+    recent: undefined,
+  };
+  parseLines(state, source);
   const { root } = state;
   if (root === undefined) throw new SyntaxError("Cannot parse dump: it is empty, wanted a line for / first");
   resolveLinks(root, state.links, located);
   return root;
 }
 
+function parseLines(state: State, source: string): void {
+  let line = 1;
+  try {
+    for (let at = 0; at < source.length; line++) {
+      const newline = source.indexOf("\n", at);
+      const end = newline === -1 ? source.length : newline;
+      parseLine(state, source.slice(at, end), line);
+      at = end + 1;
+    }
+  } catch (error) {
+    throw locate(error, line);
+  }
+}
+
 function located<T>(line: number, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof RangeError) {
-      const Kind = error instanceof RangeError ? RangeError : SyntaxError;
-      throw new Kind(`Cannot parse dump: line ${line}: ${error.message}`);
-    }
-    throw error;
+    throw locate(error, line);
   }
+}
+
+function locate(error: unknown, line: number): unknown {
+  if (error instanceof RangeError) return new RangeError(`Cannot parse dump: line ${line}: ${error.message}`);
+  if (error instanceof SyntaxError) return new SyntaxError(`Cannot parse dump: line ${line}: ${error.message}`);
+  return error;
 }
 
 const FIELD_COUNT = 11;
@@ -87,7 +108,7 @@ function splitFields(line: string, fields: string[]): void {
 }
 
 function parseLine(state: State, line: string, lineNumber: number): void {
-  const fields = state.latest;
+  const { fields } = state;
   splitFields(line, fields);
   const [path = "", size = "", mode = "", nlink = "", uid = "", gid = "", rdev = "", mtime = ""] = fields;
   const isLink = mode.startsWith("@");
@@ -174,10 +195,18 @@ function findPlace(state: State, path: string): Place | undefined {
   if (name === "" || name === "." || name === ".." || name.length > MAX_NAME_BYTES || name.includes("\0")) {
     throw new SyntaxError(`"${path}" does not end in a name of 1 to ${MAX_NAME_BYTES} bytes other than . and ..`);
   }
-  const parent = state.directories.get(clean.slice(0, slash));
+  const parent = findParent(state, clean, slash);
   if (parent === undefined) throw new SyntaxError(`the parent directory of "${path}" is missing`);
   if (parent.children.has(name as ByteName)) throw new SyntaxError(`path "${path}" is there already`);
   return { parent, name: name as ByteName, path: clean };
+}
+
+/** Most lines have the directory of the line before. */
+function findParent(state: State, path: string, slash: number): Directory | undefined {
+  if (slash === state.recentPath.length && path.startsWith(state.recentPath)) return state.recent;
+  state.recentPath = path.slice(0, slash);
+  state.recent = state.directories.get(state.recentPath);
+  return state.recent;
 }
 
 /** One leading slash, no doubled ones. */
@@ -189,6 +218,7 @@ export function normalizePath(path: string): string {
 function addDirectory(state: State, place: Place | undefined, directory: Directory): void {
   if (place === undefined) {
     state.root = directory;
+    state.recent = directory;
     state.directories.set("", directory);
   } else {
     place.parent.children.set(place.name, directory);
@@ -241,9 +271,13 @@ function parseMode(text: string): number {
 }
 
 function parseNumber(text: string, what: string, max: number): number {
-  if (text === "0") return 0;
-  if (!/^[0-9]+$/.test(text)) throw new SyntaxError(`${what} "${text}" is not a number`);
-  const value = Number(text);
+  let value = 0;
+  for (let index = 0; index < text.length; index++) {
+    const digit = text.charCodeAt(index) - 0x30;
+    if (digit < 0 || digit > 9) throw new SyntaxError(`${what} "${text}" is not a number`);
+    value = value * 10 + digit;
+  }
+  if (text === "") throw new SyntaxError(`${what} "" is not a number`);
   if (value > max) throw new RangeError(`${what} "${text}" is more than ${max}`);
   return value;
 }
