@@ -6,7 +6,16 @@
  *
  * @see OCI runtime-spec config.md
  */
-import type { Host } from "../host/host.ts";
+import { byteNameToText } from "../core/bytes.ts";
+import { Failure } from "../core/failure.ts";
+import type { Files, Host } from "../host/host.ts";
+import { ociSpec, type SpecMount } from "./bundle.ts";
+import { grantableCapabilities } from "./capabilities.ts";
+import { crunArgv, crunError } from "./crun.ts";
+import { makeMountPoints, type MountPoint } from "./mount-points.ts";
+import { hostsFile, resolvConf } from "./name-files.ts";
+import { type ContainerNetwork, openNetwork } from "./network.ts";
+import { resolveUser } from "./user.ts";
 
 export interface BundleMount {
   readonly kind: "bind" | "tmpfs";
@@ -44,8 +53,150 @@ export interface RunBundleOptions {
   readonly timeoutMs?: number;
 }
 
+/** A RUN may take long; one that takes a day hangs. */
+const DEFAULT_TIMEOUT_MS = 24 * 60 * 60 * 1000;
+
 /**
  * A non-zero exit is a result, 128+n when a signal ended the process; 126 and 127 as a shell. A Failure is thrown when the
  * container could not be made ("exec-failed", "missing-tool") or was interrupted ("aborted").
  */
-export declare function runBundle(host: Host, options: RunBundleOptions): Promise<{ readonly exitCode: number }>;
+export async function runBundle(host: Host, options: RunBundleOptions): Promise<{ readonly exitCode: number }> {
+  const { files } = host;
+  const id = Buffer.from(host.random(16)).toString("hex");
+  const user = resolveUser(files, options.rootfs, options.user ?? "");
+  await using network = options.network === "private" ? await openNetworkDisposable(host, id) : undefined;
+  files.makeDirectory("/run/berth/crun", { mode: 0o700 });
+  using bundle = files.temporaryDirectory("/run/berth/bundle-");
+  const hostname = options.hostname ?? id.slice(0, 12);
+  writeNameFiles(files, bundle.path, { network: options.network, hostname, address: network?.address });
+  const mounts: readonly BundleMount[] = [
+    ...(options.mounts ?? []),
+    { kind: "bind", source: `${bundle.path}/resolv.conf`, target: "/etc/resolv.conf", readOnly: true },
+    { kind: "bind", source: `${bundle.path}/hosts`, target: "/etc/hosts", readOnly: true },
+  ];
+  using points = makeMountPoints(files, options.rootfs, [...KERNEL_MOUNT_POINTS, ...mounts.map((mount) => toMountPoint(files, mount))]);
+  const spec = ociSpec({
+    rootfs: byteNameToText(options.rootfs),
+    args: options.args,
+    env: options.env,
+    cwd: options.cwd ?? "/",
+    user,
+    hostname,
+    terminal: false,
+    readOnly: options.readOnly ?? false,
+    capabilities: grantableCapabilities(files),
+    network: options.network === "host" ? "host" : network === undefined ? "new" : { path: network.path },
+    mounts: mounts.map((mount, i) => toSpecMount(mount, points.targets[KERNEL_MOUNT_POINTS.length + i] ?? mount.target)),
+    systemd: undefined,
+    cgroupPath: undefined,
+  });
+  files.write(`${bundle.path}/config.json`, JSON.stringify(spec));
+  return await runCrun(host, { id, bundle: bundle.path, options });
+}
+
+async function runCrun(
+  host: Host,
+  run: { id: string; bundle: string; options: RunBundleOptions },
+): Promise<{ readonly exitCode: number }> {
+  const { options, bundle } = run;
+  options.signal?.throwIfAborted();
+  const [logPath, pidPath] = [`${bundle}/log`, `${bundle}/pid`];
+  const argv = crunArgv(host, { logPath, cgroup: false }, ["run", `--bundle=${bundle}`, `--pid-file=${pidPath}`, run.id]);
+  using ending = endContainerOnAbort(host, pidPath, options);
+  const result = await host.exec(argv, {
+    timeoutMs: ending.timeoutMs + 60_000,
+    check: false,
+    onStdout: options.onStdout ?? (() => undefined),
+    onStderr: options.onStderr ?? (() => undefined),
+    ...(options.stdin !== undefined && { stdin: options.stdin }),
+  });
+  if (options.signal?.aborted) throw new Failure("aborted", `Cannot finish "${options.args.join(" ")}": interrupted`);
+  if (ending.timedOut()) {
+    throw new Failure("exec-failed", `Cannot finish "${options.args.join(" ")}": no end after ${ending.timeoutMs / 1000} s`);
+  }
+  const error = result.exitCode === 0 ? undefined : crunError(host.files.readTextIfAny(logPath));
+  if (error?.exitCode === 125) throw new Failure("exec-failed", `Cannot start the container: ${error.message}`);
+  return { exitCode: error?.exitCode ?? result.exitCode };
+}
+
+/**
+ * crun passes no signal on, so the container's first process is killed itself, and with it all of its processes; crun then ends. The
+ * pid may not be known yet when the interrupt comes: it is asked for until disposal.
+ */
+function endContainerOnAbort(
+  host: Host,
+  pidPath: string,
+  options: RunBundleOptions,
+): Disposable & { readonly timeoutMs: number; timedOut(): boolean } {
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const done = new AbortController();
+  let late = false;
+  const kill = async (): Promise<void> => {
+    while (!done.signal.aborted) {
+      const pid = Number(host.files.readTextIfAny(pidPath) ?? 0);
+      if (pid > 0) host.kill(pid, "SIGKILL");
+      await host.clock.sleep(POLL_MS);
+    }
+  };
+  const onAbort = (): void => void kill();
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  host.clock.sleep(timeoutMs, done.signal).then(
+    () => {
+      late = true;
+      return kill();
+    },
+    () => undefined,
+  );
+  return {
+    timeoutMs,
+    timedOut: () => late,
+    [Symbol.dispose]: () => {
+      done.abort();
+      options.signal?.removeEventListener("abort", onAbort);
+    },
+  };
+}
+
+const POLL_MS = 20;
+
+/** What a runtime mounts in every container. */
+export const KERNEL_MOUNT_POINTS: readonly MountPoint[] = ["/proc", "/dev", "/sys"].map((target) => ({
+  target,
+  kind: "directory",
+  hides: true,
+}));
+
+export function toMountPoint(files: Pick<Files, "stat">, mount: BundleMount): MountPoint {
+  if (mount.kind === "tmpfs") return { target: mount.target, kind: "directory", hides: true };
+  const stat = mount.source === undefined ? undefined : files.stat(mount.source);
+  if (stat === undefined) {
+    throw new Failure("not-found", `Cannot mount "${byteNameToText(mount.source ?? "")}" in the container: there is no such file`);
+  }
+  return { target: mount.target, kind: stat.kind === "directory" ? "directory" : "file", hides: true };
+}
+
+/** `target` has its symlinks resolved. */
+export function toSpecMount(mount: BundleMount, target: string): SpecMount {
+  const destination = byteNameToText(target);
+  const access = mount.readOnly === true ? "ro" : "rw";
+  if (mount.kind === "bind") {
+    return { destination, type: "bind", source: byteNameToText(mount.source ?? ""), options: ["rbind", "rprivate", access] };
+  }
+  const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
+  const mode = `mode=${(mount.mode ?? 0o1777).toString(8)}`;
+  return { destination, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", access, mode, ...size] };
+}
+
+export function writeNameFiles(
+  files: Files,
+  directory: string,
+  options: { network: "private" | "host" | "none"; hostname: string; address: string | undefined },
+): void {
+  files.write(`${directory}/resolv.conf`, resolvConf(files, options.network), { mode: 0o644 });
+  files.write(`${directory}/hosts`, hostsFile(files, options), { mode: 0o644 });
+}
+
+async function openNetworkDisposable(host: Host, id: string): Promise<ContainerNetwork & AsyncDisposable> {
+  const network = await openNetwork(host, id);
+  return { ...network, [Symbol.asyncDispose]: () => network.close() };
+}
