@@ -162,7 +162,8 @@ function withTlsHint(error: Failure, host: string): Failure {
   const hint = isPlain
     ? "the registry seems to speak plain HTTP: pass --tls-verify=false, or set insecure = true for it in registries.conf"
     : `put its authority's certificate into /etc/containers/certs.d/${host}/ca.crt, or pass --tls-verify=false`;
-  return new Failure("network", error.message, { cause, hint });
+  // The cause's text is advice for users of Node.
+  return new Failure("network", error.message, { hint });
 }
 
 async function searchFor(context: RemoteContext, endpoint: Endpoint, given?: Credentials): Promise<CredentialSearch> {
