@@ -33,8 +33,8 @@ export function addAccount(files: AccountFiles, account: Account): { files: Acco
   const what = `Cannot add user "${account.name}"`;
   const users = records(files.passwd);
   const groups = records(files.group);
-  if (users.some(([name]) => name === account.name)) throw new Failure("conflict", `${what}: the image has a user of this name`);
-  if (groups.some(([name]) => name === account.name)) throw new Failure("conflict", `${what}: the image has a group of this name`);
+  if (users.some(([name]) => name === account.name)) throw new Failure("conflict", `${what}: a user of this name exists`);
+  if (groups.some(([name]) => name === account.name)) throw new Failure("conflict", `${what}: a group of this name exists`);
   for (const wanted of account.groups) {
     if (!groups.some(([name]) => name === wanted)) {
       throw new Failure("not-found", `${what} to group "${wanted}": the image has no such group`);

@@ -11,6 +11,7 @@ import { imageTimestamp } from "../oci/config.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import type { Directory } from "../tree/node.ts";
 import { resolve, walk } from "../tree/walk.ts";
+import type { AccountFiles } from "./accounts.ts";
 import { grubVersion } from "./grub-bios.ts";
 import { verityFileBytes } from "./verity-file.ts";
 
@@ -39,6 +40,8 @@ export interface DiskFacts {
   readonly loader: LoaderFile;
   readonly grub: GrubFacts | undefined;
   readonly shell: string;
+  /** undefined when the image lacks one of them. */
+  readonly accounts: AccountFiles | undefined;
   readonly objectCount: number;
   /** Bytes of the objects on the disk, Merkle trees included. */
   readonly objectBytes: number;
@@ -77,11 +80,21 @@ export async function readDiskFacts(host: Host, store: Store, image: StoredImage
     loader: findLoader(tree, architecture, name),
     grub: architecture === "amd64" ? await findGrub(host, store, tree) : undefined,
     shell: resolve(tree, "usr/bin/bash") === undefined ? "/bin/sh" : "/bin/bash",
+    accounts: readAccounts(host, store, tree),
     objectCount: sizes.length,
     objectBytes: sizes.reduce((sum, size) => sum + verityFileBytes(size, hashBytes), 0),
     espBytes: kernel.vmlinuz.size + kernel.initramfs.size,
     epoch: buildEpoch(host.env["SOURCE_DATE_EPOCH"], imageTimestamp(image.config)),
   };
+}
+
+function readAccounts(host: Host, store: Store, tree: Directory): AccountFiles | undefined {
+  const read = (name: string): string | undefined => {
+    const node = resolve(tree, `etc/${name}`);
+    return node?.kind === "file" ? readContent(host.files, store, node).toString("utf8") : undefined;
+  };
+  const [passwd, group, shadow, gshadow] = [read("passwd"), read("group"), read("shadow"), read("gshadow")];
+  return passwd === undefined || group === undefined || shadow === undefined ? undefined : { passwd, group, shadow, gshadow };
 }
 
 /** Object id to size, each once. */

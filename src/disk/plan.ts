@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { Failure } from "../core/failure.ts";
+import { addAccount } from "./accounts.ts";
 import type { DiskFacts, GrubFacts, LoaderFile } from "./image-facts.ts";
 import { type DiskLayout, ESP_PARTITION, LAYOUT_OVERHEAD_BYTES, planLayout } from "./layout.ts";
 import type { DiskRequest, DiskType } from "./request.ts";
@@ -45,8 +46,12 @@ const ROOT_FIXED_BYTES = 160 * MIB;
 /** The menu that both loaders read. */
 const MENU_DIRECTORY = "/loader/entries";
 
-/** Failure "no-space" when the disk is too small for the image, "bad-input" when its kernel does not fit the ESP. */
+/**
+ * Failure "conflict", "not-found" or "bad-input" for users that the image cannot take, "no-space" when the disk is too small for the image,
+ * "bad-input" when its kernel does not fit the ESP.
+ */
 export function planDisk(image: string, request: DiskRequest, facts: DiskFacts): DiskPlan {
+  checkUsers(request, facts);
   const rootBytes = Math.ceil(facts.objectBytes * 1.08) + ROOT_FIXED_BYTES;
   const neededBytes = rootBytes + LAYOUT_OVERHEAD_BYTES;
   if (request.sizeBytes < neededBytes) {
@@ -71,6 +76,15 @@ export function planDisk(image: string, request: DiskRequest, facts: DiskFacts):
     steps: planSteps(request, facts, layout),
     notes: notes(request, facts),
   };
+}
+
+/** Adds the users in thought only, so that what is wrong with them is told before anything is written. */
+function checkUsers(request: DiskRequest, facts: DiskFacts): void {
+  let accounts = facts.accounts;
+  for (const { name, groups } of request.users) {
+    if (accounts === undefined) throw new Failure("bad-input", `Cannot add user "${name}": the image has no /etc/passwd, group and shadow`);
+    accounts = addAccount(accounts, { name, groups, home: `/home/${name}`, shell: facts.shell }).files;
+  }
 }
 
 function planSteps(request: DiskRequest, facts: DiskFacts, layout: DiskLayout): readonly DiskStep[] {
