@@ -131,6 +131,8 @@ function createFrame(directory: Directory, parent: Inode | undefined, name: stri
   const names = [...directory.children.keys(), ...added, ".", ".."].sort();
   const entries: Entries = { names, targets: [] };
   const inode = createInode(directory, "plain", parent, name, entries);
+  // The walk takes these for the links that it adds itself.
+  for (const dots of [".", ".."]) if (directory.children.has(dots as ByteName)) checkName(dots, inode);
   inode.nlink = 2;
   return { directory, inode, entries, next: 0 };
 }
