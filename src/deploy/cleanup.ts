@@ -5,6 +5,7 @@
 import { bootDirectoryName } from "../boot/entry-name.ts";
 import { isFailure } from "../core/failure.ts";
 import { type Deployments, readDeployments } from "./deployments.ts";
+import type { Files } from "../host/host.ts";
 import { removeStagedMenu } from "./exchange-menu.ts";
 import { removeUnusedKernels } from "./kernel-files.ts";
 import { DEPLOYMENT_TAG_PREFIX, deploymentPath, deploymentsPath, deploymentTag, isDeploymentId, STAGED_MENU } from "./layout.ts";
@@ -32,8 +33,9 @@ export function cleanUp(machine: Pick<Machine, "host" | "sysroot" | "progress">,
   for (const id of files.listIfAny(deploymentsPath(sysroot.path))) {
     if (!isDeploymentId(id)) continue;
     if (!live.has(id) && now.menu.readable && now.stagedMenu.readable) files.remove(deploymentPath(sysroot.path, id));
-    else if (now.staged?.id !== id) {
-      settleNextEtc(files, sysroot.path, { id, isDefault: now.menu.entries[0]?.id === id });
+    else {
+      removeTemporaryFiles(files, deploymentPath(sysroot.path, id));
+      if (now.staged?.id !== id) settleNextEtc(files, sysroot.path, { id, isDefault: now.menu.entries[0]?.id === id });
     }
   }
   if (now.menu.readable && now.stagedMenu.readable) {
@@ -45,14 +47,24 @@ export function cleanUp(machine: Pick<Machine, "host" | "sysroot" | "progress">,
   return now;
 }
 
+/** What `files.replace` leaves when it is interrupted. */
+function removeTemporaryFiles(files: Files, directory: string): void {
+  for (const name of files.list(directory)) {
+    if (/^\..*\.tmp$/.test(name)) files.remove(`${directory}/${name}`);
+  }
+}
+
 /** Everything that must stay bootable. */
 export function liveIds(deployments: Deployments): Set<string> {
   const entries = [...deployments.menu.entries, ...deployments.stagedMenu.entries];
   return new Set([deployments.bootedId, ...entries.map((entry) => entry.id)]);
 }
 
-/** Frees what no deployment needs in the store. It is upkeep: when it cannot be done now, a warning says so and the next command does it. */
-export function collectGarbage(machine: Machine): void {
+/**
+ * Frees what no deployment needs in the store. It is upkeep: when it cannot be done now, a warning says so and the next command
+ * does it. `onlyWhenDropped`: only if a deployment has fallen off the menu since.
+ */
+export function collectGarbage(machine: Machine, options: { onlyWhenDropped?: boolean } = {}): void {
   const { host, sysroot, store, progress } = machine;
   const deployments = readDeployments(host.files, sysroot);
   const live = liveIds(deployments);
@@ -61,13 +73,15 @@ export function collectGarbage(machine: Machine): void {
     if (live.has(id) && origin.manifestDigest !== undefined) wanted.add(deploymentTag(origin.manifestDigest));
   }
   try {
+    let dropped = 0;
     for (const image of store.images()) {
       for (const name of image.names) {
-        if (name.startsWith(DEPLOYMENT_TAG_PREFIX) && !wanted.has(name)) store.untag(name);
+        if (name.startsWith(DEPLOYMENT_TAG_PREFIX) && !wanted.has(name) && store.untag(name)) dropped += 1;
       }
       const tag = deploymentTag(image.digest);
       if (wanted.has(tag) && !image.names.includes(tag)) store.tag(tag, image.digest);
     }
+    if (dropped === 0 && options.onlyWhenDropped === true) return;
     store.gc({ dryRun: false, liveIds: [...live].sort() });
   } catch (error) {
     if (!isFailure(error)) throw error;

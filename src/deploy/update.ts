@@ -116,6 +116,7 @@ export async function update(machine: Machine, source: ImageSource, request: Upd
       cleanUp(machine, { keepStaged: false });
       print(`Dropped staged image: ${formatImageSpec(deployments.origins.get(deployments.staged.id)?.image ?? request.spec)}`);
     }
+    collectGarbage(machine, { onlyWhenDropped: true });
     return { ...result, kind: "current" };
   }
   const { stored, fetchedBytes } = await fetchImage(machine, source, { request, offered, deployments });
