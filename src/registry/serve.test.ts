@@ -1,0 +1,83 @@
+/** The configuration, and the server on a real socket. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { collectBytes } from "../core/bytes.ts";
+import { isFailure } from "../core/failure.ts";
+import { silent } from "../core/progress.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { formatListen, formatRegistryConfig, parseListen, parseRegistryConfig } from "./config.ts";
+import { initRegistry } from "./init.ts";
+import { startRegistry } from "./serve.ts";
+
+const user = { user: "anna", password: "secret", hostnames: [] };
+
+test("a configuration is read as it was written", () => {
+  for (const tls of [undefined, { certificate: "c", key: "k" }]) {
+    for (const htpasswd of [undefined, { file: "h", realm: 'a "b"' }]) {
+      const config = { listen: { host: "::1", port: 5000 }, storage: { driver: "files", directory: "d" }, tls, htpasswd } as const;
+      assert.deepEqual(parseRegistryConfig(formatRegistryConfig(config)), config);
+    }
+  }
+});
+
+for (const [name, text, pattern] of [
+  ["an unknown key", 'listen=":1"\nlisen=":2"\n[storage]\ndriver="files"\ndirectory="d"', /key "lisen" is unknown/],
+  ["an unknown key of auth", 'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[auth.ldap]\n', /key "auth.ldap" is unknown/],
+  ["no storage", 'listen=":1"', /storage/],
+  ["another driver", 'listen=":1"\n[storage]\ndriver="tape"\ndirectory="d"', /wanted "files"/],
+  ["half of a key pair", 'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[tls]\nkey="k"', /tls.certificate/],
+] as const) {
+  test(`a configuration with ${name} is refused`, () => assert.throws(() => parseRegistryConfig(text), pattern));
+}
+
+test("parseListen() reads addresses and rejects the rest", () => {
+  assert.deepEqual(parseListen("127.0.0.1:0"), { host: "127.0.0.1", port: 0 });
+  assert.deepEqual(parseListen("[::1]:5000"), { host: "::1", port: 5000 });
+  assert.deepEqual(parseListen(":5000"), { host: "::", port: 5000 });
+  assert.equal(formatListen({ host: "::1", port: 1 }), "[::1]:1");
+  for (const bad of ["5000", "host", "host:", "host:70000", "::1:5000", "h ost:1"]) assert.throws(() => parseListen(bad), SyntaxError);
+});
+
+test("init makes a registry once; its key and users are for the owner only", async () => {
+  const host = createLinuxHost();
+  using directory = host.files.temporaryDirectory("/tmp/berth-init-test-");
+  const path = `${directory.path}/registry`;
+  await assert.rejects(initRegistry(host, path, { ...user, hostnames: ["bad name"], tls: true }), (error) => isFailure(error, "bad-input"));
+  await assert.rejects(initRegistry(host, path, { ...user, password: "", tls: true }), (error) => isFailure(error, "bad-input"));
+  assert.equal(host.files.exists(path), false);
+  const made = await initRegistry(host, path, { ...user, hostnames: ["r.example.com", "10.0.0.1"], tls: true });
+  assert.equal(made.certificate, `${path}/tls/registry.crt`);
+  for (const name of ["htpasswd", "tls/registry.key"]) assert.equal(host.files.stat(`${path}/${name}`)?.mode, 0o600);
+  const { stdout } = await host.exec(["openssl", "x509", "-in", made.certificate ?? "", "-noout", "-ext", "subjectAltName"], { timeoutMs: 10_000 });
+  assert.match(stdout.toString(), /DNS:r\.example\.com, IP Address:10\.0\.0\.1, DNS:localhost, IP Address:127\.0\.0\.1/);
+  await assert.rejects(initRegistry(host, path, { ...user, tls: true }), (error) => isFailure(error, "already-exists"));
+});
+
+test("serve answers over TLS with the certificate that init made, wants a login, logs, and stops", async () => {
+  const host = createLinuxHost();
+  using directory = host.files.temporaryDirectory("/tmp/berth-serve-test-");
+  await initRegistry(host, directory.path, { ...user, tls: true });
+  const ca = [host.files.readText(`${directory.path}/tls/registry.crt`)];
+  const lines: string[] = [];
+  const progress = { ...silent, say: (text: string) => void lines.push(text) };
+  const registry = await startRegistry(host, directory.path, { listen: { host: "127.0.0.1", port: 0 }, progress });
+  const get = async (authorization?: string): Promise<number> => {
+    const headers = authorization === undefined ? {} : { authorization };
+    const response = await host.network.request({ method: "GET", url: `${registry.url}/v2/`, headers, tls: { ca } });
+    await collectBytes(response.body);
+    return response.status;
+  };
+  assert.equal(await get(), 401);
+  assert.equal(await get(`Basic ${btoa("anna:secret")}`), 200);
+  assert.match(lines[1] ?? "", /^127\.0\.0\.1 anna GET \/v2\/ 200 [0-9.]+ ms$/);
+  await registry.close();
+  await assert.rejects(get(), (error) => isFailure(error, "network"));
+});
+
+test("a folder without a registry, and one with a broken configuration, are not served", async () => {
+  const host = createLinuxHost();
+  using directory = host.files.temporaryDirectory("/tmp/berth-serve-test-");
+  await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) => isFailure(error, "not-found"));
+  host.files.write(`${directory.path}/registry.toml`, "listen = 5");
+  await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) => isFailure(error, "bad-input"));
+});
