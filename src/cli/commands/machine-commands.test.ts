@@ -1,0 +1,155 @@
+/** The commands of a machine, words in and text out, on the fake host with a registry of three answers. */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { createTestMachine, imageDigest, makeImage, REFERENCE, type TestImage, type TestMachine } from "../../deploy/test-machine.ts";
+import { createFakeHost, type FakeHost } from "../../host/fake.ts";
+import { MANIFEST } from "../../oci/media-types.ts";
+import { runProgram } from "../run-command.ts";
+import { internalFinalizeCommand } from "./internal-finalize.ts";
+import { rollbackCommand } from "./rollback.ts";
+import { statusCommand } from "./status.ts";
+import { switchCommand } from "./switch.ts";
+import { upgradeCommand } from "./upgrade.ts";
+import { usrOverlayCommand } from "./usr-overlay.ts";
+
+const COMMANDS = [statusCommand, upgradeCommand, switchCommand, rollbackCommand, internalFinalizeCommand, usrOverlayCommand];
+const ONE = await makeImage({ version: "1" });
+const TWO = await makeImage({ version: "2", kernel: "two" });
+
+interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(host: FakeHost, line: string): Promise<Outcome> {
+  const out = { stdout: "", stderr: "" };
+  const exitCode = await runProgram(line.split(" "), COMMANDS, {
+    host,
+    terminal: {
+      stdout: (text) => void (out.stdout += text),
+      stderr: (text) => void (out.stderr += text),
+      stdoutIsTerminal: false,
+      stdinIsTerminal: false,
+      stderrColumns: undefined,
+      readStdin: async () => "",
+      ask: async () => "",
+    },
+    signal: new AbortController().signal,
+    version: "0",
+  });
+  return { exitCode, ...out };
+}
+
+/** A machine whose registry offers what `offers` holds, by path below /v2/. */
+async function machineWithRegistry(): Promise<{ machine: TestMachine; offers: Map<string, Uint8Array<ArrayBuffer>> }> {
+  const offers = new Map<string, Uint8Array<ArrayBuffer>>();
+  const respond = async (request: Request): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/v2/") return new Response("{}");
+    const body = offers.get(pathname.replace(/^\/v2\//, ""));
+    if (body === undefined) return new Response(JSON.stringify({ errors: [{ code: "MANIFEST_UNKNOWN", message: "unknown" }] }), { status: 404 });
+    return new Response(body, { headers: pathname.includes("/manifests/") ? { "content-type": MANIFEST } : {} });
+  };
+  const machine = await createTestMachine(ONE, { network: { respond } });
+  return { machine, offers };
+}
+
+function offer(offers: Map<string, Uint8Array<ArrayBuffer>>, image: TestImage, name = "os", tag = "1"): void {
+  offers.set(`${name}/manifests/${tag}`, new Uint8Array(image.manifestBytes));
+  offers.set(`${name}/blobs/${image.manifest.config.digest}`, new Uint8Array(image.configBytes));
+  for (const { tar, diffId } of image.layers) offers.set(`${name}/blobs/${diffId}`, new Uint8Array(tar));
+}
+
+test("upgrade, status, rollback and switch, as typed", async () => {
+  const { machine, offers } = await machineWithRegistry();
+  offer(offers, TWO);
+  const checked = await run(machine.host, "upgrade --check");
+  assert.equal(checked.exitCode, 0, checked.stderr);
+  assert.match(checked.stdout, /^Update available for: docker:\/\/registry\.example\.com:5000\/os:1\n  Version: 2\n  Digest: sha256:/);
+  const upgraded = await run(machine.host, "update --quiet");
+  assert.equal(upgraded.exitCode, 0, upgraded.stderr);
+  assert.match(upgraded.stdout, /^layers already present: 0; layers needed: 2 [^]*^Queued for next boot: registry\.example\.com:5000\/os:1$/m);
+  assert.match((await run(machine.host, "status")).stdout, /^Current staged image: /);
+  assert.match((await run(machine.host, "composefs-finalize-staged")).stdout, /^Deployment [0-9a-f]{128} boots next\n$/);
+  machine.boot();
+
+  const json = await run(machine.host, "status --json");
+  const host = JSON.parse(json.stdout);
+  assert.equal(host.apiVersion, "org.containers.bootc/v1");
+  assert.equal(host.status.booted.image.imageDigest, imageDigest(TWO));
+  assert.deepEqual(JSON.parse((await run(machine.host, "status --format=json")).stdout), host);
+  assert.deepEqual(parse((await run(machine.host, "status --format yaml --format-version 0")).stdout), host);
+  const booted = JSON.parse((await run(machine.host, "status --booted --json")).stdout);
+  assert.equal(booted.status.rollback, null);
+
+  assert.equal((await run(machine.host, "rollback")).stdout, "Next boot: rollback deployment\n");
+  const back = await run(machine.host, "rollback --json");
+  assert.match(back.stderr, /Reverting queued rollback state/);
+  assert.equal(JSON.parse(back.stdout).next, "current");
+
+  assert.equal((await run(machine.host, `switch ${REFERENCE}`)).stdout, "Image specification is unchanged.\n");
+  offer(offers, ONE, "other", "latest");
+  const switched = await run(machine.host, "switch registry.example.com:5000/other --apply");
+  assert.equal(switched.exitCode, 0, switched.stderr);
+  assert.match(switched.stdout, /^Queued for next boot: registry\.example\.com:5000\/other:latest$/m);
+  assert.deepEqual(machine.host.executed.at(-1), ["systemctl", "reboot", "--message=Initiated by berth"]);
+  const unchanged = await run(machine.host, "switch registry.example.com:5000/other --apply");
+  assert.equal(unchanged.stdout, "Image specification is unchanged.\n");
+  assert.deepEqual(machine.host.executed.at(-1), ["systemctl", "reboot", "--message=Initiated by berth"]);
+});
+
+const REFUSED: readonly [line: string, exitCode: number, stderr: RegExp][] = [
+  ["upgrade --check --apply", 2, /Cannot use --check together with --apply/],
+  ["upgrade --download-only --from-downloaded", 2, /Cannot use --download-only together with --from-downloaded/],
+  ["upgrade --soft-reboot required", 1, /Soft reboot was required but staged deployment is not soft-reboot capable/],
+  ["upgrade --from-downloaded", 1, /No staged deployment found/],
+  ["upgrade --tag none", 1, /Cannot find image "registry\.example\.com:5000\/os:none"/],
+  ["upgrade", 1, /Cannot use image "registry\.example\.com:5000\/os:1": its manifest sha256:[0-9a-f]{64} is malformed/],
+  ["switch nowhere", 1, /Cannot parse image reference "nowhere"/],
+  ["switch registry.example.com:5000/none:1", 1, /Cannot find image "registry\.example\.com:5000\/none:1"/],
+  ["switch", 2, /IMAGE/],
+  ["rollback", 1, /No rollback available/],
+  ["status --format-version 2", 2, /Unsupported format version: 2/],
+  ["status --format xml", 2, /wanted one of humanreadable, yaml, json/],
+];
+
+for (const [line, exitCode, stderr] of REFUSED) {
+  test(`berth ${line} is refused`, async () => {
+    const { machine, offers } = await machineWithRegistry();
+    offers.set("os/manifests/1", new TextEncoder().encode("{not json"));
+    const outcome = await run(machine.host, line);
+    assert.equal(outcome.exitCode, exitCode, outcome.stderr);
+    assert.match(outcome.stderr, stderr);
+    assert.equal(outcome.stdout, "");
+    assert.equal(machine.boot(), machine.bootedId());
+  });
+}
+
+for (const line of ["upgrade", "switch registry.example.com:5000/os:1", "rollback", "composefs-finalize-staged"]) {
+  test(`berth ${line} refuses another user, and a system that is no deployment`, async () => {
+    const stranger = createFakeHost({ user: { uid: 1000, gid: 1000 } });
+    assert.match((await run(stranger, line)).stderr, /This command must be executed as the root user/);
+    const outcome = await run(createFakeHost(), line);
+    assert.equal(outcome.exitCode, 1);
+    assert.match(outcome.stderr, /System not booted via bootc/);
+    assert.match((await run(createFakeHost({ files: { "/run/.containerenv": "" } }), line)).stderr, /Detected container; this command requires a booted host system\./);
+  });
+}
+
+test("berth status on another system", async () => {
+  const outcome = await run(createFakeHost({ user: { uid: 1000, gid: 1000 } }), "status");
+  assert.deepEqual(outcome, { exitCode: 0, stdout: "System is not deployed via bootc.\n", stderr: "" });
+});
+
+test("berth usr-overlay says what it did", async () => {
+  const machine = await createTestMachine(ONE);
+  machine.host.files.makeDirectory("/usr");
+  assert.equal(
+    (await run(machine.host, "usroverlay")).stdout,
+    "A read/write overlayfs is now mounted on /usr\nAll changes there will be discarded on reboot.\n",
+  );
+  assert.equal((await run(machine.host, "usr-overlay")).stdout, "An overlayfs is already mounted on /usr\n");
+  assert.match((await run(machine.host, "status")).stdout, /^    \/usr overlay: transient, read\/write$/m);
+});
