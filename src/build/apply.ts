@@ -2,7 +2,7 @@
  * applyBuild(): runs a BuildPlan: each step comes from the cache or is done, stage by stage, and the target becomes an image. It
  * decides nothing but hit or miss.
  */
-import type { Digest } from "../core/digest.ts";
+import { type Digest, digestHex } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { TarInput } from "../format/tar/write.ts";
 import { writeTar } from "../format/tar/write.ts";
@@ -70,13 +70,14 @@ export async function applyBuild(parts: BuildParts): Promise<StoredImage> {
   const { stages, target } = parts.plan;
   for (const [i, stage] of stages.entries()) {
     const prefix = stages.length > 1 ? `[${i + 1}/${stages.length}] ` : "";
-    await applyStage(run, stage, prefix);
-    if (stage.stage === target) return finish(run, stage, prefix);
+    const cached = await applyStage(run, stage, prefix);
+    if (stage.stage === target) return finish(run, stage, { prefix, cached });
   }
   throw new Error("the plan has no target stage");
 }
 
-async function applyStage(run: Run, plan: StagePlan, prefix: string): Promise<void> {
+/** True when the target's last step came from the cache. */
+async function applyStage(run: Run, plan: StagePlan, prefix: string): Promise<boolean> {
   const { output, signal } = run.parts;
   const total = plan.steps.length + 1;
   output.line(`${prefix}STEP 1/${total}: ${plan.fromText}`);
@@ -88,10 +89,12 @@ async function applyStage(run: Run, plan: StagePlan, prefix: string): Promise<vo
     output.line(`${prefix}STEP ${step.number}/${total}: ${step.text}`);
     const { result, cached } = await atLine(run.parts, step, () => applyStep(run, stage, step));
     id = cacheKey({ parent: id, createdBy: step.createdBy, config: step.config, layer: result.layer?.diffId ?? null });
+    // The last step's id is the image's own, which finish() knows.
+    if (step === plan.steps.at(-1) && plan.stage === run.parts.plan.target) return cached;
     if (cached) output.line(`--> Using cache ${id}`);
-    const isLast = step === plan.steps.at(-1) && plan.stage === run.parts.plan.target;
-    if (!isLast) output.line(`--> ${id.slice(0, 12)}`);
+    output.line(`--> ${id.slice(0, 12)}`);
   }
+  return false;
 }
 
 /** A failure of a step names the line that asked for it. */
@@ -362,7 +365,7 @@ async function commit(run: Run, members: Iterable<TarInput> | AsyncIterable<TarI
   return { layer, created: createdNow(run.parts) };
 }
 
-async function finish(run: Run, plan: StagePlan, prefix: string): Promise<StoredImage> {
+async function finish(run: Run, plan: StagePlan, shown: { readonly prefix: string; readonly cached: boolean }): Promise<StoredImage> {
   const { parts } = run;
   const { store, cache, request, output, names } = parts;
   const stage = stageOf(run, plan.stage.index);
@@ -383,9 +386,11 @@ async function finish(run: Run, plan: StagePlan, prefix: string): Promise<Stored
     image = store.saveImage(assembleImage({ created, author, architecture: request.architecture, variant, config, layers, history, annotations }));
     cache.putImage(key, image.digest);
   }
-  output.line(`${prefix}COMMIT${names.length === 0 ? "" : ` ${names[0]}`}`);
+  const id = digestHex(image.manifest.config.digest);
+  if (shown.cached) output.line(`--> Using cache ${id}`);
+  output.line(`${shown.prefix}COMMIT${names.length === 0 ? "" : ` ${names[0]}`}`);
   for (const name of names) store.tag(name, image.digest);
-  output.line(`--> ${image.manifest.config.digest.slice(7, 19)}`);
+  output.line(`--> ${id.slice(0, 12)}`);
   for (const name of names) output.line(`Successfully tagged ${name}`);
   return image;
 }

@@ -9,6 +9,7 @@
 import type { Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { TarInput } from "../format/tar/write.ts";
+import { writeErofs } from "../format/erofs/write.ts";
 import { verityDigest } from "../format/verity/verity.ts";
 import type { Files, Host, Mount, OverlayOptions } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
@@ -64,10 +65,15 @@ export function createBuildState(parts: StateParts, start: readonly Digest[]): B
     host.files.makeDirectory(path);
     return path;
   };
-  const mountTree = (id: string): string => {
-    const mount = mountErofs(host, store, id, directory());
+  const mounted = (mount: Mount): string => {
     mounts.push(mount);
     return mount.target;
+  };
+  const mountLayer = (diffId: Digest, members: readonly TarInput[]): string => {
+    const image = `${parts.scratch}/${parts.name()}.erofs`;
+    const tree = layerTree(host.files, store, state, diffId, members);
+    host.files.write(image, writeErofs(tree, { algorithm: store.algorithm }));
+    return mounted(host.mounts.erofs(image, directory()));
   };
   const layers = (): Required<Pick<OverlayOptions, "lower" | "data">> => {
     ensure();
@@ -75,7 +81,7 @@ export function createBuildState(parts: StateParts, start: readonly Digest[]): B
   };
   const ensure = (): void => {
     if (lowers.length > LOWERS_MAX) unmount();
-    if (lowers.length === 0) lowers = [diffIds.length === 0 ? emptyRoot(host.files, directory()) : mountTree(treeOf(parts, diffIds))];
+    if (lowers.length === 0) lowers = [diffIds.length === 0 ? emptyRoot(host.files, directory()) : mounted(mountErofs(host, store, treeOf(parts, diffIds), directory()))];
   };
   const pushed = (diffId: Digest, lower: () => string): void => {
     diffIds = [...diffIds, diffId];
@@ -95,7 +101,7 @@ export function createBuildState(parts: StateParts, start: readonly Digest[]): B
       return shown.target;
     },
     pushUpper: (diffId, upper) => pushed(diffId, () => upper),
-    pushMembers: (diffId, members) => pushed(diffId, () => mountTree(store.writeImage(layerTree(host.files, store, state, diffId, members)))),
+    pushMembers: (diffId, members) => pushed(diffId, () => mountLayer(diffId, members)),
     push(diffId) {
       unmount();
       diffIds = [...diffIds, diffId];

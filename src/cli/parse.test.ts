@@ -64,6 +64,12 @@ test("parseInvocation() knows aliases and global flags", () => {
   assert.deepEqual([global.json, global.progress], [true, "none"]);
 });
 
+test("parseInvocation() reads flags that are declared as no-…", () => {
+  const builder = [command({ name: "build", summary: "Build", flags: { "no-cache": { type: "boolean", summary: "run all" } }, run: async () => undefined })];
+  assert.deepEqual(parseInvocation(builder, ["build", "--no-cache"]).values, { "no-cache": true });
+  assert.deepEqual(parseInvocation(builder, ["build"]).values, { "no-cache": false });
+});
+
 test("parseInvocation() refuses wrong words and says what is right", () => {
   assert.match(refusal("statsu"), /no such command \| did you mean "status"/);
   assert.match(refusal("registry", "server"), /wanted one of "registry serve"/);

@@ -90,7 +90,7 @@ interface SplitWords {
 }
 
 function splitWords(command: Command, flags: Flags, words: readonly string[]): SplitWords {
-  const options = Object.fromEntries(
+  const options: Record<string, { type: "boolean" | "string"; multiple: boolean; short?: string }> = Object.fromEntries(
     Object.entries(flags).map(([name, flag]) => [
       name,
       {
@@ -100,6 +100,9 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
       },
     ]),
   );
+  // node:util reads --no-cache as "cache: false" even where a flag of that very name is declared.
+  const negated = Object.keys(flags).filter((name) => name.startsWith("no-") && flags[name]?.type === "boolean" && !(name.slice(3) in flags));
+  for (const name of negated) options[name.slice(3)] = { type: "boolean", multiple: false };
   let own = [...words];
   let operandsAfter: string[] = [];
   if (command.passthrough) {
@@ -119,7 +122,12 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
       }
     }
     const parsed = parseArgs({ args: own, options, strict: true, allowPositionals: true, allowNegative: true });
-    return { values: parsed.values, operands: [...parsed.positionals, ...operandsAfter] };
+    const values: Record<string, unknown> = { ...parsed.values };
+    for (const name of negated) {
+      if (values[name.slice(3)] === false) values[name] = true;
+      delete values[name.slice(3)];
+    }
+    return { values, operands: [...parsed.positionals, ...operandsAfter] };
   } catch (error) {
     if (error instanceof Failure) throw error;
     const text = (error instanceof Error ? error.message : String(error)).split(". ")[0] ?? "";

@@ -74,6 +74,16 @@ export function saveImage(
   return requireImage(repository, digest);
 }
 
+/** false when there is no such image. Failure "conflict" while it has names. */
+export function removeImage(repository: Repository, digest: Digest): boolean {
+  const stream = streamName("manifest", digest);
+  if (findStream(repository, stream) === undefined) return false;
+  const names = requireImage(repository, digest).names;
+  if (names.length > 0) throw new Failure("conflict", `Cannot remove image "${digest}": it is named ${names.join(", ")}`);
+  repository.host.files.remove(`${repository.paths.streams}/${stream}`);
+  return true;
+}
+
 export function tagImage(repository: Repository, name: string, digest: Digest): void {
   const stream = streamName("manifest", digest);
   if (findStream(repository, stream) === undefined) {

@@ -9,9 +9,9 @@ import { hasBlob, readBlob } from "./blobs.ts";
 import { hasImage, imageId, mountImage, readImage, writeImage } from "./erofs-images.ts";
 import { checkRepository } from "./fsck.ts";
 import { collectGarbage } from "./gc.ts";
-import { findImage, listImages, saveImage, tagImage, untagImage } from "./images.ts";
+import { findImage, listImages, removeImage, saveImage, tagImage, untagImage } from "./images.ts";
 import { addLayer, importLayer } from "./import.ts";
-import { readLayer, readTree } from "./layers.ts";
+import { layerSize, readLayer, readTree } from "./layers.ts";
 import { formatMeta, parseMeta, type RepositoryPaths, repositoryPaths, streamName, TEMPORARY_PREFIX } from "./layout.ts";
 import { createObjectPool, type ObjectPool } from "./object-pool.ts";
 import { createObjectWriter } from "./object-writer.ts";
@@ -49,7 +49,7 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
     writer: createObjectWriter(host.files, { directory: paths.objects, algorithm, verity, unique }),
     pool() {
       if (host.threads !== true) return undefined;
-      const workers = Math.max(1, Math.min(8, host.cores - 1));
+      const workers = Math.min(8, host.cores);
       return (pool ??= createObjectPool({ directory: paths.objects, algorithm, verity: verity(), workers, unique }));
     },
   };
@@ -85,12 +85,14 @@ function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbo
     image: (name) => findImage(repository, name),
     saveImage: (image) => saveImage(repository, image),
     tag: (name, digest) => tagImage(repository, name, digest),
+    removeImage: (digest) => removeImage(repository, digest),
     untag: (name) => untagImage(repository, name),
     hasLayer: (diffId) => findStream(repository, streamName("layer", diffId)) !== undefined,
     hasBlob: (digest) => hasBlob(repository, digest),
     readBlob: (digest) => readBlob(repository, digest),
     importLayer: (source, options) => importLayer(repository, source, options),
     addLayer: (tar, options) => addLayer(repository, tar, options),
+    layerSize: (diffId) => layerSize(repository, diffId),
     readLayer: (diffId) => readLayer(repository, diffId),
     readTree: (diffIds) => readTree(repository, diffIds),
     writeImage: (tree) => writeImage(repository, tree),

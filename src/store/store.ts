@@ -79,6 +79,9 @@ export interface Store extends Disposable {
   /** false when there is no such name. */
   untag(name: string): boolean;
 
+  /** Forgets an image that has no name; what only it needed goes with the next gc. false when there is none, "conflict" when it has names. */
+  removeImage(digest: Digest): boolean;
+
   // Layers
   hasLayer(diffId: Digest): boolean;
   hasBlob(digest: Digest): boolean;
@@ -88,6 +91,8 @@ export interface Store extends Disposable {
   importLayer(source: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<void>;
   /** A tar that was made here: imports it and compresses it to a blob (zstd level 3) in the same pass. */
   addLayer(tar: AsyncIterable<Uint8Array>, options?: { signal?: AbortSignal }): Promise<{ descriptor: Descriptor; diffId: Digest }>;
+  /** Bytes of the uncompressed tar; Failure "not-found". */
+  layerSize(diffId: Digest): number;
   /** The exact tar again. */
   readLayer(diffId: Digest): AsyncIterable<Uint8Array>;
 

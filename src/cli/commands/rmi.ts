@@ -1,0 +1,43 @@
+/** `berth rmi`: takes names from images; an image that loses its last name is forgotten, and the next gc frees what only it had. */
+import { digestHex } from "../../core/digest.ts";
+import { Failure } from "../../core/failure.ts";
+import { formatImageRef } from "../../oci/reference.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
+import { command } from "../command.ts";
+import { findStoredImage, readLocalName } from "../image-names.ts";
+
+export const rmiCommand = command({
+  name: "rmi",
+  summary: "Remove images from the store",
+  description: "By name: the name goes, and the image with its last name. By id: all its names must go with --force when there are several.",
+  flags: { force: { type: "boolean", short: "f", summary: "take all names from an image that is given by its id" } },
+  operands: [{ name: "IMAGE", summary: "name or id", many: true }],
+  needsRoot: true,
+  async run(values, names, context) {
+    using store = openWorkstationStore(context.host);
+    // All are looked up before anything is removed.
+    const wanted = names.map((name) => ({ name, image: findStoredImage(store, name), full: fullName(name) }));
+    const untagged: string[] = [];
+    const deleted: string[] = [];
+    for (const { name, image, full } of wanted) {
+      const isName = full !== undefined && image.names.includes(full);
+      if (!isName && image.names.length > 1 && !values.force) {
+        throw new Failure("conflict", `Cannot remove image "${name}": it has ${image.names.length} names`, { hint: "add --force, or remove its names" });
+      }
+      const going = isName ? [full] : image.names;
+      for (const each of going) if (store.untag(each)) untagged.push(each);
+      if (store.image(image.digest)?.names.length === 0 && store.removeImage(image.digest)) deleted.push(digestHex(image.manifest.config.digest));
+    }
+    return { untagged, deleted };
+  },
+  view: ({ untagged, deleted }) => [...untagged.map((name) => `Untagged: ${name}`), ...deleted.map((id) => `Deleted: ${id}`)].join("\n"),
+});
+
+function fullName(name: string): string | undefined {
+  try {
+    return formatImageRef(readLocalName(name));
+  } catch (error) {
+    if (error instanceof Failure) return undefined;
+    throw error;
+  }
+}
