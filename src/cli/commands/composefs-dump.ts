@@ -14,7 +14,7 @@ export const composefsDumpCommand = command({
   examples: [["berth composefs dump root.erofs", "show every file of the image"]],
   async run(_values, [image = ""], context) {
     const bytes = context.host.files.read(textToByteName(image));
-    return { image, dump: asBadInput(`Cannot dump image "${image}"`, () => formatDump(readErofs(bytes))) };
+    return { image, dump: asBadInput(`Cannot dump image "${image}"`, undefined, () => formatDump(readErofs(bytes))) };
   },
   view: (value) => value.dump,
 });

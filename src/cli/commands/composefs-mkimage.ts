@@ -35,9 +35,11 @@ export const composefsMkimageCommand = command({
     if (file === undefined) throw new Failure("usage", "Cannot make an image: --from-dump FILE is missing");
     const algorithm: DigestAlgorithm = values.hash === "sha512" ? "sha512" : "sha256";
     const text = await readDumpFile(file, context);
-    const image = asBadInput(`Cannot make an image from dump "${file}"`, () =>
-      writeErofs(parseDump(text), { algorithm, minVersion: values.format === "v1" ? 1 : 0, maxVersion: 1 }),
-    );
+    const what = `Cannot make an image from dump "${file}"`;
+    const other = algorithm === "sha256" ? "sha512" : "sha256";
+    const tree = asBadInput(what, undefined, () => parseDump(text));
+    const hint = `if the dump's digests are of ${other}, give --hash ${other}`;
+    const image = asBadInput(what, hint, () => writeErofs(tree, { algorithm, minVersion: values.format === "v1" ? 1 : 0, maxVersion: 1 }));
     const { output } = values;
     if (output !== undefined) context.host.files.replace(textToByteName(output), image, { mode: 0o644 });
     return { digest: verityDigest(image, algorithm), sizeBytes: image.length, output, print: output === undefined || values["print-digest"] };
@@ -55,11 +57,13 @@ async function readDumpFile(file: string, context: Context): Promise<Uint8Array>
 }
 
 /** What the formats throw, as a Failure that names the file. */
-export function asBadInput<T>(what: string, work: () => T): T {
+export function asBadInput<T>(what: string, hint: string | undefined, work: () => T): T {
   try {
     return work();
   } catch (cause) {
-    if (cause instanceof SyntaxError || cause instanceof RangeError) throw new Failure("bad-input", what, { cause });
+    if (cause instanceof SyntaxError || cause instanceof RangeError) {
+      throw new Failure("bad-input", what, hint === undefined ? { cause } : { cause, hint });
+    }
     throw cause;
   }
 }

@@ -24,11 +24,7 @@ import {
 
 export interface Image {
   readonly bytes: Buffer;
-  /** 0 and 1: stubs and escapes; 2: neither. */
-  readonly version: number;
   readonly rootNid: number;
-  /** What the superblock says, bounded by what can fit. */
-  readonly inodeCount: number;
   readonly buildTimeSec: number;
   readonly buildTimeNsec: number;
   /** Where shared xattr ids count from. */
@@ -58,7 +54,8 @@ export interface RawInode {
   readonly tailOffset: number;
 }
 
-const NEWEST_VERSION = 2;
+/** Format 2 of early composefs-rs has neither stubs nor escapes. */
+const NEWEST_VERSION = 1;
 
 export function openImage(source: Uint8Array): Image {
   const bytes = Buffer.from(source.buffer, source.byteOffset, source.length);
@@ -68,7 +65,7 @@ export function openImage(source: Uint8Array): Image {
   const header = ComposefsHeader.read(bytes, 0);
   if (header.version !== 1) throw new SyntaxError(`Cannot read image: unknown header version ${header.version}`);
   if (header.composefsVersion > NEWEST_VERSION) {
-    throw new SyntaxError(`Cannot read image: its format ${header.composefsVersion} is newer than ${NEWEST_VERSION}`);
+    throw new SyntaxError(`Cannot read image: its format is ${header.composefsVersion}, wanted 0 or 1`);
   }
   if ((header.flags & ~FLAG_HAS_ACL) !== 0) throw new SyntaxError(`Cannot read image: unknown flags ${header.flags}`);
   const superblock = Superblock.read(bytes, SUPERBLOCK_OFFSET);
@@ -88,9 +85,7 @@ export function openImage(source: Uint8Array): Image {
   let budget = bytes.length;
   return {
     bytes,
-    version: header.composefsVersion,
     rootNid: superblock.rootNid,
-    inodeCount: Math.min(superblock.inodes, bytes.length / SLOT_BYTES),
     buildTimeSec: superblock.buildTime,
     buildTimeNsec: superblock.buildTimeNsec,
     xattrOffset: superblock.xattrBlock * BLOCK_BYTES,

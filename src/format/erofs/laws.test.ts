@@ -105,3 +105,24 @@ test("readErofs() keeps the opaque mark that a directory with whiteouts had at f
   assert.deepEqual([...(lookup(tree, "/d")?.stat.xattrs ?? [])], [["trusted.overlay.opaque", Buffer.from("y")]]);
   assert.equal(lookup(tree, "/d/gone")?.kind, "char");
 });
+
+const damaged: readonly (readonly [what: string, offset: number, value: number, message: RegExp])[] = [
+  ["another magic", 0, 0, /it is no composefs image/],
+  ["another header version", 4, 2, /unknown header version 2/],
+  ["unknown flags", 8, 2, /unknown flags 2/],
+  ["format 2", 12, 2, /its format is 2, wanted 0 or 1/],
+  ["bytes in the reserved part of its header", 16, 1, /reserved byte at 16/],
+  ["another EROFS magic", 1024, 0, /it has no EROFS superblock/],
+  ["an unknown feature", 1032, 8, /its superblock is not one of composefs/],
+  ["another block count", 1060, 5, /its superblock says 5 blocks/],
+  ["a root past its end", 1038, 0xffff, /Cannot read inode 65535: it lies past the end/],
+  ["a root without type", 1156, 0, /mode \d+ has no file type|unknown data layout/],
+];
+
+for (const [what, offset, value, message] of damaged) {
+  test(`readErofs() rejects an image with ${what}`, () => {
+    const image = writeErofs(directory({ f: file("f") }), V1);
+    image.writeUInt16LE(value, offset);
+    assert.throws(() => readErofs(image), message);
+  });
+}

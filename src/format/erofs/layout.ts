@@ -92,16 +92,14 @@ export const DirectoryEntry = struct("directory entry", 12, {
   reserved: "zero:1",
 });
 
-/** Name prefixes by index. V0 and V1 never use 5; V2 does. Index 0 is the whole name. */
+/** Name prefixes by index, the first that fits counts; index 0 is the whole name. composefs does not use 5 (`lustre.`). */
 export const XATTR_PREFIXES: readonly (readonly [prefix: string, index: number])[] = [
   ["user.", 1],
   ["system.posix_acl_access", 2],
   ["system.posix_acl_default", 3],
   ["trusted.", 4],
-  ["lustre.", 5],
   ["security.", 6],
 ];
-export const LUSTRE_INDEX = 5;
 
 export const FILE_TYPES = { file: 1, directory: 2, char: 3, block: 4, fifo: 5, socket: 6, symlink: 7 } as const;
 

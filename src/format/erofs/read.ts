@@ -1,6 +1,6 @@
 /**
  * readErofs(): a composefs image to the tree that it was written from: what the writer adds for overlayfs (stubs, escapes, marks
- * of whiteouts) is taken away again. Formats 0, 1 and 2 are read.
+ * of whiteouts) is taken away again. Formats 0 and 1 are read.
  */
 import type { ByteName } from "../../core/bytes.ts";
 import {
@@ -79,7 +79,7 @@ export function readErofs(image: Uint8Array): Directory {
   for (const open of reader.queue) readChildren(reader, open);
   const isCanonical = hasCanonicalOrder(reader.sequence);
   for (const names of reader.leaves.values()) finishLeaf(names, isCanonical);
-  for (const open of reader.queue) finishDirectory(reader, open, open.directory === root);
+  for (const open of reader.queue) finishDirectory(open, open.directory === root);
   return root;
 }
 
@@ -109,7 +109,7 @@ function readChildren(reader: Reader, open: Open): void {
       open.directory.children.set(name as ByteName, openDirectory(reader, inode, open.inode.nid, path));
       continue;
     }
-    if (isRoot && reader.image.version < 2 && isStub(inode, name)) {
+    if (isRoot && isStub(inode, name)) {
       reader.sequence.push(undefined);
       continue;
     }
@@ -128,7 +128,7 @@ function isStub(inode: RawInode, name: string): boolean {
 function readLeaf(reader: Reader, inode: RawInode): LeafNames {
   const attributes = reader.xattrs.read(inode);
   const isWhiteout =
-    reader.image.version < 2 && inode.kind === "file" && inode.size === 0 && WHITEOUT_MARKS.every((name) => attributes.has(name));
+    inode.kind === "file" && inode.size === 0 && WHITEOUT_MARKS.every((name) => attributes.has(name));
   if (isWhiteout) for (const name of WHITEOUT_MARKS) attributes.delete(name);
   const leaf = isWhiteout ? makeWhiteout(inode, attributes) : makeLeaf(reader.image, inode, attributes);
   const names: LeafNames = { leaf, inode, isWhiteout, parents: [], original: undefined, first: undefined };
@@ -234,9 +234,9 @@ function firstName(names: LeafNames): number {
   return names.first;
 }
 
-function finishDirectory(reader: Reader, open: Open, isRoot: boolean): void {
+function finishDirectory(open: Open, isRoot: boolean): void {
   const { attributes } = open;
-  if (isRoot && reader.image.version < 2) attributes.delete(OPAQUE);
+  if (isRoot) attributes.delete(OPAQUE);
   if (open.holdsWhiteout) {
     for (const name of WHITEOUTS_MARKS) attributes.delete(name);
     for (const name of OPAQUE_MARKS) if (Buffer.from(attributes.get(name) ?? []).toString("latin1") === "x") attributes.delete(name);

@@ -3,7 +3,7 @@
  * go to the shared area and get an id; the others stand beside their inode.
  */
 import { usualPayload, type Xattrs } from "../../tree/node.ts";
-import { alignUp, BLOCK_BYTES, LUSTRE_INDEX, XattrEntry, XattrHeader, XATTR_PREFIXES } from "./layout.ts";
+import { alignUp, BLOCK_BYTES, XattrEntry, XattrHeader, XATTR_PREFIXES } from "./layout.ts";
 import { ESCAPED_PREFIX, METACOPY, OVERLAY_PREFIX, REDIRECT } from "./overlay.ts";
 import { xxh32 } from "./xxh32.ts";
 
@@ -220,7 +220,7 @@ function escapeName(name: string): string {
 }
 
 function splitName(full: string): Name {
-  const prefix = XATTR_PREFIXES.find(([text, index]) => index !== LUSTRE_INDEX && full.startsWith(text));
+  const prefix = XATTR_PREFIXES.find(([text]) => full.startsWith(text));
   const [text, index] = prefix ?? ["", 0];
   const suffix = full.slice(text.length);
   if (full === "" || suffix.length > 255) throw new RangeError(`Cannot write xattr "${full}": its name has ${full.length} bytes`);
