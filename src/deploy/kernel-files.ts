@@ -8,7 +8,7 @@ import type { Files } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import type { KernelFiles } from "./deployment-tree.ts";
 import { KERNELS } from "./layout.ts";
-import { contentPath, readContent } from "./write-tree.ts";
+import { readContent } from "./write-tree.ts";
 
 /** Lower-case hex of sha256 over kernel, then initrd: what tells that two deployments can share them. */
 export function kernelDigest(files: Files, store: Pick<Store, "objectPath">, kernel: KernelFiles): string {
@@ -32,8 +32,8 @@ export function writeKernel(
   files.remove(directory);
   files.makeDirectory(directory);
   for (const [leaf, target] of [[options.kernel.vmlinuz, "vmlinuz"], [options.kernel.initramfs, "initrd"]] as const) {
-    if (leaf.content.kind === "inline") files.write(`${directory}/${target}`, leaf.content.bytes);
-    else files.copy(contentPath(options.store, leaf), `${directory}/${target}`);
+    // Not files.copy(): FAT would take an object's mode 0444 as its read-only attribute.
+    files.write(`${directory}/${target}`, readContent(files, options.store, leaf));
   }
   return name;
 }
