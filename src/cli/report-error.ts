@@ -29,7 +29,8 @@ export function reportError(error: unknown, options: { aborted: boolean; debug: 
   const hint = chain.find((link): link is Failure => link instanceof Failure && link.hint !== undefined)?.hint;
   const stack = options.debug && error instanceof Error ? `${clean(error.stack ?? "", true)}\n` : "";
   return {
-    text: `error: ${clean(message, false)}\n${hint === undefined ? "" : `hint: ${clean(hint, false)}\n`}${stack}`,
+    // An exit status that is a container's comes without a word of ours.
+    text: message === "" ? "" : `error: ${clean(message, false)}\n${hint === undefined ? "" : `hint: ${clean(hint, false)}\n`}${stack}`,
     exitCode: error instanceof Failure ? (error.exitCode ?? (error.code === "usage" ? EXIT_USAGE : EXIT_FAILURE)) : EXIT_FAILURE,
   };
 }

@@ -36,6 +36,15 @@ export function createFakeNetwork(world: FakeWorld, options: FakeNetworkOptions)
       const close = async (): Promise<void> => void servers.delete(name);
       return { host, port: chosen, close, [Symbol.asyncDispose]: close };
     },
+    forward: async ({ host, port }, to) => {
+      world.enter();
+      const name = `${host}:${port}`;
+      if (servers.has(name)) throw new Failure("busy", `Cannot listen on ${name}: the port is in use`);
+      const target = servers.get(`${to.host}:${to.port}`);
+      servers.set(name, target ?? (async () => new Response("nobody listens behind this forward", { status: 502 })));
+      const close = async (): Promise<void> => void servers.delete(name);
+      return { port, close, [Symbol.asyncDispose]: close };
+    },
     connect: async (target) => {
       world.enter();
       const connection = options.connect?.(target);

@@ -244,6 +244,20 @@ export interface Network {
   serve(handler: HttpHandler, options: ServeOptions): Promise<HttpServer>;
   /** A plain byte connection (QMP, a VM's console, an ssh banner). Failure "network" when nobody listens. */
   connect(target: ConnectTarget, options?: { signal?: AbortSignal | undefined }): Promise<Connection>;
+  /** Carries TCP connections from one address to another until closed. Port 0 picks a free one. Failure "busy" for a port in use. */
+  forward(from: Address, to: Address): Promise<Forward>;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Forward extends AsyncDisposable {
+  /** The port that it listens on. */
+  readonly port: number;
+  /** Ends running connections too. */
+  close(): Promise<void>;
 }
 
 export type ConnectTarget = { readonly unix: string } | { readonly host: string; readonly port: number };

@@ -5,9 +5,10 @@ import { Failure } from "../core/failure.ts";
 import type { Connection, ConnectTarget, Network } from "./host.ts";
 import { createHttpClient } from "./http-client.ts";
 import { serveHttp } from "./http-server.ts";
+import { forwardTcp } from "./tcp-forward.ts";
 
 export function createLinuxNetwork(): Network {
-  return { request: createHttpClient(), serve: serveHttp, connect };
+  return { request: createHttpClient(), serve: serveHttp, connect, forward: forwardTcp };
 }
 
 async function connect(

@@ -56,3 +56,11 @@ export function programKey(folders: readonly string[]): string {
   }
   return key.digest("hex");
 }
+
+/** The words that start this very program again. */
+export function programArgv(): string[] {
+  const program = thisProgram();
+  if (program.kind === "binary") return [program.path];
+  const entry = import.meta.url.endsWith(".ts") ? "src/cli/main.ts" : "dist/berth.mjs";
+  return [program.node, "--disable-warning=ExperimentalWarning", `${program.root}/${entry}`];
+}

@@ -1,0 +1,146 @@
+/** `berth run`: a container of an image. */
+import { textToByteName } from "../../core/bytes.ts";
+import { Failure } from "../../core/failure.ts";
+import { createContainer, findContainer, removeContainer, startDetached } from "../../containers/containers.ts";
+import { parseContainerName, parseEnvironment, parsePublish, parseVolume } from "../../containers/parse-options.ts";
+import { type ContainerRecord, containersDirectory, readState, writeState } from "../../containers/record.ts";
+import { failedState, supervise } from "../../containers/supervise.ts";
+import { formatImageRef } from "../../oci/reference.ts";
+import { pullImage } from "../../remote/pull.ts";
+import type { Store, StoredImage } from "../../store/store.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
+import { type Context, command, type FlagValues } from "../command.ts";
+import { endWith } from "../end-with.ts";
+import { findStoredImage, readLocalName } from "../image-names.ts";
+import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
+
+const FLAGS = {
+  detach: { type: "boolean", short: "d", summary: "Run in the background and print the container's id" },
+  rm: { type: "boolean", summary: "Remove the container when it ends" },
+  name: { type: "string", value: "NAME", summary: "Name of the container" },
+  publish: { type: "list", short: "p", value: "[IP:]HOST:CONTAINER", summary: "Make a port of the container reachable on this machine" },
+  volume: { type: "list", short: "v", value: "SOURCE:TARGET[:ro]", summary: "Mount a file or directory of this machine" },
+  env: { type: "list", short: "e", value: "NAME=VALUE", summary: "Set a variable; NAME alone takes the value it has here" },
+  entrypoint: { type: "string", value: "PROGRAM", summary: "Run this in place of the image's entrypoint" },
+  workdir: { type: "string", short: "w", value: "DIRECTORY", summary: "Working directory" },
+  user: { type: "string", short: "u", value: "USER[:GROUP]", summary: "User, by name or number" },
+  hostname: { type: "string", value: "NAME", summary: "Host name" },
+  network: {
+    type: "string", value: "MODE", default: "private", choices: ["private", "host", "none"],
+    summary: "private: own address, the outside through NAT; host: this machine's; none: loopback only",
+  },
+  "read-only": { type: "boolean", summary: "The container cannot write to its root file system" },
+  interactive: { type: "boolean", short: "i", summary: "Give the container our standard input" },
+  tty: { type: "boolean", short: "t", summary: "Give the container a terminal" },
+  ...REMOTE_FLAGS,
+} as const;
+
+export const runCommand = command({
+  name: "run",
+  summary: "Run an image as a container",
+  description:
+    "Without a command the image's own runs; a bootable image boots with systemd. The exit status is the container's; " +
+    "125: the container could not be made, 126: the program cannot be run, 127: there is no such program.",
+  flags: FLAGS,
+  operands: [
+    { name: "IMAGE", summary: "name or id; fetched when it is not here" },
+    { name: "COMMAND", summary: "in place of the image's own", optional: true, many: true },
+  ],
+  passthrough: true,
+  needsRoot: true,
+  examples: [
+    ["berth run -d --rm -p 127.0.0.1:8080:80 --name web localhost/web:1", "boot an image, its port 80 on ours"],
+    ["berth run --rm localhost/debian-bootc:12 dpkg -l", "one command"],
+  ],
+  async run(values, [imageName = "", ...args], context) {
+    const { host } = context;
+    checkTerminal(values, context);
+    // The container's mounts are this process's own: nothing stays when it ends.
+    if (!values.detach) host.mounts.isolate();
+    const record = await withStore(context, async (store) => createFrom(store, await findOrPull(store, imageName, values, context)));
+    function createFrom(store: Store, image: StoredImage): ContainerRecord {
+      return createContainer(host, store, { image, imageName, args, ...readOptions(values, context) });
+    }
+    if (values.detach) {
+      await withStore(context, (store) => startOrRemove(context, store, record));
+      return { id: record.id };
+    }
+    const status = await runHere(context, record);
+    return status === 0 ? undefined : endWith(status);
+  },
+  view: (value) => value?.id,
+});
+
+function checkTerminal(values: FlagValues<typeof FLAGS>, context: Context): void {
+  if (values.detach && (values.tty || values.interactive)) {
+    throw new Failure("usage", "Cannot give a terminal to a container in the background: --detach does not go with -i or -t", {
+      hint: "start it with --detach, then use berth exec -it",
+      exitCode: 125,
+    });
+  }
+  if (values.tty && !context.stdinIsTerminal) {
+    throw new Failure("usage", "Cannot give the container a terminal: standard input is none", { hint: "leave -t out", exitCode: 125 });
+  }
+}
+
+function readOptions(values: FlagValues<typeof FLAGS>, { host }: Context): Omit<Parameters<typeof createContainer>[2], "image" | "imageName" | "args"> {
+  const { network } = values;
+  if (network !== "private" && network !== "host" && network !== "none") throw new Failure("usage", `Cannot use network "${network}"`);
+  return {
+    name: values.name === undefined ? undefined : parseContainerName(values.name),
+    entrypoint: values.entrypoint === undefined ? undefined : values.entrypoint === "" ? [] : [values.entrypoint],
+    env: values.env.map((entry) => parseEnvironment(entry, host.env)).filter((entry) => entry !== undefined),
+    cwd: values.workdir === undefined ? undefined : textToByteName(values.workdir),
+    user: values.user,
+    hostname: values.hostname,
+    network,
+    ports: values.publish.map(parsePublish),
+    mounts: values.volume.map(parseVolume),
+    readOnly: values["read-only"],
+    terminal: values.tty,
+    interactive: values.interactive,
+    autoRemove: values.rm,
+  };
+}
+
+/** A name without a registry is looked for here only. */
+async function findOrPull(store: Store, name: string, values: FlagValues<typeof FLAGS>, context: Context): Promise<StoredImage> {
+  try {
+    return findStoredImage(store, name);
+  } catch (error) {
+    const ref = error instanceof Failure && error.code === "not-found" && name.includes("/") ? readLocalName(name) : undefined;
+    if (ref === undefined || ref.host === "localhost") throw error;
+    context.progress.say(`Trying to pull ${formatImageRef(ref)}...`);
+    return await pullImage(remoteContext(context, values), store, ref);
+  }
+}
+
+async function withStore<Result>(context: Context, work: (store: Store) => Result | Promise<Result>): Promise<Result> {
+  using store = openWorkstationStore(context.host);
+  return await work(store);
+}
+
+async function startOrRemove(context: Context, store: Store, record: ContainerRecord): Promise<void> {
+  const { host } = context;
+  try {
+    await startDetached(host, store, record);
+  } catch (error) {
+    const container = { record, state: readState(host, containersDirectory(store.path), record.id) };
+    if (container.state.status !== "running") await removeContainer(host, store, container);
+    throw error;
+  }
+}
+
+async function runHere(context: Context, record: ContainerRecord): Promise<number> {
+  const { host } = context;
+  const openStore = (): Store => openWorkstationStore(host);
+  try {
+    return await supervise(host, record, { detached: false, openStore, pid: process.pid, signal: context.signal });
+  } catch (error) {
+    using store = openStore();
+    writeState(host.files, containersDirectory(store.path), record.id, failedState(host, error));
+    throw error;
+  } finally {
+    if (record.autoRemove) await withStore(context, (store) => removeContainer(host, store, findContainer(host, store, record.id)));
+  }
+}
