@@ -24,7 +24,7 @@ export interface UploadInfo {
 }
 
 export interface Driver {
-  getRecord(key: string): Promise<Buffer | undefined>;
+  getRecord(key: string): Promise<string | undefined>;
   putRecord(key: string, value: string): Promise<void>;
   hasRecord(key: string): Promise<boolean>;
   /** false when there was none. */

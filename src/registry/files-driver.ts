@@ -39,7 +39,7 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
   };
   return {
     async getRecord(key) {
-      return files.stat(recordPath(key))?.kind === "file" ? files.read(recordPath(key)) : undefined;
+      return files.readTextIfAny(recordPath(key));
     },
     async putRecord(key, value) {
       const path = recordPath(key);

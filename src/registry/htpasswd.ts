@@ -3,8 +3,8 @@
  * client sends its password with every request and bcrypt is slow on purpose. The file is read again when it changes, and
  * a changed entry ends what was remembered of it. Nothing in memory holds a password.
  */
-import { createHmac } from "node:crypto";
-import { compare, hash, truncates } from "bcryptjs";
+import { hash } from "node:crypto";
+import { compare, hash as bcrypt, truncates } from "bcryptjs";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import { type Authenticate, parseBasic } from "./auth.ts";
@@ -27,7 +27,7 @@ const NOBODY = "$2b$10$6Ku3fTQ/c3rP6VflgXIhHuSfLjF8WOp6l2e582up7cxxnCBOiUPom";
 export function htpasswdAuth(options: HtpasswdOptions): Authenticate {
   const { host, realm } = options;
   const users = watchHtpasswd(host, options.path);
-  const key = host.random(32);
+  const key = Buffer.from(host.random(32)).toString("hex");
   const remembered = new Map<string, number>();
   const running = new Map<string, Promise<boolean>>();
   const refuse = (message: string) =>
@@ -38,7 +38,7 @@ export function htpasswdAuth(options: HtpasswdOptions): Authenticate {
     const basic = parseBasic(header);
     if (basic === undefined) return refuse("authentication required");
     const entry = users().get(basic.user);
-    const proof = createHmac("sha256", key).update(`${entry ?? ""}\0${basic.user}\0${basic.password}`).digest("base64");
+    const proof = hash("sha256", `${key}\0${entry ?? ""}\0${basic.user}\0${basic.password}`);
     const accept = { kind: "principal", principal: { user: basic.user, may: () => true } } as const;
     const now = host.clock.elapsed();
     if ((remembered.get(proof) ?? Number.NEGATIVE_INFINITY) > now) return accept;
@@ -80,7 +80,7 @@ export async function htpasswdLine(user: string, password: string): Promise<stri
   if (truncates(password)) {
     throw new Failure("bad-input", `Cannot make user "${user}": the password is longer than the 72 bytes that bcrypt uses`);
   }
-  return `${user}:${await hash(password, BCRYPT_COST)}\n`;
+  return `${user}:${await bcrypt(password, BCRYPT_COST)}\n`;
 }
 
 /** The file's users, read again when its time, size or inode changed. A file that cannot be read lets nobody in. */

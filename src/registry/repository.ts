@@ -50,11 +50,11 @@ export function openRepository(driver: Driver, name: string): Repository {
     `${base}/referrers/${fileName(subject)}/${fileName(digest)}`;
   const tagged = async (tag: string): Promise<Digest | undefined> => {
     const record = await driver.getRecord(tagKey(tag));
-    return record && parseDigest(record.toString());
+    return record === undefined ? undefined : parseDigest(record);
   };
   const manifest = async (digest: Digest): Promise<ManifestRecord | undefined> => {
     const record = await driver.getRecord(manifestKey(digest));
-    return record && parseManifestRecord(record.toString(), digest);
+    return record === undefined ? undefined : parseManifestRecord(record, digest);
   };
   return {
     name,
@@ -95,7 +95,7 @@ export function openRepository(driver: Driver, name: string): Repository {
         const digest = parseDigest(entry.replace("-", ":"));
         const record = await driver.getRecord(referrerKey(subject, digest));
         if (record === undefined || !(await driver.hasRecord(manifestKey(digest)))) continue;
-        found.push(parseDescriptor(JSON.parse(record.toString()), "referrer"));
+        found.push(parseDescriptor(JSON.parse(record), "referrer"));
       }
       return found;
     },
