@@ -28,7 +28,17 @@ test("parseBlsEntry() rejects a key without a value", () => {
 
 const entry = (name: string, fields: Partial<BlsEntry>): NamedEntry => ({
   name,
-  entry: { title: undefined, version: undefined, machineId: undefined, sortKey: undefined, linux: "/k", initrd: [], options: "", extras: [], ...fields },
+  entry: {
+    title: undefined,
+    version: undefined,
+    machineId: undefined,
+    sortKey: undefined,
+    linux: "/k",
+    initrd: [],
+    options: "",
+    extras: [],
+    ...fields,
+  },
 });
 
 test("compareEntries() sorts as systemd-boot does", () => {
@@ -42,7 +52,15 @@ test("compareEntries() sorts as systemd-boot does", () => {
     entry("counted+3.conf", { sortKey: "bootc-debian-00" }),
   ];
   const names = menu.sort(compareEntries).map(({ name }) => name);
-  assert.deepEqual(names, ["first.conf", "counted+3.conf", "newer.conf", "old.conf", "plain-10.conf", "plain-2.conf", "bad+0-3.conf"]);
+  assert.deepEqual(names, [
+    "first.conf",
+    "counted+3.conf",
+    "newer.conf",
+    "old.conf",
+    "plain-10.conf",
+    "plain-2.conf",
+    "bad+0-3.conf",
+  ]);
 });
 
 test("triesLeft() reads the boot counter in a name", () => {

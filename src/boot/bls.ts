@@ -37,7 +37,9 @@ export function parseBlsEntry(text: string): BlsEntry {
     const key = match?.[1];
     const value = match?.[2];
     if (key === undefined || value === undefined) {
-      throw new SyntaxError(`Cannot parse boot entry, line ${i + 1}: ${JSON.stringify(trimmed.slice(0, 80))} is no "key value"`);
+      throw new SyntaxError(
+        `Cannot parse boot entry, line ${i + 1}: ${JSON.stringify(trimmed.slice(0, 80))} is no "key value"`,
+      );
     }
     if (KNOWN.has(key)) known.set(key, [...(known.get(key) ?? []), value]);
     else extras.push([key, value]);

@@ -15,7 +15,13 @@ const B = "b".repeat(128);
 
 test("splitCommandLine() keeps quoted blanks together and round-trips", () => {
   const text = 'root=UUID=1 rw dyndbg="file a +p; file b +p" "x y=1 2" quiet';
-  assert.deepEqual(splitCommandLine(`  ${text}\n`), ["root=UUID=1", "rw", 'dyndbg="file a +p; file b +p"', '"x y=1 2"', "quiet"]);
+  assert.deepEqual(splitCommandLine(`  ${text}\n`), [
+    "root=UUID=1",
+    "rw",
+    'dyndbg="file a +p; file b +p"',
+    '"x y=1 2"',
+    "quiet",
+  ]);
   assert.equal(joinCommandLine(splitCommandLine(text)), text);
 });
 
@@ -29,10 +35,17 @@ test("sameParameter() takes - and _ in keys as one and ignores quotes", () => {
 test("readComposefs() reads both spellings and the optional mark", () => {
   assert.deepEqual(readComposefs(["rw", `composefs=${A}`]), { id: A, verityOptional: false });
   assert.deepEqual(readComposefs([`composefs=?${A}`]), { id: A, verityOptional: true });
-  assert.deepEqual(readComposefs([`composefs=${A}`, `composefs.digest=v1-sha256-12:${"c".repeat(64)}`, `composefs.digest=?v1-sha512-12:${B}`]), {
-    id: B,
-    verityOptional: true,
-  });
+  assert.deepEqual(
+    readComposefs([
+      `composefs=${A}`,
+      `composefs.digest=v1-sha256-12:${"c".repeat(64)}`,
+      `composefs.digest=?v1-sha512-12:${B}`,
+    ]),
+    {
+      id: B,
+      verityOptional: true,
+    },
+  );
   for (const word of ["composefs=", "composefs=xyz", `composefs=${A.toUpperCase()}`, `composefs=${A}0`, "quiet"]) {
     assert.equal(readComposefs([word]), undefined, word);
   }
@@ -45,6 +58,10 @@ test("withComposefs() replaces in place and leaves one", () => {
 });
 
 test("withParameters() and withoutParameters() compare key and value", () => {
-  assert.deepEqual(withParameters(["console=tty0", "quiet"], ["console=ttyS0", "quiet"]), ["console=tty0", "quiet", "console=ttyS0"]);
+  assert.deepEqual(withParameters(["console=tty0", "quiet"], ["console=ttyS0", "quiet"]), [
+    "console=tty0",
+    "quiet",
+    "console=ttyS0",
+  ]);
   assert.deepEqual(withoutParameters(["console=tty0", "console=ttyS0"], ["console=tty0"]), ["console=ttyS0"]);
 });

@@ -48,7 +48,10 @@ export function sameParameter(left: string, right: string): boolean {
 
 /** `composefs.digest=` of format V1 with sha512 is preferred, then `composefs=`. undefined when neither names a digest. */
 export function readComposefs(words: readonly string[]): ComposefsParameter | undefined {
-  for (const pattern of [/^composefs\.digest=(\??)v1-sha512-12:([0-9a-f]{128})$/, /^composefs=(\??)([0-9a-f]{64}|[0-9a-f]{128})$/]) {
+  for (const pattern of [
+    /^composefs\.digest=(\??)v1-sha512-12:([0-9a-f]{128})$/,
+    /^composefs=(\??)([0-9a-f]{64}|[0-9a-f]{128})$/,
+  ]) {
     for (const word of words) {
       const match = pattern.exec(word.replaceAll('"', ""));
       if (match?.[2] !== undefined) return { id: match[2], verityOptional: match[1] === "?" };

@@ -44,6 +44,6 @@ function words(options: string): string {
   return options
     .split(/\s+(?=(?:[^"]*"[^"]*")*[^"]*$)/)
     .filter((word) => word !== "")
-    .map((word) => (/^[A-Za-z0-9_.,:=@%+\/-]+$/.test(word) ? word : quote(word)))
+    .map((word) => (/^[A-Za-z0-9_.,:=@%+/-]+$/.test(word) ? word : quote(word)))
     .join(" ");
 }

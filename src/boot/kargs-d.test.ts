@@ -22,5 +22,10 @@ for (const [what, text, message] of [
 test("diffKargs() and applyKargsDiff() keep what the machine added", () => {
   const diff = diffKargs(["quiet", "console=ttyS0", "a=1"], ["quiet", "console=ttyS1", "a=1"]);
   assert.deepEqual(diff, { added: ["console=ttyS1"], removed: ["console=ttyS0"] });
-  assert.deepEqual(applyKargsDiff(["rw", "console=ttyS0", "mine=1", "quiet"], diff), ["rw", "mine=1", "quiet", "console=ttyS1"]);
+  assert.deepEqual(applyKargsDiff(["rw", "console=ttyS0", "mine=1", "quiet"], diff), [
+    "rw",
+    "mine=1",
+    "quiet",
+    "console=ttyS1",
+  ]);
 });

@@ -19,7 +19,8 @@ export interface KargsDiff {
 
 /** Throws SyntaxError for malformed TOML, for a missing `kargs` and for any other key. */
 export function parseKargsFile(text: string, name: string): KargsFile {
-  const bad = (why: string): SyntaxError => new SyntaxError(`Cannot parse kernel arguments ${JSON.stringify(name)}: ${why}`);
+  const bad = (why: string): SyntaxError =>
+    new SyntaxError(`Cannot parse kernel arguments ${JSON.stringify(name)}: ${why}`);
   let table: Record<string, unknown>;
   try {
     table = parse(text);

@@ -8,7 +8,9 @@ import { formatLoaderConf } from "./loader-conf.ts";
 import { osId, osTitle, osVersion, parseOsRelease } from "./os-release.ts";
 
 test("parseOsRelease() takes quotes away and skips noise", () => {
-  const release = parseOsRelease(`# c\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID='12'\nX="a \\"b\\" \\$c"\nnonsense\n`);
+  const release = parseOsRelease(
+    `# c\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID='12'\nX="a \\"b\\" \\$c"\nnonsense\n`,
+  );
   assert.equal(osTitle(release), "Debian GNU/Linux 12 (bookworm)");
   assert.equal(osId(release), "debian");
   assert.equal(osVersion(release), "12");
@@ -36,12 +38,29 @@ const MENU: NamedEntry[] = [
   {
     name: "bootc_debian-13-1.conf",
     entry: {
-      title: "Debian's \"13\"", version: "13", machineId: undefined, sortKey: "bootc-debian-0",
-      linux: "/EFI/Linux/bootc_composefs-aa/vmlinuz", initrd: ["/EFI/Linux/bootc_composefs-aa/initrd"],
-      options: 'root=UUID=1 rw composefs=?aa dyndbg="file a +p; file b" x=$(y)', extras: [],
+      title: 'Debian\'s "13"',
+      version: "13",
+      machineId: undefined,
+      sortKey: "bootc-debian-0",
+      linux: "/EFI/Linux/bootc_composefs-aa/vmlinuz",
+      initrd: ["/EFI/Linux/bootc_composefs-aa/initrd"],
+      options: 'root=UUID=1 rw composefs=?aa dyndbg="file a +p; file b" x=$(y)',
+      extras: [],
     },
   },
-  { name: "uki.conf", entry: { title: "UKI", version: "1", machineId: undefined, sortKey: undefined, linux: undefined, initrd: [], options: "", extras: [] } },
+  {
+    name: "uki.conf",
+    entry: {
+      title: "UKI",
+      version: "1",
+      machineId: undefined,
+      sortKey: undefined,
+      linux: undefined,
+      initrd: [],
+      options: "",
+      extras: [],
+    },
+  },
 ];
 
 test("formatGrubConfig() writes kernels, in order, the first as default", () => {

@@ -8,7 +8,14 @@ import { type Deployments, readDeployments } from "./deployments.ts";
 import type { Files } from "../host/host.ts";
 import { removeStagedMenu } from "./exchange-menu.ts";
 import { removeUnusedKernels } from "./kernel-files.ts";
-import { DEPLOYMENT_TAG_PREFIX, deploymentPath, deploymentsPath, deploymentTag, isDeploymentId, STAGED_MENU } from "./layout.ts";
+import {
+  DEPLOYMENT_TAG_PREFIX,
+  deploymentPath,
+  deploymentsPath,
+  deploymentTag,
+  isDeploymentId,
+  STAGED_MENU,
+} from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { kernelDirectoriesOf } from "./menu.ts";
 import { settleNextEtc } from "./next-etc.ts";
@@ -18,7 +25,10 @@ import { removeStaged } from "./staged-file.ts";
  * Drops the staged deployment (`keepStaged: false`), or what only looks like one, then everything unreferenced but the store's
  * objects. Returns what is there now.
  */
-export function cleanUp(machine: Pick<Machine, "host" | "sysroot" | "progress">, options: { keepStaged: boolean }): Deployments {
+export function cleanUp(
+  machine: Pick<Machine, "host" | "sysroot" | "progress">,
+  options: { keepStaged: boolean },
+): Deployments {
   const { files } = machine.host;
   const { sysroot } = machine;
   const before = readDeployments(files, sysroot);

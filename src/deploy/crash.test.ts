@@ -62,7 +62,13 @@ const upgraded = async (machine: TestMachine): Promise<void> => {
 const FLOWS: readonly Flow[] = [
   { name: "upgrade", prepare: async () => {}, command: (m) => stage(m, TWO), may: ["1"], must: "2" },
   { name: "upgrade with a rollback image", prepare: upgraded, command: (m) => stage(m, THREE), may: ["2"], must: "3" },
-  { name: "upgrade over a staged one", prepare: (m) => stage(m, TWO), command: (m) => stage(m, THREE), may: ["1"], must: "3" },
+  {
+    name: "upgrade over a staged one",
+    prepare: (m) => stage(m, TWO),
+    command: (m) => stage(m, THREE),
+    may: ["1"],
+    must: "3",
+  },
   {
     name: "staging the rollback image again",
     prepare: async (m) => {
@@ -75,7 +81,14 @@ const FLOWS: readonly Flow[] = [
     must: "2",
   },
   { name: "switch", prepare: upgraded, command: (m) => stage(m, THREE, OTHER), may: ["2"], must: "3" },
-  { name: "finalize", prepare: (m) => stage(m, TWO), command: finalize, again: (m) => stage(m, TWO), may: ["1", "2"], must: "2" },
+  {
+    name: "finalize",
+    prepare: (m) => stage(m, TWO),
+    command: finalize,
+    again: (m) => stage(m, TWO),
+    may: ["1", "2"],
+    must: "2",
+  },
   {
     name: "finalize of the rollback image",
     prepare: async (m) => {
@@ -100,7 +113,8 @@ const FLOWS: readonly Flow[] = [
   },
 ];
 
-const motd = (machine: TestMachine): string => /\d+/.exec(machine.host.files.readText(`${machine.etc()}/motd`))?.[0] ?? "";
+const motd = (machine: TestMachine): string =>
+  /\d+/.exec(machine.host.files.readText(`${machine.etc()}/motd`))?.[0] ?? "";
 
 /** Every call is cut with BERTH_CRASH_STRIDE=1; otherwise the ends and a sample, another one for each flow. */
 const STRIDE = Number(process.env["BERTH_CRASH_STRIDE"] ?? "23");
@@ -148,7 +162,8 @@ async function cutAt(flow: Flow, at: number): Promise<void> {
   await finalize(machine);
   machine.boot();
   assert.equal(motd(machine), flow.must, `${where}: after the command was given again`);
-  if (flow.must !== "1") assert.equal(host.files.readText(`${machine.etc()}/hostname`), "mine\n", `${where}: local state`);
+  if (flow.must !== "1")
+    assert.equal(host.files.readText(`${machine.etc()}/hostname`), "mine\n", `${where}: local state`);
   await assertTidy(machine, where);
 }
 
@@ -160,7 +175,11 @@ async function assertTidy(machine: TestMachine, where: string): Promise<void> {
   }
   const { files } = machine.host;
   const menu = readMenu(files, "/disk/esp", MENU).entries;
-  assert.deepEqual(files.list("/disk/esp/loader").filter((name) => name.startsWith("entries")), ["entries"], where);
+  assert.deepEqual(
+    files.list("/disk/esp/loader").filter((name) => name.startsWith("entries")),
+    ["entries"],
+    where,
+  );
   assert.deepEqual(files.list("/disk/root/state/deploy"), menu.map(({ id }) => id).sort(), where);
   for (const { id } of menu) assert.deepEqual(files.list(`/disk/root/state/deploy/${id}`).length, 3, where);
   const kernels = new Set(menu.map(({ kernelDirectory }) => kernelDirectory));

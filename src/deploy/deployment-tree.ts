@@ -33,7 +33,9 @@ export function readDeploymentTree(store: Store, id: string): Directory {
 /** The directory at `path`, or an empty one. */
 export function findDirectory(tree: Directory, path: string): Directory {
   const node = resolve(tree, path);
-  return node?.kind === "directory" ? node : createDirectory({ mode: 0o755, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS });
+  return node?.kind === "directory"
+    ? node
+    : createDirectory({ mode: 0o755, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS });
 }
 
 /** The one usr/lib/modules/<kver> that holds vmlinuz and initramfs.img. Failure "bad-input" when none or several do. */
@@ -49,7 +51,8 @@ export function findKernel(tree: Directory, image: string): KernelFiles {
   }
   const [kernel, ...others] = found;
   if (kernel === undefined) throw notBootable(image, "it has no usr/lib/modules/*/vmlinuz");
-  if (others.length > 0) throw notBootable(image, `it has several kernels: ${found.map((one) => one.version).join(", ")}`);
+  if (others.length > 0)
+    throw notBootable(image, `it has several kernels: ${found.map((one) => one.version).join(", ")}`);
   return kernel;
 }
 
@@ -67,7 +70,9 @@ export function readKargs(tree: Directory, store: Store, options: { files: Files
     const leaf = directory.children.get(name);
     if (leaf?.kind !== "file") return [];
     try {
-      return [parseKargsFile(readContent(options.files, store, leaf).toString("utf8"), `usr/lib/bootc/kargs.d/${name}`)];
+      return [
+        parseKargsFile(readContent(options.files, store, leaf).toString("utf8"), `usr/lib/bootc/kargs.d/${name}`),
+      ];
     } catch (error) {
       if (error instanceof SyntaxError) throw new Failure("bad-input", error.message, { cause: error });
       throw error;
@@ -77,5 +82,7 @@ export function readKargs(tree: Directory, store: Store, options: { files: Files
 }
 
 function notBootable(image: string, why: string): Failure {
-  return new Failure("bad-input", `Cannot deploy image "${image}": ${why}`, { hint: "it is not bootable; build it FROM a base made by `berth base build`" });
+  return new Failure("bad-input", `Cannot deploy image "${image}": ${why}`, {
+    hint: "it is not bootable; build it FROM a base made by `berth base build`",
+  });
 }

@@ -14,7 +14,11 @@ const ID = "a".repeat(128);
 const LOADER_INFO = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 
 function bootedHost(options: FakeHostOptions = {}, source = `composefs:${ID}`): FakeHost {
-  const host = createFakeHost({ mountContent: () => "/", ...options, files: { "/sysroot/x": "", "/usr/x": "", ...options.files } });
+  const host = createFakeHost({
+    mountContent: () => "/",
+    ...options,
+    files: { "/sysroot/x": "", "/usr/x": "", ...options.files },
+  });
   host.mounts.mount({ type: "overlay", source, target: "/" });
   return host;
 }
@@ -27,9 +31,24 @@ test("detectEnvironment() reads the booted deployment from the root's mount sour
 });
 
 const REFUSED: readonly [what: string, host: () => FakeHost, code: string, message: string][] = [
-  ["a container by its mark", () => bootedHost({ files: { "/run/.containerenv": "" } }), "in-container", "Detected container; this command requires a booted host system."],
-  ["a container by its environment", () => bootedHost({ env: { container: "podman" } }), "in-container", "Detected container; this command requires a booted host system."],
-  ["another user than root", () => bootedHost({ user: { uid: 1000, gid: 1000 } }), "not-root", "This command must be executed as the root user"],
+  [
+    "a container by its mark",
+    () => bootedHost({ files: { "/run/.containerenv": "" } }),
+    "in-container",
+    "Detected container; this command requires a booted host system.",
+  ],
+  [
+    "a container by its environment",
+    () => bootedHost({ env: { container: "podman" } }),
+    "in-container",
+    "Detected container; this command requires a booted host system.",
+  ],
+  [
+    "another user than root",
+    () => bootedHost({ user: { uid: 1000, gid: 1000 } }),
+    "not-root",
+    "This command must be executed as the root user",
+  ],
   ["a system that was not booted from an image", () => createFakeHost(), "not-a-host", "System not booted via bootc"],
 ];
 
@@ -48,18 +67,27 @@ for (const [what, make, code, message] of REFUSED) {
 test("openMachine() refuses a read-only medium", async () => {
   const host = bootedHost();
   host.mounts.mount({ type: "ext4", source: "/dev/sr0", target: "/sysroot", data: "ro" });
-  await assert.rejects(openMachine(host, { access: "write", progress: silent }), /\/sysroot is on a read-only block device \(e\.g\. a live ISO\)/);
+  await assert.rejects(
+    openMachine(host, { access: "write", progress: silent }),
+    /\/sysroot is on a read-only block device \(e\.g\. a live ISO\)/,
+  );
 });
 
 test("status outside of a deployed system is the empty host object, for everybody", async () => {
   const other = createFakeHost({ user: { uid: 1000, gid: 1000 } });
   assert.deepEqual(await readHostStatus(other, silent), { host: EMPTY_HOST, problems: [] });
-  await assert.rejects(readHostStatus(bootedHost({ user: { uid: 1000, gid: 1000 } }), silent), (error) => isFailure(error, "not-root"));
+  await assert.rejects(readHostStatus(bootedHost({ user: { uid: 1000, gid: 1000 } }), silent), (error) =>
+    isFailure(error, "not-root"),
+  );
 });
 
 test("detectBootloader() reads the EFI variable", () => {
-  const variable = (text: string): Buffer => Buffer.concat([Buffer.from([6, 0, 0, 0]), Buffer.from(`${text}\0`, "utf16le")]);
-  assert.equal(detectBootloader(createFakeHost({ files: { [LOADER_INFO]: variable("systemd-boot 257.13-1") } }).files), "systemd");
+  const variable = (text: string): Buffer =>
+    Buffer.concat([Buffer.from([6, 0, 0, 0]), Buffer.from(`${text}\0`, "utf16le")]);
+  assert.equal(
+    detectBootloader(createFakeHost({ files: { [LOADER_INFO]: variable("systemd-boot 257.13-1") } }).files),
+    "systemd",
+  );
   assert.equal(detectBootloader(createFakeHost({ files: { [LOADER_INFO]: variable("GRUB 2.12") } }).files), "grub");
   assert.equal(detectBootloader(createFakeHost().files), "grub");
 });
@@ -69,18 +97,31 @@ test("mountUsrOverlay() mounts once and says how", () => {
   assert.deepEqual(mountUsrOverlay(host, "readWrite"), { accessMode: "readWrite", mounted: true });
   assert.deepEqual(readUsrOverlay(host.mounts.list()), { accessMode: "readWrite", persistence: "transient" });
   assert.deepEqual(mountUsrOverlay(host, "readOnly"), { accessMode: "readWrite", mounted: false });
-  assert.deepEqual(host.mounts.list().filter(({ type }) => type === "tmpfs"), []);
+  assert.deepEqual(
+    host.mounts.list().filter(({ type }) => type === "tmpfs"),
+    [],
+  );
   assert.throws(() => mountUsrOverlay(createFakeHost(), "readOnly"), /usroverlay only applies on booted hosts/);
-  assert.throws(() => mountUsrOverlay(bootedHost({ user: { uid: 1, gid: 1 } }), "readOnly"), /must be executed as the root user/);
+  assert.throws(
+    () => mountUsrOverlay(bootedHost({ user: { uid: 1, gid: 1 } }), "readOnly"),
+    /must be executed as the root user/,
+  );
 });
 
 const ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
 const disks = (types: readonly (string | null)[]): string =>
   JSON.stringify({
     blockdevices: [
-      { path: "/dev/vdb", "maj:min": "8:0", parttype: null, children: [{ path: "/dev/vdb1", "maj:min": "8:1", parttype: ESP }] },
       {
-        path: "/dev/vda", "maj:min": "254:0", parttype: null,
+        path: "/dev/vdb",
+        "maj:min": "8:0",
+        parttype: null,
+        children: [{ path: "/dev/vdb1", "maj:min": "8:1", parttype: ESP }],
+      },
+      {
+        path: "/dev/vda",
+        "maj:min": "254:0",
+        parttype: null,
         children: types.map((parttype, i) => ({ path: `/dev/vda${i + 1}`, "maj:min": `254:${i + 1}`, parttype })),
       },
     ],
@@ -88,21 +129,29 @@ const disks = (types: readonly (string | null)[]): string =>
 const root = { path: "/", source: "/dev/vda3" };
 
 test("findEsp() takes the ESP of the root's disk, not another disk's", async () => {
-  const host = createFakeHost({ programs: { lsblk: () => ({ stdout: disks(["21686148-6449-6e6f-744e-656564454649", ESP, "x"]) }) } });
+  const host = createFakeHost({
+    programs: { lsblk: () => ({ stdout: disks(["21686148-6449-6e6f-744e-656564454649", ESP, "x"]) }) },
+  });
   assert.equal(await findEsp(host, root), "/dev/vda2");
 });
 
 test("findEsp() probes when lsblk knows no types", async () => {
   const programs = {
     lsblk: () => ({ stdout: disks([null, null, null]) }),
-    blkid: ({ argv }: { argv: readonly string[] }) => (argv.at(-1) === "/dev/vda2" ? { stdout: `${ESP.toLowerCase()}\n` } : { exitCode: 2 }),
+    blkid: ({ argv }: { argv: readonly string[] }) =>
+      argv.at(-1) === "/dev/vda2" ? { stdout: `${ESP.toLowerCase()}\n` } : { exitCode: 2 },
   };
   assert.equal(await findEsp(createFakeHost({ programs }), root), "/dev/vda2");
 });
 
 test("findEsp() says what is missing", async () => {
-  const host = createFakeHost({ programs: { lsblk: () => ({ stdout: disks(["a", "b", "c"]) }), blkid: () => ({ exitCode: 2 }) } });
-  await assert.rejects(findEsp(host, root), /Cannot find the EFI system partition: no partition of type ESP on the disk of "\/"/);
+  const host = createFakeHost({
+    programs: { lsblk: () => ({ stdout: disks(["a", "b", "c"]) }), blkid: () => ({ exitCode: 2 }) },
+  });
+  await assert.rejects(
+    findEsp(host, root),
+    /Cannot find the EFI system partition: no partition of type ESP on the disk of "\/"/,
+  );
   assert.throws(() => parseLsblk("{}"), SyntaxError);
   assert.throws(() => parseLsblk("nonsense"), SyntaxError);
 });

@@ -15,7 +15,8 @@ export type Environment =
 
 export function detectEnvironment(host: Pick<Host, "files" | "mounts" | "env">): Environment {
   const { files } = host;
-  if (host.env["container"] !== undefined || CONTAINER_MARKS.some((path) => files.exists(path))) return { kind: "container" };
+  if (host.env["container"] !== undefined || CONTAINER_MARKS.some((path) => files.exists(path)))
+    return { kind: "container" };
   const root = lastMount(host.mounts.list(), "/");
   const id = /^(?:composefs:|transient:composefs=)([0-9a-f]+)$/.exec(root?.source ?? "")?.[1];
   return id !== undefined && isDeploymentId(id) ? { kind: "booted", bootedId: id } : { kind: "other" };
@@ -39,7 +40,8 @@ export function requireBooted(host: Pick<Host, "files" | "mounts" | "env" | "use
 }
 
 export function requireRoot(host: Pick<Host, "user">): void {
-  if (host.user.uid !== 0) throw new Failure("not-root", "This command must be executed as the root user", { hint: "run it with sudo" });
+  if (host.user.uid !== 0)
+    throw new Failure("not-root", "This command must be executed as the root user", { hint: "run it with sudo" });
 }
 
 /** The mount that is on top at `target`. */

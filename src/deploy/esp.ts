@@ -20,7 +20,10 @@ export interface BlockDevice {
 }
 
 /** Device path, e.g. /dev/vda2. Failure "not-found" when the disk has none. */
-export async function findEsp(host: Pick<Host, "exec" | "files">, root: { path: string; source: string }): Promise<string> {
+export async function findEsp(
+  host: Pick<Host, "exec" | "files">,
+  root: { path: string; source: string },
+): Promise<string> {
   const argv = ["lsblk", "-J", "-o", "PATH,MAJ:MIN,PARTTYPE"];
   const { stdout } = await host.exec(argv, { timeoutMs: 30_000 });
   const devices = parseLsblk(stdout.toString("utf8"));
@@ -38,7 +41,10 @@ export async function findEsp(host: Pick<Host, "exec" | "files">, root: { path: 
     const found = await host.exec(probe, { timeoutMs: 30_000, check: false });
     if (found.stdout.toString("utf8").trim().toLowerCase() === ESP_TYPE) return device.path;
   }
-  throw new Failure("not-found", `Cannot find the EFI system partition: no partition of type ESP on the disk of "${root.path}"`);
+  throw new Failure(
+    "not-found",
+    `Cannot find the EFI system partition: no partition of type ESP on the disk of "${root.path}"`,
+  );
 }
 
 /** Throws SyntaxError for anything but lsblk's JSON. */

@@ -27,7 +27,10 @@ export interface LiveDirectory {
 
 export type LiveNode = LiveDirectory | LiveLeaf;
 
-export type MergedNode = MergedDirectory | { readonly kind: "image"; readonly leaf: Leaf } | { readonly kind: "live"; readonly leaf: LiveLeaf };
+export type MergedNode =
+  | MergedDirectory
+  | { readonly kind: "image"; readonly leaf: Leaf }
+  | { readonly kind: "live"; readonly leaf: LiveLeaf };
 
 export interface MergedDirectory {
   readonly kind: "directory";
@@ -99,7 +102,11 @@ function mergeChildren(
   path: string,
   state: State,
 ): Map<ByteName, MergedNode> {
-  const names = new Set<ByteName>([...(pristine?.children.keys() ?? []), ...live.children.keys(), ...(next?.children.keys() ?? [])]);
+  const names = new Set<ByteName>([
+    ...(pristine?.children.keys() ?? []),
+    ...live.children.keys(),
+    ...(next?.children.keys() ?? []),
+  ]);
   const children = new Map<ByteName, MergedNode>();
   for (const name of [...names].sort()) {
     const merged = mergeNode(
@@ -129,7 +136,8 @@ function mergeNode(at: Versions, state: State): MergedNode | undefined {
   if (live === undefined) {
     if (pristine === undefined) return next && fromImage(next);
     // A socket or device of the image itself is never seen on the live side: not a deletion.
-    if (pristine.kind !== "directory" && pristine.kind !== "file" && pristine.kind !== "symlink") return next && fromImage(next);
+    if (pristine.kind !== "directory" && pristine.kind !== "file" && pristine.kind !== "symlink")
+      return next && fromImage(next);
     state.changes.push({ kind: "removed", path });
     return undefined;
   }

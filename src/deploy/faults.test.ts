@@ -27,10 +27,11 @@ async function upgrade(machine: TestMachine, source: ImageSource = machine.sourc
 const WRITES = new Set(["create", "write", "make directory", "make symlink", "rename", "truncate"]);
 
 /** Itself or what it was caused by. */
-const isNoSpace = (error: unknown): boolean => isFailure(error, "no-space") || (error instanceof Error && isNoSpace(error.cause));
+const isNoSpace = (error: unknown): boolean =>
+  isFailure(error, "no-space") || (error instanceof Error && isNoSpace(error.cause));
 
 /** Every `STRIDE`-th write of an upgrade or a finalize fails once. */
-const STRIDE = { upgrade: 17, finalize: 2 };
+const STRIDE = { upgrade: 17, finalize: 1 };
 
 for (const name of ["upgrade", "finalize"] as const) {
   test(`no space at a write of ${name}: it fails, the machine stays as it was, and the next try works`, async () => {
@@ -49,7 +50,8 @@ for (const name of ["upgrade", "finalize"] as const) {
       writes = 0;
       return machine;
     };
-    const run = async (machine: TestMachine): Promise<unknown> => (name === "upgrade" ? upgrade(machine) : finalizeHost(machine.host, silent));
+    const run = async (machine: TestMachine): Promise<unknown> =>
+      name === "upgrade" ? upgrade(machine) : finalizeHost(machine.host, silent);
     await run(await prepare());
     const total = writes;
     assert.ok(total > STRIDE[name] * 4, `${total} writes`);
@@ -59,10 +61,13 @@ for (const name of ["upgrade", "finalize"] as const) {
       const id = machine.bootedId();
       failAt = at;
       // What is left to upkeep may fail quietly: then the command has done its work.
-      const failed = await run(machine).then(() => false, (error: unknown) => {
-        assert.ok(isNoSpace(error), String(error));
-        return true;
-      });
+      const failed = await run(machine).then(
+        () => false,
+        (error: unknown) => {
+          assert.ok(isNoSpace(error), String(error));
+          return true;
+        },
+      );
       failAt = 0;
       const { status } = (await readHostStatus(machine.host, silent)).host;
       assert.equal(status.booted?.composefs.verity, id, `write ${at}`);
@@ -89,7 +94,10 @@ test("a registry that goes away half-way: nothing changes, and the next try fetc
     },
   };
   await assert.rejects(upgrade(machine, flaky), (error) => isFailure(error, "network"));
-  assert.deepEqual([fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")], before);
+  assert.deepEqual(
+    [fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")],
+    before,
+  );
   const { fetchedBytes } = await upgrade(machine);
   assert.equal(fetchedBytes, TWO.layers[1]?.tar.length);
 });
@@ -104,7 +112,10 @@ test("a layer that does not hash to its digest is refused, and nothing changes",
   machine.images.set(REFERENCE, { ...TWO, layers: [first, { ...second, tar }] });
   const before = [fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")];
   await assert.rejects(upgrade(machine), (error) => isFailure(error, "digest-mismatch"));
-  assert.deepEqual([fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")], before);
+  assert.deepEqual(
+    [fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")],
+    before,
+  );
   machine.images.set(REFERENCE, TWO);
   assert.equal((await upgrade(machine)).kind, "staged");
 });
@@ -124,7 +135,9 @@ test("a damaged image of the running deployment stops an upgrade with its name",
 });
 
 test("a unit that does not start stops the upgrade before anything is staged", async () => {
-  const machine = await createTestMachine(ONE, { programs: { systemctl: () => ({ exitCode: 1, stderr: "Unit berth-finalize-staged.service not found." }) } });
+  const machine = await createTestMachine(ONE, {
+    programs: { systemctl: () => ({ exitCode: 1, stderr: "Unit berth-finalize-staged.service not found." }) },
+  });
   machine.images.set(REFERENCE, TWO);
   const before = fingerprint(machine.host, "/disk/esp");
   await assert.rejects(upgrade(machine), (error) => isFailure(error, "exec-failed"));

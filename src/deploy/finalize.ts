@@ -34,7 +34,10 @@ export function finalize(machine: Machine): Finalized {
   const { id } = staged;
   if (staged.locked) return { kind: "locked", id };
   const isDefault = menu.entries[0]?.id === id;
-  const etc = mergeLiveEtc({ host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId }, readDeploymentTree(store, id));
+  const etc = mergeLiveEtc(
+    { host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId },
+    readDeploymentTree(store, id),
+  );
 
   settleNextEtc(files, sysroot.path, { id, isDefault });
   const next = nextEtcPath(sysroot.path, id);

@@ -69,5 +69,13 @@ export const EMPTY_HOST: HostObject = {
   kind: "BootcHost",
   metadata: { name: "host" },
   spec: { image: null, bootOrder: "default" },
-  status: { staged: null, booted: null, rollback: null, rollbackQueued: false, type: null, usrOverlay: null, readOnly: false },
+  status: {
+    staged: null,
+    booted: null,
+    rollback: null,
+    rollbackQueued: false,
+    type: null,
+    usrOverlay: null,
+    readOnly: false,
+  },
 };

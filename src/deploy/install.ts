@@ -57,7 +57,10 @@ export function installDeployment(host: Pick<Host, "files">, options: InstallOpt
   const { files } = host;
   const source = sourceImage(options.source);
   if (image.config.architecture !== options.architecture) {
-    throw new Failure("bad-input", `Cannot install "${options.source}": Image has architecture ${image.config.architecture}; expected ${options.architecture}`);
+    throw new Failure(
+      "bad-input",
+      `Cannot install "${options.source}": Image has architecture ${image.config.architecture}; expected ${options.architecture}`,
+    );
   }
   const id = store.imageId(image, "boot");
   const tree = readDeploymentTree(store, id);
@@ -68,7 +71,8 @@ export function installDeployment(host: Pick<Host, "files">, options: InstallOpt
   writeTree(imageTree(findDirectory(tree, "etc")), etcPath(sysroot, id), { host, store });
   files.remove(`${etcPath(sysroot, id)}/.updated`);
   files.makeDirectory(`${sysroot}/state/os/default`, { mode: 0o755 });
-  if (!files.exists(varPath(sysroot))) writeTree(imageTree(findDirectory(tree, "var")), varPath(sysroot), { host, store });
+  if (!files.exists(varPath(sysroot)))
+    writeTree(imageTree(findDirectory(tree, "var")), varPath(sysroot), { host, store });
   files.symlink(VAR_LINK, `${deploymentPath(sysroot, id)}/var`);
   const origin = {
     image: { transport: "registry", image: source },
@@ -89,7 +93,13 @@ export function installDeployment(host: Pick<Host, "files">, options: InstallOpt
   writeMenu(files, `${esp}/${MENU}`, rankEntries([entry]));
   files.write(`${esp}/loader/loader.conf`, formatLoaderConf({ timeoutSeconds: options.timeoutSeconds ?? 0 }));
   if (store.path === storePath(sysroot)) store.tag(deploymentTag(image.digest), image.digest);
-  return { id, etc: etcPath(sysroot, id), var: varPath(sysroot), kernelVersion: kernel.version, commandLine: entry.named.entry.options };
+  return {
+    id,
+    etc: etcPath(sysroot, id),
+    var: varPath(sysroot),
+    kernelVersion: kernel.version,
+    commandLine: entry.named.entry.options,
+  };
 }
 
 function sourceImage(text: string): string {

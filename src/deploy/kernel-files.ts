@@ -25,13 +25,21 @@ export function kernelSizeBytes(kernel: KernelFiles): number {
 /** Writes both files to a directory of the deployment's name, over what an interrupted command left. Returns the name. Not synced. */
 export function writeKernel(
   files: Files,
-  options: { readonly esp: string; readonly id: string; readonly store: Pick<Store, "objectPath">; readonly kernel: KernelFiles },
+  options: {
+    readonly esp: string;
+    readonly id: string;
+    readonly store: Pick<Store, "objectPath">;
+    readonly kernel: KernelFiles;
+  },
 ): string {
   const name = bootDirectoryName(options.id);
   const directory = `${options.esp}/${KERNELS}/${name}`;
   files.remove(directory);
   files.makeDirectory(directory);
-  for (const [leaf, target] of [[options.kernel.vmlinuz, "vmlinuz"], [options.kernel.initramfs, "initrd"]] as const) {
+  for (const [leaf, target] of [
+    [options.kernel.vmlinuz, "vmlinuz"],
+    [options.kernel.initramfs, "initrd"],
+  ] as const) {
     // Not files.copy(): FAT would take an object's mode 0444 as its read-only attribute.
     files.write(`${directory}/${target}`, readContent(files, options.store, leaf));
   }

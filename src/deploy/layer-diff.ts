@@ -19,8 +19,13 @@ export interface LayerDiff {
 
 export function diffLayers(before: Manifest | undefined, after: Manifest): LayerDiff {
   const old = before?.layers ?? [];
-  const lacks = (layers: readonly Descriptor[]) => (layer: Descriptor) => !layers.some((other) => other.digest === layer.digest);
-  return { total: sum(after.layers), removed: sum(old.filter(lacks(after.layers))), added: sum(after.layers.filter(lacks(old))) };
+  const lacks = (layers: readonly Descriptor[]) => (layer: Descriptor) =>
+    !layers.some((other) => other.digest === layer.digest);
+  return {
+    total: sum(after.layers),
+    removed: sum(old.filter(lacks(after.layers))),
+    added: sum(after.layers.filter(lacks(old))),
+  };
 }
 
 export interface FetchPlan {
@@ -33,7 +38,9 @@ export interface FetchPlan {
 /** Failure "bad-input" when config and manifest do not fit together. A layer that occurs twice is fetched once. */
 export function planFetch(store: Store, manifest: Manifest, config: ImageConfig): FetchPlan {
   const plan = planPull(store, manifest, config);
-  const expanded = plan.missing.map(({ descriptor }) => descriptor.size * (layerCompression(descriptor.mediaType) === "none" ? 1 : EXPANSION));
+  const expanded = plan.missing.map(
+    ({ descriptor }) => descriptor.size * (layerCompression(descriptor.mediaType) === "none" ? 1 : EXPANSION),
+  );
   return {
     present: sum(plan.present.map(({ descriptor }) => descriptor)),
     needed: sum(plan.missing.map(({ descriptor }) => descriptor)),

@@ -21,7 +21,15 @@ import {
   type TestImage,
   type TestMachine,
 } from "./test-machine.ts";
-import { checkUpdate, followedImage, followsAlready, retag, unlockStaged, update, type UpdateResult } from "./update.ts";
+import {
+  checkUpdate,
+  followedImage,
+  followsAlready,
+  retag,
+  unlockStaged,
+  update,
+  type UpdateResult,
+} from "./update.ts";
 
 const ESP = "/disk/esp";
 const OTHER = "registry.example.com:5000/other:3";
@@ -54,7 +62,11 @@ async function upgrade(machine: TestMachine, ask: Ask = {}): Promise<Answer> {
 async function check(machine: TestMachine): Promise<Answer> {
   const lines: string[] = [];
   using open = await machine.open();
-  const request = { spec: followedImage(open), signal: new AbortController().signal, print: (text: string) => void lines.push(...text.split("\n")) };
+  const request = {
+    spec: followedImage(open),
+    signal: new AbortController().signal,
+    print: (text: string) => void lines.push(...text.split("\n")),
+  };
   return { result: await checkUpdate(open, machine.source, request), lines };
 }
 
@@ -65,7 +77,8 @@ async function rollBack(machine: TestMachine): Promise<string> {
   return plan.next;
 }
 
-const status = async (machine: TestMachine): Promise<HostObject["status"]> => (await readHostStatus(machine.host, silent)).host.status;
+const status = async (machine: TestMachine): Promise<HostObject["status"]> =>
+  (await readHostStatus(machine.host, silent)).host.status;
 
 async function reboot(machine: TestMachine): Promise<string> {
   await finalizeHost(machine.host, silent);
@@ -88,7 +101,11 @@ test("upgrade: check, stage, reboot, in the tutorial's words", async () => {
   assert.deepEqual((await check(machine)).lines, [`No changes in: docker://${REFERENCE}`]);
   machine.images.set(REFERENCE, TWO);
   const checked = await check(machine);
-  assert.deepEqual(checked.lines.slice(0, 3), [`Update available for: docker://${REFERENCE}`, "  Version: 2", `  Digest: ${imageDigest(TWO)}`]);
+  assert.deepEqual(checked.lines.slice(0, 3), [
+    `Update available for: docker://${REFERENCE}`,
+    "  Version: 2",
+    `  Digest: ${imageDigest(TWO)}`,
+  ]);
   assert.match(checked.lines[3] ?? "", /^Total new layers: 2     Size: \d+\.\d kB$/);
   assert.match(checked.lines[6] ?? "", /^Layers to fetch:  2     Size: /);
   const before = fingerprint(machine.host, `/disk/root/state/deploy/${machine.bootedId()}`);
@@ -98,10 +115,20 @@ test("upgrade: check, stage, reboot, in the tutorial's words", async () => {
   assert.match(lines[0] ?? "", /^layers already present: 0; layers needed: 2 \(\d+\.\d kB\)$/);
   assert.match(lines[1] ?? "", /^Fetched layers: \d+\.\d\d KiB in \d+ seconds? \(\d+\.\d\d KiB\/s\)$/);
   assert.match(lines[2] ?? "", /^Deploying: done \(\d+ seconds?\)$/);
-  assert.deepEqual(lines.slice(3, 6), [`Queued for next boot: ${REFERENCE}`, "  Version: 2", `  Digest: ${imageDigest(TWO)}`]);
-  assert.ok(machine.host.executed.some((argv) => argv.join(" ") === "systemctl start --quiet berth-finalize-staged.service"));
+  assert.deepEqual(lines.slice(3, 6), [
+    `Queued for next boot: ${REFERENCE}`,
+    "  Version: 2",
+    `  Digest: ${imageDigest(TWO)}`,
+  ]);
+  assert.ok(
+    machine.host.executed.some((argv) => argv.join(" ") === "systemctl start --quiet berth-finalize-staged.service"),
+  );
   assert.equal(digestOf((await status(machine)).staged), imageDigest(TWO));
-  assert.equal(fingerprint(machine.host, `/disk/root/state/deploy/${machine.bootedId()}`), before, "the running deployment was touched");
+  assert.equal(
+    fingerprint(machine.host, `/disk/root/state/deploy/${machine.bootedId()}`),
+    before,
+    "the running deployment was touched",
+  );
 
   const old = machine.bootedId();
   assert.notEqual(await reboot(machine), old);
@@ -139,7 +166,10 @@ test("conflicts in /etc stop the upgrade before anything is staged, all at once"
   const { files } = machine.host;
   files.write(`${machine.etc()}/a.d`, "mine\n");
   files.makeDirectory(`${machine.etc()}/b.conf`);
-  machine.images.set(REFERENCE, await makeImage({ version: "2", files: { "etc/a.d/": "", "etc/a.d/x": "x", "etc/b.conf": "b" } }));
+  machine.images.set(
+    REFERENCE,
+    await makeImage({ version: "2", files: { "etc/a.d/": "", "etc/a.d/x": "x", "etc/b.conf": "b" } }),
+  );
   const before = fingerprint(machine.host, "/disk/esp");
   await assert.rejects(upgrade(machine), (error) => {
     assert.ok(isFailure(error, "conflict"));
@@ -171,7 +201,10 @@ test("rollback: there and back, and it drops what is staged", async () => {
   assert.equal(await rollBack(machine), "rollback");
   const queued = await status(machine);
   assert.equal(queued.rollbackQueued, true);
-  assert.match(formatStatus((await readHostStatus(machine.host, silent)).host, { verbose: false, booted: false }), /\nNext boot: rollback deployment$/);
+  assert.match(
+    formatStatus((await readHostStatus(machine.host, silent)).host, { verbose: false, booted: false }),
+    /\nNext boot: rollback deployment$/,
+  );
   assert.equal(await rollBack(machine), "current");
   assert.equal((await status(machine)).rollbackQueued, false);
   assert.equal(await reboot(machine), two);
@@ -205,7 +238,10 @@ test("rollback gives back the /etc of that deployment", async () => {
 
 test("rollback refuses without another deployment, and one that would not boot", async () => {
   const single = await createTestMachine(ONE);
-  await assert.rejects(rollBack(single), (error) => isFailure(error, "not-found") && error.message === "No rollback available");
+  await assert.rejects(
+    rollBack(single),
+    (error) => isFailure(error, "not-found") && error.message === "No rollback available",
+  );
   const machine = await upgradedMachine();
   const rollback = (await status(machine)).rollback?.composefs.verity ?? "";
   machine.host.files.remove(`/disk/root/composefs/images/${rollback}`);
@@ -218,7 +254,10 @@ test("after a rollback, upgrade stages the rollback image again without a downlo
   const machine = await upgradedMachine();
   await rollBack(machine);
   await reboot(machine);
-  const rollbackEtc = fingerprint(machine.host, `/disk/root/state/deploy/${(await status(machine)).rollback?.composefs.verity}/etc`);
+  const rollbackEtc = fingerprint(
+    machine.host,
+    `/disk/root/state/deploy/${(await status(machine)).rollback?.composefs.verity}/etc`,
+  );
   machine.host.files.write(`${machine.etc()}/since`, "rollback\n");
   assert.deepEqual((await check(machine)).lines, [`No changes in: docker://${REFERENCE}`]);
   const { result, lines } = await upgrade(machine);
@@ -231,7 +270,11 @@ test("after a rollback, upgrade stages the rollback image again without a downlo
   assert.equal(digestOf(now.booted), imageDigest(ONE));
   assert.equal(digestOf(now.rollback), imageDigest(TWO));
   const rollback = now.rollback?.composefs.verity ?? "";
-  assert.equal(fingerprint(machine.host, `/disk/root/state/deploy/${rollback}/etc`), rollbackEtc, "until the reboot the rollback keeps its /etc");
+  assert.equal(
+    fingerprint(machine.host, `/disk/root/state/deploy/${rollback}/etc`),
+    rollbackEtc,
+    "until the reboot the rollback keeps its /etc",
+  );
   await reboot(machine);
   assert.equal(digestOf((await status(machine)).booted), imageDigest(TWO));
   assert.equal(machine.host.files.readText(`${machine.etc()}/since`), "rollback\n");
@@ -302,10 +345,16 @@ test("a download-only update waits for --from-downloaded", async () => {
     unlockStaged(open, (line) => void said.push(line));
     unlockStaged(open, (line) => void said.push(line));
   }
-  assert.deepEqual(said, ["Staged deployment will now be applied on reboot", "Staged deployment is already set to apply on reboot"]);
+  assert.deepEqual(said, [
+    "Staged deployment will now be applied on reboot",
+    "Staged deployment is already set to apply on reboot",
+  ]);
   assert.deepEqual((await upgrade(machine)).lines, ["Staged update present, not changed"]);
   const again = await upgrade(machine, { downloadOnly: true });
-  assert.deepEqual(again.lines, ["Staged update present, not changed", "Image downloaded, but will not be applied on reboot"]);
+  assert.deepEqual(again.lines, [
+    "Staged update present, not changed",
+    "Image downloaded, but will not be applied on reboot",
+  ]);
   assert.deepEqual((await upgrade(machine)).lines.at(-1), "Staged deployment will now be applied on reboot");
   await reboot(machine);
   assert.equal(digestOf((await status(machine)).booted), imageDigest(TWO));
@@ -347,14 +396,20 @@ test("status works beside a bogus entry, a missing origin and a missing marker",
   const report = await readHostStatus(machine.host, silent);
   assert.equal(report.host.status.booted?.composefs.verity, machine.bootedId());
   assert.equal(report.host.status.rollback, null);
-  assert.deepEqual(report.problems.map((problem) => problem.replace(/[0-9a-f]{128}/, "ID")), [
-    'Boot entry loader/entries/bogus.conf cannot be read: Cannot parse boot entry, line 1: "garbage" is no "key value"',
-    "Boot entry loader/entries/other.conf names no deployment: skipped",
-    "No origin file for deployment ID",
-  ]);
+  assert.deepEqual(
+    report.problems.map((problem) => problem.replace(/[0-9a-f]{128}/, "ID")),
+    [
+      'Boot entry loader/entries/bogus.conf cannot be read: Cannot parse boot entry, line 1: "garbage" is no "key value"',
+      "Boot entry loader/entries/other.conf names no deployment: skipped",
+      "No origin file for deployment ID",
+    ],
+  );
   machine.images.set(REFERENCE, THREE);
   assert.equal((await upgrade(machine)).result.kind, "staged");
-  assert.ok(files.exists(`/disk/root/state/deploy/${rollback}/etc`), "nothing is removed while an entry cannot be read");
+  assert.ok(
+    files.exists(`/disk/root/state/deploy/${rollback}/etc`),
+    "nothing is removed while an entry cannot be read",
+  );
 });
 
 test("a malformed marker stages nothing", async () => {
@@ -366,13 +421,56 @@ test("a malformed marker stages nothing", async () => {
   assert.deepEqual(await finalizeHost(machine.host, silent), { kind: "nothing" });
 });
 
-const REFUSED: readonly { what: string; image?: Parameters<typeof makeImage>[0]; reference?: string; code: Failure["code"]; message: RegExp }[] = [
-  { what: "an unknown reference", reference: "registry.example.com:5000/none:1", code: "not-found", message: /the registry does not know it/ },
-  { what: "another architecture", image: { version: "2", architecture: "arm64" }, code: "bad-input", message: /^Image has architecture arm64; expected amd64$/ },
-  { what: "an image without a kernel", image: { version: "2", without: ["usr/lib/modules/6.12/vmlinuz"] }, code: "bad-input", message: /Cannot deploy image .*: it has no usr\/lib\/modules\/\*\/vmlinuz/ },
-  { what: "an image without an initramfs", image: { version: "2", without: ["usr/lib/modules/6.12/initramfs.img"] }, code: "bad-input", message: /has no initramfs\.img/ },
-  { what: "two kernels", image: { version: "2", files: { "usr/lib/modules/6.1/": "", "usr/lib/modules/6.1/vmlinuz": "k", "usr/lib/modules/6.1/initramfs.img": "i" } }, code: "bad-input", message: /several kernels: 6\.1, 6\.12/ },
-  { what: "malformed kernel arguments", image: { version: "2", files: { "usr/lib/bootc/kargs.d/10.toml": "kargs = 1" } }, code: "bad-input", message: /Cannot parse kernel arguments "usr\/lib\/bootc\/kargs\.d\/10\.toml": kargs is no array/ },
+const REFUSED: readonly {
+  what: string;
+  image?: Parameters<typeof makeImage>[0];
+  reference?: string;
+  code: Failure["code"];
+  message: RegExp;
+}[] = [
+  {
+    what: "an unknown reference",
+    reference: "registry.example.com:5000/none:1",
+    code: "not-found",
+    message: /the registry does not know it/,
+  },
+  {
+    what: "another architecture",
+    image: { version: "2", architecture: "arm64" },
+    code: "bad-input",
+    message: /^Image has architecture arm64; expected amd64$/,
+  },
+  {
+    what: "an image without a kernel",
+    image: { version: "2", without: ["usr/lib/modules/6.12/vmlinuz"] },
+    code: "bad-input",
+    message: /Cannot deploy image .*: it has no usr\/lib\/modules\/\*\/vmlinuz/,
+  },
+  {
+    what: "an image without an initramfs",
+    image: { version: "2", without: ["usr/lib/modules/6.12/initramfs.img"] },
+    code: "bad-input",
+    message: /has no initramfs\.img/,
+  },
+  {
+    what: "two kernels",
+    image: {
+      version: "2",
+      files: {
+        "usr/lib/modules/6.1/": "",
+        "usr/lib/modules/6.1/vmlinuz": "k",
+        "usr/lib/modules/6.1/initramfs.img": "i",
+      },
+    },
+    code: "bad-input",
+    message: /several kernels: 6\.1, 6\.12/,
+  },
+  {
+    what: "malformed kernel arguments",
+    image: { version: "2", files: { "usr/lib/bootc/kargs.d/10.toml": "kargs = 1" } },
+    code: "bad-input",
+    message: /Cannot parse kernel arguments "usr\/lib\/bootc\/kargs\.d\/10\.toml": kargs is no array/,
+  },
 ];
 
 for (const { what, image, reference, code, message } of REFUSED) {
@@ -407,13 +505,19 @@ test("a missing label is only a notice", async () => {
 test("retag() takes another tag and drops a digest", () => {
   const spec = { transport: "registry", image: `host.example.com/os:1@sha256:${"a".repeat(64)}` };
   assert.equal(retag(spec, "2").image, "host.example.com/os:2");
-  assert.throws(() => retag(spec, "no tag"), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => retag(spec, "no tag"),
+    (error) => isFailure(error, "bad-input"),
+  );
 });
 
 test("one change at a time, and status works meanwhile", async () => {
   const machine = await createTestMachine(ONE);
   using _open = await machine.open();
-  await assert.rejects(machine.open(), (error) => isFailure(error, "busy") && /another berth command is changing it/.test(error.message));
+  await assert.rejects(
+    machine.open(),
+    (error) => isFailure(error, "busy") && /another berth command is changing it/.test(error.message),
+  );
   assert.equal((await status(machine)).booted?.composefs.verity, machine.bootedId());
 });
 
@@ -425,7 +529,10 @@ test("too little space is told before the download", async () => {
   assert.ok(spaceNeeded(TWO) < 30 * 1024 * 1024);
   await assert.rejects(upgrade(machine), (error) => {
     assert.ok(isFailure(error, "no-space"));
-    assert.match(error.message, /^Insufficient free space for registry\.example\.com:5000\/os:1 \(available: \d+\.\d MB required: 33\.6 MB\)$/);
+    assert.match(
+      error.message,
+      /^Insufficient free space for registry\.example\.com:5000\/os:1 \(available: \d+\.\d MB required: 33\.6 MB\)$/,
+    );
     return true;
   });
 });

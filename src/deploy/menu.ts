@@ -3,7 +3,14 @@
  *
  * An entry that cannot be read, or that boots something else, is reported and skipped: status and switch keep working beside it.
  */
-import { baseName, type BlsEntry, compareEntries, formatBlsEntry, type NamedEntry, parseBlsEntry } from "../boot/bls.ts";
+import {
+  baseName,
+  type BlsEntry,
+  compareEntries,
+  formatBlsEntry,
+  type NamedEntry,
+  parseBlsEntry,
+} from "../boot/bls.ts";
 import { joinCommandLine, readComposefs, splitCommandLine, withComposefs } from "../boot/cmdline.ts";
 import { bootDirectoryName, entryFileName, sortKey } from "../boot/entry-name.ts";
 import { formatGrubConfig, GRUB_CONFIG } from "../boot/grub.ts";
@@ -44,7 +51,12 @@ export function readMenu(files: Files, esp: string, directory: string): Menu {
         continue;
       }
       const kernelDirectory = entry.linux === undefined ? undefined : KERNEL_PATH.exec(entry.linux)?.[1];
-      entries.push({ id: parameter.id, verityOptional: parameter.verityOptional, kernelDirectory, named: { name, entry } });
+      entries.push({
+        id: parameter.id,
+        verityOptional: parameter.verityOptional,
+        kernelDirectory,
+        named: { name, entry },
+      });
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       problems.push(`Boot entry ${directory}/${name} cannot be read: ${error.message}`);
@@ -105,7 +117,9 @@ export function writeMenu(files: Files, directory: string, ranked: readonly Menu
 
 /** Names below EFI/Linux that some entry boots from. */
 export function kernelDirectoriesOf(menus: readonly Menu[]): Set<string> {
-  return new Set(menus.flatMap((menu) => menu.entries.map((entry) => entry.kernelDirectory ?? bootDirectoryName(entry.id))));
+  return new Set(
+    menus.flatMap((menu) => menu.entries.map((entry) => entry.kernelDirectory ?? bootDirectoryName(entry.id))),
+  );
 }
 
 const KERNEL_PATH = /^\/EFI\/Linux\/([^/]+)\/[^/]+$/;

@@ -40,7 +40,11 @@ export function mergeLiveEtc(places: EtcPlaces, next: Directory): EtcMerge {
 }
 
 /** Finishes or undoes what an interrupted command left of `etc.next`. `isDefault`: the menu boots this deployment first. */
-export function settleNextEtc(files: Host["files"], sysroot: string, options: { id: string; isDefault: boolean }): void {
+export function settleNextEtc(
+  files: Host["files"],
+  sysroot: string,
+  options: { id: string; isDefault: boolean },
+): void {
   const etc = etcPath(sysroot, options.id);
   const next = nextEtcPath(sysroot, options.id);
   const swapped = files.exists(etc) && files.xattrs(etc).has(MARK);

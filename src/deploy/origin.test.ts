@@ -36,16 +36,33 @@ for (const [reference, transport, image] of [
 ] as const) {
   test(`parseOrigin() reads ${reference}`, () => {
     const origin = parseOrigin(`# x\n[origin]\ncontainer-image-reference=${reference}\n`);
-    assert.deepEqual(origin, { image: { transport, image }, bootType: "bls", bootDigest: undefined, manifestDigest: undefined });
+    assert.deepEqual(origin, {
+      image: { transport, image },
+      bootType: "bls",
+      bootDigest: undefined,
+      manifestDigest: undefined,
+    });
   });
 }
 
 for (const [what, text, message] of [
   ["no reference", "[origin]\n", /container-image-reference is missing/],
   ["an unknown form", "[origin]\ncontainer-image-reference=host/os:1\n", /container-image-reference is "host\/os:1"/],
-  ["an unknown transport", "[origin]\ncontainer-image-reference=ostree-unverified-image:ftp:x\n", /is "ostree-unverified-image:ftp:x"/],
-  ["an unknown boot type", "[origin]\ncontainer-image-reference=ostree-unverified-registry:h/o\n[boot]\nboot_type=x\n", /boot_type is "x"/],
-  ["a bad digest", "[origin]\ncontainer-image-reference=ostree-unverified-registry:h/o\n[image]\nmanifest_digest=x\n", /Cannot parse digest "x"/],
+  [
+    "an unknown transport",
+    "[origin]\ncontainer-image-reference=ostree-unverified-image:ftp:x\n",
+    /is "ostree-unverified-image:ftp:x"/,
+  ],
+  [
+    "an unknown boot type",
+    "[origin]\ncontainer-image-reference=ostree-unverified-registry:h/o\n[boot]\nboot_type=x\n",
+    /boot_type is "x"/,
+  ],
+  [
+    "a bad digest",
+    "[origin]\ncontainer-image-reference=ostree-unverified-registry:h/o\n[image]\nmanifest_digest=x\n",
+    /Cannot parse digest "x"/,
+  ],
   ["a line that is none", "[origin]\nrubbish\n", /line 2: "rubbish"/],
 ] as const) {
   test(`parseOrigin() rejects ${what}`, () => assert.throws(() => parseOrigin(text), message));

@@ -25,7 +25,8 @@ export interface Origin {
 export function parseOrigin(text: string): Origin {
   const values = parseIni(text);
   const reference = values.get("origin.container-image-reference");
-  if (reference === undefined) throw new SyntaxError("Cannot parse origin: container-image-reference is missing in [origin]");
+  if (reference === undefined)
+    throw new SyntaxError("Cannot parse origin: container-image-reference is missing in [origin]");
   const bootType = values.get("boot.boot_type") ?? "bls";
   if (bootType !== "bls" && bootType !== "uki") {
     throw new SyntaxError(`Cannot parse origin: boot_type is ${JSON.stringify(bootType)}, wanted bls or uki`);
@@ -82,7 +83,10 @@ function parseIni(text: string): Map<string, string> {
       return;
     }
     const equals = trimmed.indexOf("=");
-    if (equals <= 0) throw new SyntaxError(`Cannot parse origin, line ${i + 1}: ${JSON.stringify(trimmed.slice(0, 80))} is no key=value`);
+    if (equals <= 0)
+      throw new SyntaxError(
+        `Cannot parse origin, line ${i + 1}: ${JSON.stringify(trimmed.slice(0, 80))} is no key=value`,
+      );
     values.set(`${section}.${trimmed.slice(0, equals).trim()}`, trimmed.slice(equals + 1).trim());
   });
   return values;

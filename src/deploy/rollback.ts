@@ -18,7 +18,9 @@ export interface RollbackPlan {
 export function planRollback(deployments: Deployments): RollbackPlan {
   const { rollback } = deployments;
   if (rollback === undefined) {
-    throw new Failure("not-found", "No rollback available", { hint: "only one deployment is on this system; an upgrade or a switch adds one" });
+    throw new Failure("not-found", "No rollback available", {
+      hint: "only one deployment is on this system; an upgrade or a switch adds one",
+    });
   }
   const booted = bootedEntry(deployments);
   const others = deployments.menu.entries.filter((entry) => entry.id !== booted.id && entry.id !== rollback.id);
@@ -49,5 +51,8 @@ function checkComplete(machine: Machine, entry: MenuEntry): void {
   ];
   const missing = wanted.find((one) => files.stat(one) === undefined);
   if (missing === undefined) return;
-  throw new Failure("corrupt", `Cannot roll back to deployment "${entry.id}": "${missing}" is missing, so it would not boot`);
+  throw new Failure(
+    "corrupt",
+    `Cannot roll back to deployment "${entry.id}": "${missing}" is missing, so it would not boot`,
+  );
 }

@@ -61,13 +61,22 @@ export function planStage(machine: Machine, deployments: Deployments, target: St
   const booted = bootedEntry(deployments);
   const kargs = (of: typeof tree): string[] => readKargs(of, store, { files, architecture: host.architecture });
   const bootedTree = readDeploymentTree(store, sysroot.bootedId);
-  const options = applyKargsDiff(splitCommandLine(booted.named.entry.options), diffKargs(kargs(bootedTree), kargs(tree)));
+  const options = applyKargsDiff(
+    splitCommandLine(booted.named.entry.options),
+    diffKargs(kargs(bootedTree), kargs(tree)),
+  );
   const shared = sharedKernel(machine, deployments, { bootDigest, kernel });
   const etc = mergeLiveEtc({ host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId }, tree);
   if (shared === undefined) checkEspSpace(machine, kernel, name);
   const directory = shared ?? bootDirectoryName(id);
   const release = readOsRelease(tree, store, files);
-  const entry = createEntry({ id, verityOptional: booted.verityOptional, release, kernelDirectory: directory, options });
+  const entry = createEntry({
+    id,
+    verityOptional: booted.verityOptional,
+    release,
+    kernelDirectory: directory,
+    options,
+  });
   return {
     kind: "stage",
     id,
@@ -87,7 +96,8 @@ export async function applyStage(machine: Machine, plan: StagePlan & { readonly 
   const { id } = plan;
   await armFinalize(machine);
   cleanUp(machine, { keepStaged: false });
-  if (plan.origin.manifestDigest !== undefined) store.tag(deploymentTag(plan.origin.manifestDigest), plan.origin.manifestDigest);
+  if (plan.origin.manifestDigest !== undefined)
+    store.tag(deploymentTag(plan.origin.manifestDigest), plan.origin.manifestDigest);
 
   const directory = deploymentPath(sysroot.path, id);
   files.makeDirectory(directory, { mode: 0o755 });
@@ -107,9 +117,13 @@ export async function applyStage(machine: Machine, plan: StagePlan & { readonly 
 export function bootedEntry(deployments: Deployments): MenuEntry {
   const entry = deployments.menu.entries.find((one) => one.id === deployments.bootedId);
   if (entry === undefined) {
-    throw new Failure("corrupt", `Cannot change the boot menu: it has no entry for the running deployment "${deployments.bootedId}"`, {
-      hint: "restore its file below loader/entries on the EFI system partition",
-    });
+    throw new Failure(
+      "corrupt",
+      `Cannot change the boot menu: it has no entry for the running deployment "${deployments.bootedId}"`,
+      {
+        hint: "restore its file below loader/entries on the EFI system partition",
+      },
+    );
   }
   return entry;
 }
@@ -129,7 +143,8 @@ function sharedKernel(
 ): string | undefined {
   const { host, sysroot } = machine;
   for (const entry of deployments.menu.entries) {
-    if (entry.kernelDirectory === undefined || deployments.origins.get(entry.id)?.bootDigest !== wanted.bootDigest) continue;
+    if (entry.kernelDirectory === undefined || deployments.origins.get(entry.id)?.bootDigest !== wanted.bootDigest)
+      continue;
     if (hasKernel(host.files, sysroot.esp, entry.kernelDirectory, wanted.kernel)) return entry.kernelDirectory;
   }
   return undefined;

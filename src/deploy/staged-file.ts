@@ -29,7 +29,9 @@ export function readStaged(files: Files): StagedState | undefined {
 
 export function writeStaged(files: Files, staged: StagedState): void {
   files.makeDirectory(STAGED_FILE.slice(0, STAGED_FILE.lastIndexOf("/")));
-  files.replace(STAGED_FILE, JSON.stringify({ depl_id: staged.id, finalization_locked: staged.locked }), { mode: 0o644 });
+  files.replace(STAGED_FILE, JSON.stringify({ depl_id: staged.id, finalization_locked: staged.locked }), {
+    mode: 0o644,
+  });
 }
 
 export function removeStaged(files: Files): void {

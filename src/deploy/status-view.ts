@@ -23,23 +23,35 @@ export function formatTimestamp(timestamp: string): string {
 
 type Slot = "staged" | "booted" | "rollback" | "other";
 
-function formatSlot(slot: Slot, entry: BootEntry | null, verbose: boolean, usrOverlay: UsrOverlay | null = null): string {
+function formatSlot(
+  slot: Slot,
+  entry: BootEntry | null,
+  verbose: boolean,
+  usrOverlay: UsrOverlay | null = null,
+): string {
   if (entry === null) return `No ${slot} image present`;
   const { image } = entry;
   const title = slot === "other" ? "Other image" : `Current ${slot} image`;
   const rows = image === null ? [] : imageRows(image);
   if (entry.downloadOnly) rows.push(["Download only", "yes (not applied on reboot, see upgrade --from-downloaded)"]);
   if (usrOverlay !== null) {
-    rows.push(["/usr overlay", `${usrOverlay.persistence}, ${usrOverlay.accessMode === "readWrite" ? "read/write" : "read-only"}`]);
+    rows.push([
+      "/usr overlay",
+      `${usrOverlay.persistence}, ${usrOverlay.accessMode === "readWrite" ? "read/write" : "read-only"}`,
+    ]);
   }
   if (verbose) rows.push(...verboseRows(entry));
-  return [`${title}: ${image === null ? entry.composefs.verity : formatImageSpec(image.image)}`, ...rows.map(([name, value]) => `    ${name}: ${value}`)].join("\n");
+  return [
+    `${title}: ${image === null ? entry.composefs.verity : formatImageSpec(image.image)}`,
+    ...rows.map(([name, value]) => `    ${name}: ${value}`),
+  ].join("\n");
 }
 
 function imageRows(image: ImageStatus): [string, string][] {
   const when = image.timestamp === null ? undefined : formatTimestamp(image.timestamp);
   const rows: [string, string][] = [];
-  if (image.version !== null) rows.push(["Image version", when === undefined ? image.version : `${image.version} (${when})`]);
+  if (image.version !== null)
+    rows.push(["Image version", when === undefined ? image.version : `${image.version} (${when})`]);
   else if (when !== undefined) rows.push(["Image timestamp", when]);
   rows.push(["Image digest", image.imageDigest]);
   return rows;

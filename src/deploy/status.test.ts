@@ -19,7 +19,13 @@ const C = "c".repeat(128);
 const digest = (letter: string): ReturnType<typeof parseDigest> => parseDigest(`sha256:${letter.repeat(64)}`);
 
 const entry = (id: string): MenuEntry =>
-  createEntry({ id, verityOptional: id === B, release: { ID: "debian", VERSION_ID: "12" }, kernelDirectory: `bootc_composefs-${id}`, options: ["rw"] });
+  createEntry({
+    id,
+    verityOptional: id === B,
+    release: { ID: "debian", VERSION_ID: "12" },
+    kernelDirectory: `bootc_composefs-${id}`,
+    options: ["rw"],
+  });
 const menu = (...ids: string[]): Menu => ({ entries: rankEntries(ids.map(entry)), problems: [], readable: true });
 const origin = (letter: string): Origin => ({
   image: { transport: "registry", image: "podman.example.com:5000/os:deploy" },
@@ -38,7 +44,11 @@ function deployments(parts: Partial<Deployments> = {}): Deployments {
     booted: shown.entries.find(({ id }) => id === A),
     rollback: shown.entries.find(({ id }) => id !== A),
     rollbackQueued: false,
-    origins: new Map([[A, origin("a")], [B, origin("b")], [C, origin("c")]]),
+    origins: new Map([
+      [A, origin("a")],
+      [B, origin("b")],
+      [C, origin("c")],
+    ]),
     problems: [],
     ...parts,
   };
@@ -77,13 +87,20 @@ const STATES: Readonly<Record<string, HostObject>> = {
   "no manifest": createStatus(inputs({ origins: new Map([[A, { ...origin("a"), manifestDigest: undefined }]]) })),
   "image not in the store": createStatus(inputs({}, { imageOf: () => undefined })),
   "three in the menu": createStatus(inputs({ menu: menu(A, B, C) })),
-  overlay: createStatus(inputs({}, { usrOverlay: { accessMode: "readWrite", persistence: "transient" }, readOnly: true })),
+  overlay: createStatus(
+    inputs({}, { usrOverlay: { accessMode: "readWrite", persistence: "transient" }, readOnly: true }),
+  ),
 };
 
 const ajv = new Ajv2020({ strict: false });
 addFormats.default(ajv);
-ajv.addFormat("uint32", { type: "number", validate: (value: number) => Number.isInteger(value) && value >= 0 && value < 2 ** 32 });
-const validate = ajv.compile(JSON.parse(readFileSync(new URL("../../test/vectors/bootc/host-v1.schema.json", import.meta.url), "utf8")));
+ajv.addFormat("uint32", {
+  type: "number",
+  validate: (value: number) => Number.isInteger(value) && value >= 0 && value < 2 ** 32,
+});
+const validate = ajv.compile(
+  JSON.parse(readFileSync(new URL("../../test/vectors/bootc/host-v1.schema.json", import.meta.url), "utf8")),
+);
 
 for (const [name, host] of Object.entries(STATES)) {
   test(`createStatus() validates against bootc's schema: ${name}`, () => {
@@ -94,7 +111,9 @@ for (const [name, host] of Object.entries(STATES)) {
 /** Every key of the schema's types that a status can show. */
 test("createStatus() has every key of the schema", () => {
   const host = JSON.parse(JSON.stringify(STATES["three in the menu"]));
-  const schema = JSON.parse(readFileSync(new URL("../../test/vectors/bootc/host-v1.schema.json", import.meta.url), "utf8"));
+  const schema = JSON.parse(
+    readFileSync(new URL("../../test/vectors/bootc/host-v1.schema.json", import.meta.url), "utf8"),
+  );
   const keys = (type: string): string[] => Object.keys(schema.$defs[type].properties).sort();
   assert.deepEqual(Object.keys(host).sort(), Object.keys(schema.properties).sort());
   assert.deepEqual(Object.keys(host.spec).sort(), keys("HostSpec"));
@@ -107,12 +126,19 @@ test("createStatus() has every key of the schema", () => {
 test("createStatus() fills the slots", () => {
   const { spec, status } = createStatus(inputs(STAGED));
   assert.equal(status.type, "bootcHost");
-  assert.deepEqual(spec, { image: { image: "podman.example.com:5000/os:deploy", transport: "registry" }, bootOrder: "default" });
+  assert.deepEqual(spec, {
+    image: { image: "podman.example.com:5000/os:deploy", transport: "registry" },
+    bootOrder: "default",
+  });
   assert.equal(status.staged?.composefs.verity, C);
   assert.equal(status.booted?.composefs.verity, A);
   assert.equal(status.rollback?.composefs.verity, B);
   assert.deepEqual(status.booted?.composefs, {
-    verity: A, bootType: "Bls", bootloader: "systemd", bootDigest: "1".repeat(64), missingVerityAllowed: false,
+    verity: A,
+    bootType: "Bls",
+    bootloader: "systemd",
+    bootDigest: "1".repeat(64),
+    missingVerityAllowed: false,
   });
   assert.equal(status.rollback?.composefs.missingVerityAllowed, true);
   assert.equal(status.booted?.image?.timestamp, "2025-02-12T10:11:00.087146497Z");
@@ -142,9 +168,11 @@ No rollback image present`,
     createStatus(inputs(STAGED)),
     ["staged c", "booted a", "rollback b"]
       .map((words) => words.split(" "))
-      .map(([slot, letter = ""]) => `Current ${slot} image: podman.example.com:5000/os:deploy
+      .map(
+        ([slot, letter = ""]) => `Current ${slot} image: podman.example.com:5000/os:deploy
     Image version: 9.20250109.0 (2025-02-12 10:11:00.087146497 UTC)
-    Image digest: ${digest(letter)}`)
+    Image digest: ${digest(letter)}`,
+      )
       .join("\n"),
   ],
   [
@@ -161,7 +189,8 @@ Next boot: rollback deployment`,
 ];
 
 for (const [name, host, text] of VIEWS) {
-  test(`formatStatus() shows ${name} as the tutorial does`, () => assert.equal(formatStatus(host, { verbose: false, booted: false }), text));
+  test(`formatStatus() shows ${name} as the tutorial does`, () =>
+    assert.equal(formatStatus(host, { verbose: false, booted: false }), text));
 }
 
 test("formatStatus() with --verbose and --booted shows the boot entry", () => {

@@ -2,7 +2,14 @@
 import { type ImageConfig, imageTimestamp, imageVersion } from "../oci/config.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { Deployments } from "./deployments.ts";
-import { type BootEntry, type Bootloader, EMPTY_HOST, type HostObject, type ImageStatus, type UsrOverlay } from "./host-object.ts";
+import {
+  type BootEntry,
+  type Bootloader,
+  EMPTY_HOST,
+  type HostObject,
+  type ImageStatus,
+  type UsrOverlay,
+} from "./host-object.ts";
 import type { MenuEntry } from "./menu.ts";
 import type { Origin } from "./origin.ts";
 
@@ -75,7 +82,8 @@ function createImageStatus(origin: Origin, inputs: StatusInputs): ImageStatus | 
   if (origin.manifestDigest === undefined) return null;
   const found = inputs.imageOf(origin);
   const timestamp = found && imageTimestamp(found.config);
-  const version = found && (imageVersion(found.config) ?? found.manifest.annotations?.["org.opencontainers.image.version"]);
+  const version =
+    found && (imageVersion(found.config) ?? found.manifest.annotations?.["org.opencontainers.image.version"]);
   return {
     image: { image: origin.image.image, transport: origin.image.transport },
     version: version ?? null,

@@ -23,7 +23,10 @@ export async function openSysroot(host: Host, options: { access: "read" | "write
   const bootedId = requireBooted(host);
   const { files, mounts } = host;
   if (options.access === "write" && isReadOnlyMedium(mounts.list())) {
-    throw new Failure("unsupported", "Cannot perform this operation: /sysroot is on a read-only block device (e.g. a live ISO)");
+    throw new Failure(
+      "unsupported",
+      "Cannot perform this operation: /sysroot is on a read-only block device (e.g. a live ISO)",
+    );
   }
   mounts.isolate();
   using resources = new DisposableStack();

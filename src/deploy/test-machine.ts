@@ -58,8 +58,18 @@ export interface TestImageOptions {
 export async function makeImage(options: TestImageOptions): Promise<TestImage> {
   const id = options.id ?? "debian";
   const base: Record<string, string> = {
-    "usr/": "", "boot/": "", "sysroot/": "", "run/": "", "var/": "", "var/log/": "", "usr/lib/": "", "usr/lib/modules/": "", "usr/lib/modules/6.12/": "",
-    "etc/": "", "usr/lib/bootc/": "", "usr/lib/bootc/kargs.d/": "",
+    "usr/": "",
+    "boot/": "",
+    "sysroot/": "",
+    "run/": "",
+    "var/": "",
+    "var/log/": "",
+    "usr/lib/": "",
+    "usr/lib/modules/": "",
+    "usr/lib/modules/6.12/": "",
+    "etc/": "",
+    "usr/lib/bootc/": "",
+    "usr/lib/bootc/kargs.d/": "",
     "usr/lib/modules/6.12/vmlinuz": `kernel ${options.kernel ?? "one"} `.repeat(10),
     "usr/lib/modules/6.12/initramfs.img": `initramfs ${options.kernel ?? "one"} `.repeat(10),
     "usr/lib/big": "shared by all versions, longer than what is kept inline; ".repeat(4),
@@ -81,7 +91,9 @@ export async function makeImage(options: TestImageOptions): Promise<TestImage> {
     created: "2026-01-02T03:04:05.678Z",
     architecture: options.architecture ?? "amd64",
     os: "linux",
-    config: { Labels: options.labels ?? { "containers.bootc": "1", "org.opencontainers.image.version": options.version } },
+    config: {
+      Labels: options.labels ?? { "containers.bootc": "1", "org.opencontainers.image.version": options.version },
+    },
     rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
     history: [],
   };
@@ -115,7 +127,8 @@ export async function importImage(store: Store, image: TestImage): Promise<{ sto
 export function createTestSource(images: Map<string, TestImage>): ImageSource {
   const find = (reference: string): TestImage => {
     const image = images.get(reference);
-    if (image === undefined) throw new Failure("not-found", `Cannot find image "${reference}": the registry does not know it`);
+    if (image === undefined)
+      throw new Failure("not-found", `Cannot find image "${reference}": the registry does not know it`);
     return image;
   };
   return {
@@ -210,7 +223,8 @@ export function assertBootable(host: FakeHost, id: string): void {
   const { files } = host;
   const entry = readMenu(files, ESP, MENU).entries.find((one) => one.id === id);
   assert.ok(entry, "no boot entry");
-  const object = (objectId: string): Buffer => files.read(`${ROOT}/composefs/objects/${objectId.slice(0, 2)}/${objectId.slice(2)}`);
+  const object = (objectId: string): Buffer =>
+    files.read(`${ROOT}/composefs/objects/${objectId.slice(0, 2)}/${objectId.slice(2)}`);
   const image = files.read(`${ROOT}/composefs/images/${id}`);
   assert.equal(verityDigest(image, "sha512"), id, "the image does not hash to its name");
   const tree = readErofs(image);
@@ -220,11 +234,15 @@ export function assertBootable(host: FakeHost, id: string): void {
     assert.ok(objectId !== undefined);
     assert.equal(verityDigest(object(objectId), "sha512"), objectId, `the object of ${path} does not hash to its name`);
   }
-  const boots = [[entry.named.entry.linux, "vmlinuz"], [entry.named.entry.initrd[0], "initramfs.img"]] as const;
+  const boots = [
+    [entry.named.entry.linux, "vmlinuz"],
+    [entry.named.entry.initrd[0], "initramfs.img"],
+  ] as const;
   for (const [path, name] of boots) {
     const leaf = lookup(tree, `usr/lib/modules/6.12/${name}`);
     assert.ok(leaf?.kind === "file");
-    const content = leaf.content.kind === "inline" ? Buffer.from(leaf.content.bytes) : object(leaf.content.objectId ?? "");
+    const content =
+      leaf.content.kind === "inline" ? Buffer.from(leaf.content.bytes) : object(leaf.content.objectId ?? "");
     assert.deepEqual(files.read(`${ESP}${path ?? ""}`), content, `${path ?? "a file"} on the ESP is not the image's`);
   }
   assert.equal(files.readText(`${deploymentPath(ROOT, id)}/etc/motd`).startsWith("welcome to "), true);
@@ -248,9 +266,16 @@ export function fingerprint(host: FakeHost, path: string): string {
 
 const LSBLK = JSON.stringify({
   blockdevices: [
-    { path: "/dev/vdb", "maj:min": "9:16", parttype: null, children: [{ path: "/dev/vdb1", "maj:min": "9:17", parttype: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" }] },
     {
-      path: "/dev/vda", "maj:min": "9:0", parttype: null,
+      path: "/dev/vdb",
+      "maj:min": "9:16",
+      parttype: null,
+      children: [{ path: "/dev/vdb1", "maj:min": "9:17", parttype: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" }],
+    },
+    {
+      path: "/dev/vda",
+      "maj:min": "9:0",
+      parttype: null,
       children: [
         { path: "/dev/vda2", "maj:min": "9:2", parttype: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" },
         { path: ROOT, "maj:min": "9:3", parttype: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709" },
@@ -260,14 +285,23 @@ const LSBLK = JSON.stringify({
 });
 
 async function makeLayer(content: TestFiles): Promise<{ tar: Buffer; diffId: ReturnType<typeof digestOf> }> {
-  const inputs = Object.entries(content).sort(([left], [right]) => (left < right ? -1 : 1)).map(([name, text]): TarInput => {
-    const stat = { mode: name.endsWith("/") ? 0o755 : 0o644, uid: 0, gid: 0, mtimeSec: 1_700_000_000, mtimeNsec: 0, xattrs: NO_XATTRS };
-    const path = textToByteName(name.replace(/\/$/, ""));
-    if (name.endsWith("/")) return { member: { kind: "directory", path, stat } };
-    if (text.startsWith("->")) return { member: { kind: "symlink", path, stat, target: text.slice(2) as ByteName } };
-    const bytes = Buffer.from(text);
-    return { member: { kind: "file", path, stat, size: bytes.length }, content: bytes };
-  });
+  const inputs = Object.entries(content)
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([name, text]): TarInput => {
+      const stat = {
+        mode: name.endsWith("/") ? 0o755 : 0o644,
+        uid: 0,
+        gid: 0,
+        mtimeSec: 1_700_000_000,
+        mtimeNsec: 0,
+        xattrs: NO_XATTRS,
+      };
+      const path = textToByteName(name.replace(/\/$/, ""));
+      if (name.endsWith("/")) return { member: { kind: "directory", path, stat } };
+      if (text.startsWith("->")) return { member: { kind: "symlink", path, stat, target: text.slice(2) as ByteName } };
+      const bytes = Buffer.from(text);
+      return { member: { kind: "file", path, stat, size: bytes.length }, content: bytes };
+    });
   const tar = await collectBytes(writeTar(inputs));
   return { tar, diffId: digestOf(tar) };
 }

@@ -17,7 +17,9 @@ test("systemd accepts the units of a machine", () => {
       // systemd-analyze wants the programs to exist; in an image they do.
       writeFileSync(join(folder, name), read(name).replaceAll("/usr/bin/berth", "/bin/true"));
     }
-    const checked = spawnSync("systemd-analyze", ["verify", "--man=no", ...OURS.map((name) => join(folder, name))], { encoding: "utf8" });
+    const checked = spawnSync("systemd-analyze", ["verify", "--man=no", ...OURS.map((name) => join(folder, name))], {
+      encoding: "utf8",
+    });
     assert.equal(checked.status, 0, checked.stderr);
     assert.equal(checked.stderr, "");
   } finally {

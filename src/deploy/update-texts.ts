@@ -33,7 +33,11 @@ export function versionLines(offered: { digest: string; manifest: Manifest; conf
 }
 
 export function diffLines(diff: LayerDiff): string[] {
-  return [line("Total new layers:", diff.total), line("Removed layers:", diff.removed), line("Added layers:", diff.added)];
+  return [
+    line("Total new layers:", diff.total),
+    line("Removed layers:", diff.removed),
+    line("Added layers:", diff.added),
+  ];
 }
 
 export function toFetchLine(plan: FetchPlan): string {

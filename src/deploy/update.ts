@@ -11,7 +11,15 @@ import type { Machine } from "./machine.ts";
 import { formatImageSpec, formatOrigin, formatTransport, type ImageSpec, type Origin } from "./origin.ts";
 import { applyStage, planStage } from "./stage.ts";
 import { writeStaged } from "./staged-file.ts";
-import { diffLines, fetchedLine, formatSeconds, formatSize, neededLine, toFetchLine, versionLines } from "./update-texts.ts";
+import {
+  diffLines,
+  fetchedLine,
+  formatSeconds,
+  formatSize,
+  neededLine,
+  toFetchLine,
+  versionLines,
+} from "./update-texts.ts";
 import { formatImageRef, parseImageRef } from "../oci/reference.ts";
 import type { StoredImage } from "../store/store.ts";
 
@@ -52,7 +60,8 @@ export function retag(spec: ImageSpec, tag: string): ImageSpec {
     const { host, path } = parseImageRef(spec.image);
     return { ...spec, image: formatImageRef(parseImageRef(`${host}/${path}:${tag}`)) };
   } catch (error) {
-    if (error instanceof SyntaxError) throw new Failure("bad-input", `Cannot use tag "${tag}": ${error.message}`, { cause: error });
+    if (error instanceof SyntaxError)
+      throw new Failure("bad-input", `Cannot use tag "${tag}": ${error.message}`, { cause: error });
     throw error;
   }
 }
@@ -69,15 +78,31 @@ export function followsAlready(machine: Pick<Machine, "host" | "sysroot">, spec:
 /** `--from-downloaded`. Failure "not-found" when nothing is staged. */
 export function unlockStaged(machine: Machine, print: (line: string) => void): UpdateResult {
   const { staged, origins } = readDeployments(machine.host.files, machine.sysroot);
-  if (staged === undefined) throw new Failure("not-found", "No staged deployment found", { hint: "fetch one with `berth upgrade --download-only`" });
+  if (staged === undefined)
+    throw new Failure("not-found", "No staged deployment found", {
+      hint: "fetch one with `berth upgrade --download-only`",
+    });
   if (staged.locked) writeStaged(machine.host.files, { id: staged.id, locked: false });
-  print(staged.locked ? "Staged deployment will now be applied on reboot" : "Staged deployment is already set to apply on reboot");
+  print(
+    staged.locked
+      ? "Staged deployment will now be applied on reboot"
+      : "Staged deployment is already set to apply on reboot",
+  );
   const origin = origins.get(staged.id);
-  return { kind: "already-staged", image: origin === undefined ? "" : formatImageSpec(origin.image), digest: origin?.manifestDigest ?? "", fetchedBytes: 0 };
+  return {
+    kind: "already-staged",
+    image: origin === undefined ? "" : formatImageSpec(origin.image),
+    digest: origin?.manifestDigest ?? "",
+    fetchedBytes: 0,
+  };
 }
 
 /** What the registry has now, compared with this machine. */
-export async function checkUpdate(machine: Machine, source: ImageSource, request: Omit<UpdateRequest, "downloadOnly">): Promise<UpdateResult> {
+export async function checkUpdate(
+  machine: Machine,
+  source: ImageSource,
+  request: Omit<UpdateRequest, "downloadOnly">,
+): Promise<UpdateResult> {
   const deployments = readDeployments(machine.host.files, machine.sysroot);
   const offered = await offer(machine, source, request);
   const result = { image: formatImageSpec(request.spec), digest: offered.digest, fetchedBytes: 0 };
@@ -114,7 +139,9 @@ export async function update(machine: Machine, source: ImageSource, request: Upd
     print(`No changes in: ${formatTransport(request.spec)}`);
     if (deployments.staged !== undefined) {
       cleanUp(machine, { keepStaged: false });
-      print(`Dropped staged image: ${formatImageSpec(deployments.origins.get(deployments.staged.id)?.image ?? request.spec)}`);
+      print(
+        `Dropped staged image: ${formatImageSpec(deployments.origins.get(deployments.staged.id)?.image ?? request.spec)}`,
+      );
     }
     collectGarbage(machine, { onlyWhenDropped: true });
     return { ...result, kind: "current" };
@@ -129,7 +156,11 @@ interface Fetching {
   readonly deployments: Deployments;
 }
 
-async function fetchImage(machine: Machine, source: ImageSource, fetching: Fetching): Promise<{ stored: StoredImage; fetchedBytes: number }> {
+async function fetchImage(
+  machine: Machine,
+  source: ImageSource,
+  fetching: Fetching,
+): Promise<{ stored: StoredImage; fetchedBytes: number }> {
   const { request, offered } = fetching;
   const { store, host, progress } = machine;
   const plan = planFetch(store, offered.manifest, offered.config);
@@ -161,7 +192,9 @@ async function stageImage(
     cleanUp(machine, { keepStaged: false });
     task.done();
     collectGarbage(machine);
-    request.print(`Image content is unchanged; this system now follows ${formatImageSpec(request.spec)} at ${offered.digest}`);
+    request.print(
+      `Image content is unchanged; this system now follows ${formatImageSpec(request.spec)} at ${offered.digest}`,
+    );
     return "followed";
   }
   await applyStage(machine, plan);
@@ -175,10 +208,17 @@ async function stageImage(
   return "staged";
 }
 
-async function offer(machine: Machine, source: ImageSource, request: Pick<UpdateRequest, "spec" | "signal">): Promise<OfferedImage> {
+async function offer(
+  machine: Machine,
+  source: ImageSource,
+  request: Pick<UpdateRequest, "spec" | "signal">,
+): Promise<OfferedImage> {
   const { spec } = request;
   if (spec.transport !== "registry") {
-    throw new Failure("unsupported", `Cannot fetch "${formatImageSpec(spec)}": transport "${spec.transport}" is not supported here, wanted registry`);
+    throw new Failure(
+      "unsupported",
+      `Cannot fetch "${formatImageSpec(spec)}": transport "${spec.transport}" is not supported here, wanted registry`,
+    );
   }
   const offered = await source.offer(spec.image, { signal: request.signal });
   const { architecture } = offered.config;
@@ -196,7 +236,9 @@ function relock(machine: Machine, staged: { id: string; locked: boolean }, reque
   if (staged.locked === request.downloadOnly) return;
   writeStaged(machine.host.files, { id: staged.id, locked: request.downloadOnly });
   request.print(
-    request.downloadOnly ? "Image downloaded, but will not be applied on reboot" : "Staged deployment will now be applied on reboot",
+    request.downloadOnly
+      ? "Image downloaded, but will not be applied on reboot"
+      : "Staged deployment will now be applied on reboot",
   );
 }
 
@@ -217,7 +259,11 @@ function checkSpace(machine: Machine, plan: FetchPlan, image: string): void {
   collectGarbage(machine);
   const { freeBytes } = files.space(machine.sysroot.path);
   if (freeBytes >= required) return;
-  throw new Failure("no-space", `Insufficient free space for ${image} (available: ${formatSize(freeBytes)} required: ${formatSize(required)})`, {
-    hint: "free some space below /var, or enlarge the root file system",
-  });
+  throw new Failure(
+    "no-space",
+    `Insufficient free space for ${image} (available: ${formatSize(freeBytes)} required: ${formatSize(required)})`,
+    {
+      hint: "free some space below /var, or enlarge the root file system",
+    },
+  );
 }

@@ -15,7 +15,8 @@ export function mountUsrOverlay(
   host: Pick<Host, "files" | "mounts" | "env" | "user">,
   accessMode: UsrOverlay["accessMode"],
 ): UsrOverlayResult {
-  if (detectEnvironment(host).kind !== "booted") throw new Failure("not-a-host", "usroverlay only applies on booted hosts");
+  if (detectEnvironment(host).kind !== "booted")
+    throw new Failure("not-a-host", "usroverlay only applies on booted hosts");
   requireRoot(host);
   const present = readUsrOverlay(host.mounts.list());
   if (present !== undefined) return { accessMode: present.accessMode, mounted: false };
@@ -27,7 +28,10 @@ export function mountUsrOverlay(
     const work = `${scratch.path}/work`;
     files.makeDirectory(upper, { mode: 0o755 });
     files.makeDirectory(work, { mode: 0o700 });
-    mounts.overlay({ source: USR_OVERLAY_SOURCE, lower: ["/usr"], upper, work, readOnly: accessMode === "readOnly" }, "/usr");
+    mounts.overlay(
+      { source: USR_OVERLAY_SOURCE, lower: ["/usr"], upper, work, readOnly: accessMode === "readOnly" },
+      "/usr",
+    );
   } finally {
     // The overlay holds the tmpfs; its own mount point is not needed any more.
     mounts.unmount(scratch.path, { detach: true });

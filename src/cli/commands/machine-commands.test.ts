@@ -2,7 +2,14 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { createTestMachine, imageDigest, makeImage, REFERENCE, type TestImage, type TestMachine } from "../../deploy/test-machine.ts";
+import {
+  createTestMachine,
+  imageDigest,
+  makeImage,
+  REFERENCE,
+  type TestImage,
+  type TestMachine,
+} from "../../deploy/test-machine.ts";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { MANIFEST } from "../../oci/media-types.ts";
 import { runProgram } from "../run-command.ts";
@@ -13,7 +20,14 @@ import { switchCommand } from "./switch.ts";
 import { upgradeCommand } from "./upgrade.ts";
 import { usrOverlayCommand } from "./usr-overlay.ts";
 
-const COMMANDS = [statusCommand, upgradeCommand, switchCommand, rollbackCommand, internalFinalizeCommand, usrOverlayCommand];
+const COMMANDS = [
+  statusCommand,
+  upgradeCommand,
+  switchCommand,
+  rollbackCommand,
+  internalFinalizeCommand,
+  usrOverlayCommand,
+];
 const ONE = await makeImage({ version: "1" });
 const TWO = await makeImage({ version: "2", kernel: "two" });
 
@@ -49,7 +63,10 @@ async function machineWithRegistry(): Promise<{ machine: TestMachine; offers: Ma
     const { pathname } = new URL(request.url);
     if (pathname === "/v2/") return new Response("{}");
     const body = offers.get(pathname.replace(/^\/v2\//, ""));
-    if (body === undefined) return new Response(JSON.stringify({ errors: [{ code: "MANIFEST_UNKNOWN", message: "unknown" }] }), { status: 404 });
+    if (body === undefined)
+      return new Response(JSON.stringify({ errors: [{ code: "MANIFEST_UNKNOWN", message: "unknown" }] }), {
+        status: 404,
+      });
     return new Response(body, { headers: pathname.includes("/manifests/") ? { "content-type": MANIFEST } : {} });
   };
   const machine = await createTestMachine(ONE, { network: { respond } });
@@ -67,12 +84,21 @@ test("upgrade, status, rollback and switch, as typed", async () => {
   offer(offers, TWO);
   const checked = await run(machine.host, "upgrade --check");
   assert.equal(checked.exitCode, 0, checked.stderr);
-  assert.match(checked.stdout, /^Update available for: docker:\/\/registry\.example\.com:5000\/os:1\n  Version: 2\n  Digest: sha256:/);
+  assert.match(
+    checked.stdout,
+    /^Update available for: docker:\/\/registry\.example\.com:5000\/os:1\n  Version: 2\n  Digest: sha256:/,
+  );
   const upgraded = await run(machine.host, "update --quiet");
   assert.equal(upgraded.exitCode, 0, upgraded.stderr);
-  assert.match(upgraded.stdout, /^layers already present: 0; layers needed: 2 [^]*^Queued for next boot: registry\.example\.com:5000\/os:1$/m);
+  assert.match(
+    upgraded.stdout,
+    /^layers already present: 0; layers needed: 2 [^]*^Queued for next boot: registry\.example\.com:5000\/os:1$/m,
+  );
   assert.match((await run(machine.host, "status")).stdout, /^Current staged image: /);
-  assert.match((await run(machine.host, "composefs-finalize-staged")).stdout, /^Deployment [0-9a-f]{128} boots next\n$/);
+  assert.match(
+    (await run(machine.host, "composefs-finalize-staged")).stdout,
+    /^Deployment [0-9a-f]{128} boots next\n$/,
+  );
   machine.boot();
 
   const json = await run(machine.host, "status --json");
@@ -134,7 +160,10 @@ for (const line of ["upgrade", "switch registry.example.com:5000/os:1", "rollbac
     const outcome = await run(createFakeHost(), line);
     assert.equal(outcome.exitCode, 1);
     assert.match(outcome.stderr, /System not booted via bootc/);
-    assert.match((await run(createFakeHost({ files: { "/run/.containerenv": "" } }), line)).stderr, /Detected container; this command requires a booted host system\./);
+    assert.match(
+      (await run(createFakeHost({ files: { "/run/.containerenv": "" } }), line)).stderr,
+      /Detected container; this command requires a booted host system\./,
+    );
   });
 }
 

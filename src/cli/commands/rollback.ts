@@ -9,11 +9,17 @@ import { printer, refuseSoftReboot } from "./upgrade.ts";
 export const rollbackCommand = command({
   name: "rollback",
   summary: "Boot the rollback image next; a second time undoes it",
-  description: "The default of the boot loader changes at once. What is staged is dropped. /etc is that of the rollback deployment; /var is shared.",
+  description:
+    "The default of the boot loader changes at once. What is staged is dropped. /etc is that of the rollback deployment; /var is shared.",
   examples: [["berth rollback && reboot", "return to the image before"]],
   flags: {
     apply: { type: "boolean", summary: "Reboot at once" },
-    "soft-reboot": { type: "string", value: "WHEN", choices: ["auto", "required"], summary: "Reboot user space only, where the deployment can" },
+    "soft-reboot": {
+      type: "string",
+      value: "WHEN",
+      choices: ["auto", "required"],
+      summary: "Reboot user space only, where the deployment can",
+    },
   },
   run: async (values, _operands, context) => {
     refuseSoftReboot(values["soft-reboot"]);

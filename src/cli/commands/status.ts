@@ -17,8 +17,19 @@ export const statusCommand = command({
     ["berth status --booted --verbose", "all about the running image"],
   ],
   flags: {
-    format: { type: "string", value: "FORMAT", choices: ["humanreadable", "yaml", "json"], default: "humanreadable", summary: "Form of the output" },
-    "format-version": { type: "string", value: "N", default: "1", summary: "Version of the host object; 0 and 1 mean org.containers.bootc/v1" },
+    format: {
+      type: "string",
+      value: "FORMAT",
+      choices: ["humanreadable", "yaml", "json"],
+      default: "humanreadable",
+      summary: "Form of the output",
+    },
+    "format-version": {
+      type: "string",
+      value: "N",
+      default: "1",
+      summary: "Version of the host object; 0 and 1 mean org.containers.bootc/v1",
+    },
     booted: { type: "boolean", summary: "Only the booted image" },
     verbose: { type: "boolean", short: "v", summary: "Show the deployment's id, boot entry and kernel too" },
   },

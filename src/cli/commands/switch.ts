@@ -12,7 +12,8 @@ export const switchCommand = command({
   name: "switch",
   aliases: ["rebase"],
   summary: "Follow another image; it is booted at the next reboot",
-  description: "As upgrade, with another reference: another tag, another registry, the next release of the system. /etc and /var stay.",
+  description:
+    "As upgrade, with another reference: another tag, another registry, the next release of the system. /etc and /var stay.",
   examples: [
     ["berth switch registry.example.com/os:13", "fetch and stage it"],
     ["berth rollback", "return to the image before, after the reboot"],
@@ -20,8 +21,19 @@ export const switchCommand = command({
   flags: {
     apply: { type: "boolean", summary: "Reboot when the image is staged" },
     quiet: { type: "boolean", summary: "No progress bars" },
-    transport: { type: "string", value: "TRANSPORT", default: "registry", choices: ["registry"], summary: "Where the image is" },
-    "soft-reboot": { type: "string", value: "WHEN", choices: ["auto", "required"], summary: "Reboot user space only, where the deployment can" },
+    transport: {
+      type: "string",
+      value: "TRANSPORT",
+      default: "registry",
+      choices: ["registry"],
+      summary: "Where the image is",
+    },
+    "soft-reboot": {
+      type: "string",
+      value: "WHEN",
+      choices: ["auto", "required"],
+      summary: "Reboot user space only, where the deployment can",
+    },
     retain: { type: "boolean", hidden: true, summary: "Accepted for bootc's sake: the image before is always kept" },
   },
   operands: [{ name: "IMAGE", summary: "HOST/NAME[:TAG][@DIGEST]" }],
@@ -36,7 +48,12 @@ export const switchCommand = command({
         print("Image specification is unchanged.");
         return unchanged;
       }
-      return await update(machine, createRegistrySource(context), { spec, downloadOnly: false, signal: context.signal, print });
+      return await update(machine, createRegistrySource(context), {
+        spec,
+        downloadOnly: false,
+        signal: context.signal,
+        print,
+      });
     })();
     if (values.apply && (result.kind === "staged" || result.kind === "already-staged")) await rebootHost(context.host);
     return result;
@@ -48,7 +65,8 @@ function canonical(target: string): string {
   try {
     return formatImageRef(parseImageRef(target));
   } catch (error) {
-    if (error instanceof SyntaxError) throw new Failure("bad-input", error.message, { hint: "name the registry too, e.g. registry.example.com/os:13" });
+    if (error instanceof SyntaxError)
+      throw new Failure("bad-input", error.message, { hint: "name the registry too, e.g. registry.example.com/os:13" });
     throw error;
   }
 }

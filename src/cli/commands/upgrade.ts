@@ -24,7 +24,12 @@ export const upgradeCommand = command({
     tag: { type: "string", value: "TAG", summary: "Another tag of the image that is followed" },
     "download-only": { type: "boolean", summary: "Stage, but do not boot it before --from-downloaded" },
     "from-downloaded": { type: "boolean", summary: "Boot what was staged by --download-only; no network" },
-    "soft-reboot": { type: "string", value: "WHEN", choices: ["auto", "required"], summary: "Reboot user space only, where the deployment can" },
+    "soft-reboot": {
+      type: "string",
+      value: "WHEN",
+      choices: ["auto", "required"],
+      summary: "Reboot user space only, where the deployment can",
+    },
   },
   run: async (values, _operands, context) => {
     checkFlags(values);
