@@ -6,6 +6,7 @@
  */
 import { NO_XATTRS, type Stat } from "../../tree/node.ts";
 import { textToByteName } from "../../core/bytes.ts";
+import { inPieces } from "./layer-files.ts";
 import { compareTarPaths, type TarInput } from "../../format/tar/write.ts";
 
 export interface BerthFiles {
@@ -24,7 +25,7 @@ export function berthLayer(berth: BerthFiles, epochSec: number): TarInput[] {
   const stat = (mode: number): Stat => ({ mode, uid: 0, gid: 0, mtimeSec: epochSec, mtimeNsec: 0, xattrs: NO_XATTRS });
   const inputs = new Map<string, TarInput>();
   const file = (path: string, mode: number, content: Buffer): void => {
-    inputs.set(path, { member: { kind: "file", path: textToByteName(path), stat: stat(mode), size: content.length }, content });
+    inputs.set(path, { member: { kind: "file", path: textToByteName(path), stat: stat(mode), size: content.length }, content: inPieces(content) });
   };
   const link = (path: string, target: string): void => {
     inputs.set(path, { member: { kind: "symlink", path: textToByteName(path), stat: stat(0o777), target: textToByteName(target) } });

@@ -30,6 +30,7 @@ export interface BootstrapOptions {
 }
 
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const MERGED_USR_HOOK = "/usr/share/mmdebstrap/hooks/merged-usr";
 const TIMEOUT_MS = 45 * 60_000;
 
 /** Lines of sources.list, without a trailing newline. */
@@ -44,6 +45,7 @@ export async function bootstrap(host: Pick<Host, "files" | "exec" | "env">, opti
     });
   }
   host.files.makeDirectory(options.cache);
+  host.files.remove(options.log);
   using log = host.files.open(options.log, "create", 0o644);
   const errors: string[] = [];
   let tail = "";
@@ -86,10 +88,11 @@ export function mmdebstrapArgv(options: Omit<BootstrapOptions, "onLine" | "signa
     ...settings.map((line) => `--aptopt=${line.replace(/;$/, "")}`),
     // Nobody reads this tree after a power cut.
     "--dpkgopt=force-unsafe-io",
+    ...(options.suite.linksByHook ? [`--hook-dir=${MERGED_USR_HOOK}`] : []),
     ...["--skip=download/empty", "--skip=essential/unlink"],
-    `--setup-hook=mkdir -p "$1"/var/cache/apt/archives && find ${cache} -name "*.deb" -exec ln -ft "$1"/var/cache/apt/archives {} +`,
+    `--setup-hook=mkdir -p "$1"/var/cache/apt/archives && find ${cache} -name "*.deb" -exec cp -t "$1"/var/cache/apt/archives {} +`,
     `--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -q autoclean >/dev/null`,
-    `--customize-hook=rm -f ${cache}/*.deb && find "$1"/var/cache/apt/archives -maxdepth 1 -name "*.deb" ! -name "${KERNEL_PACKAGE}_*" -exec ln -ft ${cache} {} +`,
+    `--customize-hook=rm -f ${cache}/*.deb && find "$1"/var/cache/apt/archives -maxdepth 1 -name "*.deb" ! -name "${KERNEL_PACKAGE}_*" -exec cp -t ${cache} {} +`,
     options.suite.name,
     options.root,
     ...sourceLines(options.archive),

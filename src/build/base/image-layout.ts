@@ -38,6 +38,7 @@ const REMOVED = [
 ];
 const EMPTIED = ["tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists"] as const;
 
+const TMPFILES = "image-mode.conf";
 const DPKG = "usr/lib/dpkg-db";
 const FILES_FOLDER = "src/build/base/files";
 
@@ -63,10 +64,11 @@ export function applyLayout(files: Files, root: string, options: LayoutOptions):
   files.write(`${root}/etc/machine-id`, "", { mode: 0o444 });
   for (const [link, target, home, mode] of INTO_VAR) moveIntoVar(files, root, { link, target, home, mode });
   moveDpkg(files, root);
+  removeEmptyLibraryLinks(files, root);
   files.symlink("sysroot/ostree", `${root}/ostree`);
   writeAptConfiguration(files, root, options);
   for (const path of programFiles(FILES_FOLDER)) installFile(files, `${root}${path.slice(FILES_FOLDER.length)}`, programFile(path), 0o644);
-  installFile(files, `${root}/usr/lib/tmpfiles.d/image-mode.conf`, formatTmpfiles(files, root), 0o644);
+  installFile(files, `${root}/usr/lib/tmpfiles.d/${TMPFILES}`, formatTmpfiles(files, root), 0o644);
   return kernelVersion;
 }
 
@@ -113,6 +115,15 @@ function moveIntoVar(files: Files, root: string, move: { link: string; target: s
   files.symlink(move.target, from);
 }
 
+/** Links of a merged /usr for libraries of other word sizes, where there are none. */
+function removeEmptyLibraryLinks(files: Files, root: string): void {
+  for (const name of ["lib32", "libx32", "libo32"]) {
+    if (files.lstat(`${root}/${name}`)?.kind !== "symlink" || files.listIfAny(`${root}/usr/${name}`).length > 0) continue;
+    files.remove(`${root}/${name}`);
+    files.remove(`${root}/usr/${name}`);
+  }
+}
+
 /** The package database is versioned with /usr; /var/lib/dpkg leads to it. */
 function moveDpkg(files: Files, root: string): void {
   files.rename(`${root}/var/lib/dpkg`, `${root}/${DPKG}`);
@@ -136,21 +147,29 @@ function installFile(files: Files, path: string, content: Uint8Array | string, m
  * Directories and links that a machine's /var must have, as tmpfiles.d lines: /var comes from an image only once, so what a
  * later image needs there must make itself.
  */
-export function formatTmpfiles(files: Files, root: string): string {
+export function formatTmpfiles(files: Pick<Files, "list" | "listIfAny" | "lstat" | "readlink" | "readText">, root: string): string {
   const lines = ["# Directories and links of the image's /var, for machines whose /var is older."];
+  const stated = statedPaths(files, `${root}/usr/lib/tmpfiles.d`);
   const visit = (path: string): void => {
     for (const name of files.list(`${root}/${path}`)) {
       const child = `${path}/${name}`;
       const stat = files.lstat(`${root}/${child}`);
       if (stat === undefined || SKIPPED.test(child)) continue;
-      if (stat.kind === "symlink") lines.push(`L /${quote(child)} - - - - ${files.readlink(`${root}/${child}`)}`);
+      const isStated = stated.has(`/${child}`);
+      if (stat.kind === "symlink" && !isStated) lines.push(`L /${quote(child)} - - - - ${files.readlink(`${root}/${child}`)}`);
       if (stat.kind !== "directory") continue;
-      lines.push(`d /${quote(child)} ${mode(stat)} ${stat.uid} ${stat.gid} -`);
+      if (!isStated) lines.push(`d /${quote(child)} ${mode(stat)} ${stat.uid} ${stat.gid} -`);
       visit(child);
     }
   };
   visit("var");
   return `${lines.join("\n")}\n`;
+}
+
+/** Paths that files of packages make already; stating one twice is a warning at every boot. */
+function statedPaths(files: Pick<Files, "listIfAny" | "readText">, folder: string): Set<string> {
+  const texts = files.listIfAny(folder).filter((name) => name.endsWith(".conf") && name !== TMPFILES).map((name) => files.readText(`${folder}/${name}`));
+  return new Set(texts.flatMap((text) => [...text.matchAll(/^[a-zA-Z][-+!=~^$]*\s+(\/\S+)/gm)].map((match) => (match[1] ?? "").replace(/\/$/, ""))));
 }
 
 /** State of package management, of no use on a machine; and what systemd's own files make. */

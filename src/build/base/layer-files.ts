@@ -12,6 +12,8 @@ import type { Stat } from "../../tree/node.ts";
 
 export type LayerName = "packages" | "kernel";
 
+const PIECE_BYTES = 256 * 1024;
+
 type ReadFiles = Pick<Files, "list" | "lstat" | "read" | "readlink" | "xattrs">;
 
 /** Members of each layer; contents are read when asked for. `root` without a trailing slash. */
@@ -48,8 +50,13 @@ function* readMembers(files: ReadFiles, root: string, paths: readonly string[], 
     if (first === undefined) links.set(identity, path);
     const member = toMember(files, { hostPath, path, found, first, epochSec });
     if (member === undefined) continue;
-    yield member.kind === "file" ? { member, content: files.read(hostPath) } : { member };
+    yield member.kind === "file" ? { member, content: inPieces(files.read(hostPath)) } : { member };
   }
+}
+
+/** Readers downstream hold a few pieces at a time; a whole kernel in one is more than they expect. */
+export async function* inPieces(content: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; at < content.length; at += PIECE_BYTES) yield content.subarray(at, at + PIECE_BYTES);
 }
 
 function toMember(

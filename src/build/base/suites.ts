@@ -9,11 +9,13 @@ export interface Suite {
   readonly version: string;
   /** Where its kernel of at least 6.12 comes from: the suite itself, or its backports. */
   readonly kernelSuite: string;
+  /** Its packages do not bring the links of a merged /usr: mmdebstrap's hook makes them (the package usrmerge would need Perl). */
+  readonly linksByHook: boolean;
 }
 
 const SUITES: readonly Suite[] = [
-  { name: "bookworm", version: "12", kernelSuite: "bookworm-backports" },
-  { name: "trixie", version: "13", kernelSuite: "trixie" },
+  { name: "bookworm", version: "12", kernelSuite: "bookworm-backports", linksByHook: true },
+  { name: "trixie", version: "13", kernelSuite: "trixie", linksByHook: false },
 ];
 
 export const SUITE_NAMES: readonly string[] = SUITES.map((suite) => suite.name);
