@@ -52,24 +52,46 @@ export const runCommand = command({
     ["berth run -d --rm -p 127.0.0.1:8080:80 --name web localhost/web:1", "boot an image, its port 80 on ours"],
     ["berth run --rm localhost/debian-bootc:12 dpkg -l", "one command"],
   ],
-  async run(values, [imageName = "", ...args], context) {
-    const { host } = context;
-    checkTerminal(values, context);
-    // The container's mounts are this process's own: nothing stays when it ends.
-    if (!values.detach) host.mounts.isolate();
-    const record = await withStore(context, async (store) => createFrom(store, await findOrPull(store, imageName, values, context)));
-    function createFrom(store: Store, image: StoredImage): ContainerRecord {
-      return createContainer(host, store, { image, imageName, args, ...readOptions(values, context) });
-    }
-    if (values.detach) {
-      await withStore(context, (store) => startOrRemove(context, store, record));
-      return { id: record.id };
-    }
-    const status = await runHere(context, record);
-    return status === 0 ? undefined : endWith(status);
-  },
+  run: (values, [imageName = "", ...args], context) => orExitCode125(() => runContainer(values, imageName, args, context)),
   view: (value) => value?.id,
 });
+
+async function runContainer(
+  values: FlagValues<typeof FLAGS>,
+  imageName: string,
+  args: readonly string[],
+  context: Context,
+): Promise<{ id: string } | undefined> {
+  const { host } = context;
+  checkTerminal(values, context);
+  const options = readOptions(values, context);
+  // The container's mounts are this process's own: nothing stays when it ends.
+  if (!values.detach) host.mounts.isolate();
+  const record = await withStore(context, async (store) => {
+    const image = await findOrPull(store, imageName, values, context);
+    return createContainer(host, store, { image, imageName, args, ...options });
+  });
+  if (values.detach) {
+    await withStore(context, (store) => startOrRemove(context, store, record));
+    return { id: record.id };
+  }
+  const status = await runHere(context, record);
+  return status === 0 ? undefined : endWith(status);
+}
+
+/** The exit status says who failed: 125 is ours, everything else is the container's. */
+async function orExitCode125<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.exitCode !== undefined) throw error;
+    throw new Failure(error.code, error.message, {
+      ...(error.hint !== undefined && { hint: error.hint }),
+      cause: error.cause,
+      exitCode: 125,
+    });
+  }
+}
 
 function checkTerminal(values: FlagValues<typeof FLAGS>, context: Context): void {
   if (values.detach && (values.tty || values.interactive)) {
