@@ -26,7 +26,9 @@ export function findStoredImage(store: Store, text: string): StoredImage {
   const named = asLocalName(text);
   const found = named === undefined ? undefined : store.image(named);
   if (found !== undefined) return found;
-  throw new Failure("not-found", `Cannot find image "${text}": it is not in the store`, { hint: "berth images lists what is there" });
+  throw new Failure("not-found", `Cannot find image "${text}": it is not in the store`, {
+    hint: "berth images lists what is there",
+  });
 }
 
 function asLocalName(text: string): string | undefined {

@@ -4,7 +4,12 @@ import type { Context, Flags } from "./command.ts";
 
 export const REMOTE_FLAGS = {
   authfile: { type: "string", value: "FILE", summary: "Credentials: look in this file only" },
-  "tls-verify": { type: "string", value: "BOOL", choices: ["true", "false"], summary: "false allows plain HTTP and any certificate" },
+  "tls-verify": {
+    type: "string",
+    value: "BOOL",
+    choices: ["true", "false"],
+    summary: "false allows plain HTTP and any certificate",
+  },
 } as const satisfies Flags;
 
 export function remoteContext(

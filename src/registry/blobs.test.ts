@@ -70,7 +70,10 @@ test("a range of an empty blob gives 416, the empty blob itself 200", async () =
   using registry = openTestRegistry();
   const empty = await registry.pushBlob("team/os", "");
   assert.equal((await registry.call("GET", `/v2/team/os/blobs/${empty}`)).status, 200);
-  assert.equal((await registry.call("GET", `/v2/team/os/blobs/${empty}`, { headers: { range: "bytes=0-1" } })).status, 416);
+  assert.equal(
+    (await registry.call("GET", `/v2/team/os/blobs/${empty}`, { headers: { range: "bytes=0-1" } })).status,
+    416,
+  );
 });
 
 test("If-Range with another version gives the whole blob, another unit too", async () => {
@@ -87,7 +90,9 @@ test("1024 ranges give multipart/byteranges with every part, of the stated lengt
   using registry = openTestRegistry();
   await registry.pushBlob("team/os", content);
   const starts = Array.from({ length: 1024 }, (_, i) => i * 4);
-  const got = await registry.call("GET", path, { headers: { range: `bytes=${starts.map((s) => `${s}-${s + 1}`).join(",")}` } });
+  const got = await registry.call("GET", path, {
+    headers: { range: `bytes=${starts.map((s) => `${s}-${s + 1}`).join(",")}` },
+  });
   assert.equal(got.status, 206);
   const body = Buffer.from(await got.arrayBuffer());
   assert.equal(got.headers.get("content-length"), String(body.length));

@@ -19,7 +19,9 @@ export async function handleBlob(exchange: Exchange, repository: Repository, dig
       if (!(await repository.unlinkBlob(digest))) throw blobUnknown(digest);
       return emptyResponse(202);
     default:
-      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, HEAD, DELETE" } });
+      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", {
+        headers: { allow: "GET, HEAD, DELETE" },
+      });
   }
 }
 
@@ -48,7 +50,8 @@ async function readBlob(exchange: Exchange, repository: Repository, digest: Dige
         headers: { "content-range": `bytes */${size}` },
       });
     case "whole":
-      if (size <= CACHEABLE_BYTES_MAX) return contentResponse(exchange, await exchange.cache.read(digest, size), headers);
+      if (size <= CACHEABLE_BYTES_MAX)
+        return contentResponse(exchange, await exchange.cache.read(digest, size), headers);
       return streamResponse(driver.readBlob(digest, { start: 0, end: size }), size, headers);
     case "ranges": {
       const [first, second] = wanted.ranges;

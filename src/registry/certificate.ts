@@ -24,7 +24,11 @@ export async function createCertificate(
   signal?: AbortSignal,
 ): Promise<CertificatePair> {
   const wrong = names.find((name) => !ADDRESS.test(name) && !NAME.test(name));
-  if (wrong !== undefined) throw new Failure("bad-input", `Cannot make a certificate for ${JSON.stringify(wrong)}: it is no host name and no IP address`);
+  if (wrong !== undefined)
+    throw new Failure(
+      "bad-input",
+      `Cannot make a certificate for ${JSON.stringify(wrong)}: it is no host name and no IP address`,
+    );
   if (host.which("openssl") === undefined) {
     throw new Failure("missing-tool", "Cannot make a certificate: openssl is not installed", {
       hint: "install the package openssl, or pass --no-tls for a registry on this machine only",
@@ -35,8 +39,24 @@ export async function createCertificate(
   host.files.write(at("request.cnf"), requestConfig(names));
   await host.exec(
     [
-      "openssl", "req", "-x509", "-batch", "-nodes", "-sha256", "-days", String(VALID_DAYS), "-config", at("request.cnf"),
-      "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", at("key.pem"), "-out", at("certificate.pem"),
+      "openssl",
+      "req",
+      "-x509",
+      "-batch",
+      "-nodes",
+      "-sha256",
+      "-days",
+      String(VALID_DAYS),
+      "-config",
+      at("request.cnf"),
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:prime256v1",
+      "-keyout",
+      at("key.pem"),
+      "-out",
+      at("certificate.pem"),
     ],
     { timeoutMs: 60_000, signal },
   );

@@ -26,7 +26,8 @@ export function parseRegistryConfig(text: string): RegistryConfig {
   const object = only(asObject(parse(text), "registry.toml"), "", ["listen", "storage", "tls", "auth"]);
   const storage = only(asObject(object["storage"], "storage"), "storage.", ["driver", "directory"]);
   const driver = asString(storage["driver"], "storage.driver");
-  if (driver !== "files") throw new SyntaxError(`Cannot read storage.driver: it is ${JSON.stringify(driver)}, wanted "files"`);
+  if (driver !== "files")
+    throw new SyntaxError(`Cannot read storage.driver: it is ${JSON.stringify(driver)}, wanted "files"`);
   const tls = optional(object["tls"], "tls", asObject);
   const auth = optional(object["auth"], "auth", asObject);
   const htpasswd = auth && optional(only(auth, "auth.", ["htpasswd"])["htpasswd"], "auth.htpasswd", asObject);
@@ -80,7 +81,8 @@ export function listenFlag(text: string): Listen {
 
 function only(object: JsonObject, where: string, known: readonly string[]): JsonObject {
   for (const key of Object.keys(object)) {
-    if (!known.includes(key)) throw new SyntaxError(`Cannot read registry.toml: key "${where}${key}" is unknown, wanted ${known.join(", ")}`);
+    if (!known.includes(key))
+      throw new SyntaxError(`Cannot read registry.toml: key "${where}${key}" is unknown, wanted ${known.join(", ")}`);
   }
   return object;
 }

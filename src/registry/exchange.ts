@@ -32,7 +32,10 @@ export function jsonResponse(
   value: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
-  return contentResponse(exchange, Buffer.from(JSON.stringify(value)), { "content-type": "application/json", ...headers });
+  return contentResponse(exchange, Buffer.from(JSON.stringify(value)), {
+    "content-type": "application/json",
+    ...headers,
+  });
 }
 
 /** Status without a body. 204 has no Content-Length. */

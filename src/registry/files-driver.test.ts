@@ -48,7 +48,8 @@ async function pushAll(call: Call): Promise<string[]> {
     if ((await call("PUT", `${location}?digest=${digest}`)).status !== 201) return done;
     done.push(`blobs/${digest}`);
   }
-  if ((await call("PUT", "manifests/v1", manifest)).status === 201) done.push("manifests/v1", `manifests/${digestOf(manifest)}`);
+  if ((await call("PUT", "manifests/v1", manifest)).status === 201)
+    done.push("manifests/v1", `manifests/${digestOf(manifest)}`);
   return done;
 }
 
@@ -83,10 +84,14 @@ async function checkWhole(call: Call, acknowledged: readonly string[], when: str
   }
   const tags = await call("GET", "tags/list");
   if (tags.status === 200) {
-    for (const tag of ((await tags.json()) as { tags: string[] }).tags) assert.equal((await call("HEAD", `manifests/${tag}`)).status, 200, when);
+    for (const tag of ((await tags.json()) as { tags: string[] }).tags)
+      assert.equal((await call("HEAD", `manifests/${tag}`)).status, 200, when);
   }
-  const referrers = (await (await call("GET", `referrers/${digestOf("subject")}`)).json()) as { manifests: { digest: string }[] };
-  for (const { digest } of referrers.manifests) assert.equal((await call("HEAD", `manifests/${digest}`)).status, 200, when);
+  const referrers = (await (await call("GET", `referrers/${digestOf("subject")}`)).json()) as {
+    manifests: { digest: string }[];
+  };
+  for (const { digest } of referrers.manifests)
+    assert.equal((await call("HEAD", `manifests/${digest}`)).status, 200, when);
 }
 
 test("a full disk ends an upload with 507 and leaves no blob", async () => {
@@ -116,7 +121,9 @@ test("a session that is unknown, or written half by a crash, cannot be used", as
   const driver = filesDriver(host, "/r");
   for (const id of ["0123", "4567"]) {
     assert.equal(await driver.uploadInfo(id), undefined);
-    await assert.rejects(driver.appendUpload(id, 0, (async function* () {})()), (error) => isFailure(error, "not-found"));
+    await assert.rejects(driver.appendUpload(id, 0, (async function* () {})()), (error) =>
+      isFailure(error, "not-found"),
+    );
   }
 });
 
@@ -126,7 +133,12 @@ test("readBlob() gives exactly the range, small and large", async () => {
   const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => i % 256));
   const digest: Digest = digestOf(bytes);
   await driver.putBlob(digest, bytes);
-  for (const [start, end] of [[0, 10], [5, 5], [100, 2_500_000], [0, 3_000_000]] as const) {
+  for (const [start, end] of [
+    [0, 10],
+    [5, 5],
+    [100, 2_500_000],
+    [0, 3_000_000],
+  ] as const) {
     assert.deepEqual(await collectBytes(driver.readBlob(digest, { start, end })), bytes.subarray(start, end));
   }
   assert.equal(await driver.deleteBlob(digest), true);

@@ -181,7 +181,12 @@ function restoreSession(host: Pick<Host, "files">, path: string): Session | unde
   const size = host.files.stat(`${path}/data`)?.size;
   if (text === undefined || text === "" || size === undefined) return undefined;
   const object = asObject(parseJsonObject(text, "upload session"), "upload session");
-  return { repository: asString(object["repository"], "upload session.repository"), size, digester: undefined, writer: 0 };
+  return {
+    repository: asString(object["repository"], "upload session.repository"),
+    size,
+    digester: undefined,
+    writer: 0,
+  };
 }
 
 function busy(id: string): Failure {

@@ -6,7 +6,9 @@ import { htpasswdAuth, htpasswdLine, parseHtpasswd } from "./htpasswd.ts";
 import { openTestRegistry } from "./testing.ts";
 import { createLinuxHost } from "../host/linux.ts";
 
-const basic = (text: string): Record<string, string> => ({ authorization: `Basic ${Buffer.from(text).toString("base64")}` });
+const basic = (text: string): Record<string, string> => ({
+  authorization: `Basic ${Buffer.from(text).toString("base64")}`,
+});
 
 test("GET /v2/ gives 200 and the API's version; other paths 404", async () => {
   using registry = openTestRegistry();
@@ -21,7 +23,16 @@ test("GET /v2/ gives 200 and the API's version; other paths 404", async () => {
   }
 });
 
-for (const name of ["Team/os", "team//os", "-team", "team/_os", "team/os-", "a".repeat(256), "team/..%2fos", "team%zz"]) {
+for (const name of [
+  "Team/os",
+  "team//os",
+  "-team",
+  "team/_os",
+  "team/os-",
+  "a".repeat(256),
+  "team/..%2fos",
+  "team%zz",
+]) {
   test(`repository name ${name.slice(0, 20)} gives 400 NAME_INVALID`, async () => {
     using registry = openTestRegistry();
     const got = await registry.call("GET", `/v2/${name}/tags/list`);
@@ -59,13 +70,15 @@ test("htpasswd lets in the right password only, and follows changes of the file"
   const path = `${directory.path}/htpasswd`;
   host.files.write(path, await htpasswdLine("anna", "secret"));
   using registry = openTestRegistry({ authenticate: htpasswdAuth({ host, path, realm: "berth" }) });
-  const status = async (headers: Record<string, string>): Promise<number> => (await registry.call("GET", "/v2/", { headers })).status;
+  const status = async (headers: Record<string, string>): Promise<number> =>
+    (await registry.call("GET", "/v2/", { headers })).status;
 
   const refused = await registry.call("GET", "/v2/");
   assert.equal(refused.status, 401);
   assert.equal(refused.headers.get("www-authenticate"), 'Basic realm="berth"');
   assert.match(await refused.text(), /UNAUTHORIZED/);
-  for (const wrong of ["anna:wrong", "anna:", "bert:secret", "anna"]) assert.equal(await status(basic(wrong)), 401, wrong);
+  for (const wrong of ["anna:wrong", "anna:", "bert:secret", "anna"])
+    assert.equal(await status(basic(wrong)), 401, wrong);
   assert.equal(await status({ authorization: "Bearer x" }), 401);
   assert.equal(await status(basic("anna:secret")), 200);
 
@@ -88,7 +101,14 @@ test("parseHtpasswd() takes what htpasswd -B writes and rejects other hashes by 
   }
 });
 
-for (const [user, password] of [["a:b", "x"], ["", "x"], ["a b", "x"], ["a\n", "x"], ["anna", ""], ["anna", "x".repeat(73)]] as const) {
+for (const [user, password] of [
+  ["a:b", "x"],
+  ["", "x"],
+  ["a b", "x"],
+  ["a\n", "x"],
+  ["anna", ""],
+  ["anna", "x".repeat(73)],
+] as const) {
   test(`htpasswdLine() rejects user ${JSON.stringify(user)} with a password of ${password.length} bytes`, async () => {
     await assert.rejects(htpasswdLine(user, password), Failure);
   });

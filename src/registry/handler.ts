@@ -119,8 +119,13 @@ function unauthorized(message: string, challenge: string): RegistryError {
 
 function asRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
-  if (isFailure(error, "busy")) return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
+  if (isFailure(error, "busy"))
+    return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
   if (isFailure(error, "not-found")) return new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "content is gone");
   if (isFailure(error, "no-space")) return new RegistryError(507, "UNKNOWN", "the registry has no space left");
-  return new RegistryError(500, "UNKNOWN", error instanceof Failure ? "the registry cannot read its storage" : "internal error");
+  return new RegistryError(
+    500,
+    "UNKNOWN",
+    error instanceof Failure ? "the registry cannot read its storage" : "internal error",
+  );
 }

@@ -64,7 +64,9 @@ export function parseHtpasswd(text: string): Map<string, string> {
     if (entry === "" || entry.startsWith("#")) continue;
     const match = /^([^:]+):(\$2[aby]\$\d\d\$[./A-Za-z0-9]{53})$/.exec(entry);
     if (match?.[1] === undefined || match[2] === undefined) {
-      throw new SyntaxError(`Cannot parse htpasswd: line ${index + 1} is no user:bcrypt-hash, as htpasswd -B writes it`);
+      throw new SyntaxError(
+        `Cannot parse htpasswd: line ${index + 1} is no user:bcrypt-hash, as htpasswd -B writes it`,
+      );
     }
     users.set(match[1], match[2]);
   }
@@ -74,11 +76,17 @@ export function parseHtpasswd(text: string): Map<string, string> {
 /** One line for the file. Failure "bad-input" for a name or password that could not be used. */
 export async function htpasswdLine(user: string, password: string): Promise<string> {
   if (!/^[^:\s\p{Cc}]{1,255}$/u.test(user)) {
-    throw new Failure("bad-input", `Cannot make user ${JSON.stringify(user)}: a name has no colon, blank or control character`);
+    throw new Failure(
+      "bad-input",
+      `Cannot make user ${JSON.stringify(user)}: a name has no colon, blank or control character`,
+    );
   }
   if (password === "") throw new Failure("bad-input", `Cannot make user "${user}": the password is empty`);
   if (truncates(password)) {
-    throw new Failure("bad-input", `Cannot make user "${user}": the password is longer than the 72 bytes that bcrypt uses`);
+    throw new Failure(
+      "bad-input",
+      `Cannot make user "${user}": the password is longer than the 72 bytes that bcrypt uses`,
+    );
   }
   return `${user}:${await bcrypt(password, BCRYPT_COST)}\n`;
 }

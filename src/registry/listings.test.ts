@@ -15,8 +15,14 @@ test("tags come in byte order; n and last cut them, and Link leads on", async ()
   for (const tag of ["b", "a", "C", "b.1", "_x"]) await registry.pushImage("team/os", tag);
   const tags = ["C", "_x", "a", "b", "b.1"];
   assert.deepEqual(await list(registry, "/v2/team/os/tags/list"), { value: { name: "team/os", tags }, link: null });
-  assert.deepEqual((await list(registry, "/v2/team/os/tags/list?last=a")).value, { name: "team/os", tags: ["b", "b.1"] });
-  assert.deepEqual(await list(registry, "/v2/team/os/tags/list?n=0"), { value: { name: "team/os", tags: [] }, link: null });
+  assert.deepEqual((await list(registry, "/v2/team/os/tags/list?last=a")).value, {
+    name: "team/os",
+    tags: ["b", "b.1"],
+  });
+  assert.deepEqual(await list(registry, "/v2/team/os/tags/list?n=0"), {
+    value: { name: "team/os", tags: [] },
+    link: null,
+  });
   const seen: string[] = [];
   let path: string | undefined = "/v2/team/os/tags/list?n=2";
   while (path !== undefined) {
@@ -31,7 +37,8 @@ test("tags of an unknown repository give 404 NAME_UNKNOWN, a bad n 400", async (
   using registry = openTestRegistry();
   assert.equal((await registry.call("GET", "/v2/no/such/tags/list")).status, 404);
   await registry.pushImage("team/os", "v1");
-  for (const n of ["-1", "x", "1e3", ""]) assert.equal((await registry.call("GET", `/v2/team/os/tags/list?n=${n}`)).status, 400);
+  for (const n of ["-1", "x", "1e3", ""])
+    assert.equal((await registry.call("GET", `/v2/team/os/tags/list?n=${n}`)).status, 400);
 });
 
 test("the catalog lists repositories in order, in pages", async () => {
@@ -57,21 +64,35 @@ test("referrers show type, size, artifactType and annotations; the filter says t
   const subject = digestOf("subject");
   const config = await registry.pushBlob("team/os", "{}");
   const push = async (extra: object, type = MANIFEST): Promise<{ digest: string; size: number }> => {
-    const parts = type === MANIFEST ? { config: { mediaType: CONFIG, digest: config, size: 2 }, layers: [] } : { manifests: [] };
+    const parts =
+      type === MANIFEST ? { config: { mediaType: CONFIG, digest: config, size: 2 }, layers: [] } : { manifests: [] };
     const body = JSON.stringify({
-      schemaVersion: 2, mediaType: type, ...parts, subject: { mediaType: MANIFEST, digest: subject, size: 7 }, ...extra,
+      schemaVersion: 2,
+      mediaType: type,
+      ...parts,
+      subject: { mediaType: MANIFEST, digest: subject, size: 7 },
+      ...extra,
     });
-    const done = await registry.call("PUT", `/v2/team/os/manifests/${digestOf(body)}`, { body, headers: { "content-type": type } });
+    const done = await registry.call("PUT", `/v2/team/os/manifests/${digestOf(body)}`, {
+      body,
+      headers: { "content-type": type },
+    });
     assert.equal(done.status, 201);
     assert.equal(done.headers.get("oci-subject"), subject);
     return { digest: digestOf(body), size: body.length };
   };
-  const sbom = { ...(await push({ artifactType: "a/sbom", annotations: { k: "v" } })), mediaType: MANIFEST, artifactType: "a/sbom", annotations: { k: "v" } };
+  const sbom = {
+    ...(await push({ artifactType: "a/sbom", annotations: { k: "v" } })),
+    mediaType: MANIFEST,
+    artifactType: "a/sbom",
+    annotations: { k: "v" },
+  };
   const plain = { ...(await push({})), mediaType: MANIFEST, artifactType: CONFIG };
   const index = { ...(await push({}, INDEX)), mediaType: INDEX };
 
   const all = (await list(registry, `/v2/team/os/referrers/${subject}`)).value as { manifests: { digest: string }[] };
-  const byDigest = (left: { digest: string }, right: { digest: string }): number => (left.digest < right.digest ? -1 : 1);
+  const byDigest = (left: { digest: string }, right: { digest: string }): number =>
+    left.digest < right.digest ? -1 : 1;
   assert.deepEqual([...all.manifests].sort(byDigest), [sbom, plain, index].sort(byDigest));
 
   const filtered = await registry.call("GET", `/v2/team/os/referrers/${subject}?artifactType=a/sbom`);

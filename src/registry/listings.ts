@@ -17,7 +17,9 @@ export async function handleTags(exchange: Exchange, repository: Repository): Pr
   requireGet(exchange);
   const tags = await repository.tags();
   if (tags === undefined) {
-    throw new RegistryError(404, "NAME_UNKNOWN", "repository name not known to registry", { detail: { name: repository.name } });
+    throw new RegistryError(404, "NAME_UNKNOWN", "repository name not known to registry", {
+      detail: { name: repository.name },
+    });
   }
   const page = cutPage(exchange, tags);
   return jsonResponse(exchange, { name: repository.name, tags: page.entries }, page.headers);
@@ -54,18 +56,26 @@ export async function handleReferrers(exchange: Exchange, repository: Repository
   );
 }
 
-function cutPage(exchange: Exchange, all: readonly string[]): { entries: readonly string[]; headers: Record<string, string> } {
+function cutPage(
+  exchange: Exchange,
+  all: readonly string[],
+): { entries: readonly string[]; headers: Record<string, string> } {
   const { searchParams } = exchange.url;
   const last = searchParams.get("last");
   const rest = last === null ? all : all.filter((entry) => entry > last);
   const n = searchParams.get("n");
   if (n === null) return { entries: rest, headers: {} };
   if (!/^\d{1,9}$/.test(n)) {
-    throw new RegistryError(400, "PAGINATION_NUMBER_INVALID", "n is not a whole number >= 0", { detail: { n: n.slice(0, 80) } });
+    throw new RegistryError(400, "PAGINATION_NUMBER_INVALID", "n is not a whole number >= 0", {
+      detail: { n: n.slice(0, 80) },
+    });
   }
   const entries = rest.slice(0, Number(n));
   const next = entries.at(-1);
-  return { entries, headers: next !== undefined && entries.length < rest.length ? linkToNext(exchange, { n, last: next }) : {} };
+  return {
+    entries,
+    headers: next !== undefined && entries.length < rest.length ? linkToNext(exchange, { n, last: next }) : {},
+  };
 }
 
 function linkToNext(exchange: Exchange, changes: Readonly<Record<string, string>>): Record<string, string> {

@@ -27,7 +27,9 @@ export function readManifestFacts(bytes: Uint8Array, contentType: string | null)
   const declared = contentType === null ? undefined : contentType.replace(/;.*/, "").trim();
   const own = object["mediaType"];
   if (own !== undefined && declared !== undefined && own !== declared) {
-    throw new SyntaxError(`Cannot accept manifest: its mediaType ${JSON.stringify(own)} is not the Content-Type "${declared}"`);
+    throw new SyntaxError(
+      `Cannot accept manifest: its mediaType ${JSON.stringify(own)} is not the Content-Type "${declared}"`,
+    );
   }
   const mediaType = declared ?? (typeof own === "string" ? own : "manifests" in object ? INDEX : MANIFEST);
   if (isIndexType(mediaType)) {
@@ -35,7 +37,9 @@ export function readManifestFacts(bytes: Uint8Array, contentType: string | null)
     return { mediaType, blobs: [], manifests, subject, artifactType, annotations };
   }
   if (!isManifestType(mediaType)) {
-    throw new SyntaxError(`Cannot accept manifest: media type ${JSON.stringify(mediaType)} is no image manifest and no index`);
+    throw new SyntaxError(
+      `Cannot accept manifest: media type ${JSON.stringify(mediaType)} is no image manifest and no index`,
+    );
   }
   const { config, layers, subject, artifactType, annotations } = parseManifest(text, mediaType);
   return {

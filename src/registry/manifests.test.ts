@@ -11,7 +11,12 @@ function manifestText(extra: object = {}): string {
   return JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: configDescriptor, layers: [], ...extra });
 }
 
-async function put(registry: TestRegistry, reference: string, body: string | Buffer, type = MANIFEST): Promise<Response> {
+async function put(
+  registry: TestRegistry,
+  reference: string,
+  body: string | Buffer,
+  type = MANIFEST,
+): Promise<Response> {
   return registry.call("PUT", `/v2/team/os/manifests/${reference}`, { body, headers: { "content-type": type } });
 }
 
@@ -58,7 +63,11 @@ test("ten tags can be set with one push", async () => {
   using registry = openTestRegistry();
   await registry.pushBlob("team/os", config);
   const tags = Array.from({ length: 10 }, (_, i) => `t${i}`);
-  const done = await put(registry, `${digestOf(manifestText())}?${tags.map((t) => `tag=${t}`).join("&")}`, manifestText());
+  const done = await put(
+    registry,
+    `${digestOf(manifestText())}?${tags.map((t) => `tag=${t}`).join("&")}`,
+    manifestText(),
+  );
   assert.equal(done.headers.get("oci-tag"), tags.join(", "));
   assert.deepEqual(await (await registry.call("GET", "/v2/team/os/tags/list")).json(), { name: "team/os", tags });
 });
@@ -69,11 +78,26 @@ for (const [name, body, type, code] of [
   ["that is an array", "[]", MANIFEST, "MANIFEST_INVALID"],
   ["of schema version 1", JSON.stringify({ schemaVersion: 1 }), MANIFEST, "MANIFEST_INVALID"],
   ["without a config", JSON.stringify({ schemaVersion: 2, layers: [] }), MANIFEST, "MANIFEST_INVALID"],
-  ["with a malformed layer digest", manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: "sha256:x", size: 1 }] }), MANIFEST, "MANIFEST_INVALID"],
-  ["with a negative size", manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: digestOf("x"), size: -1 }] }), MANIFEST, "MANIFEST_INVALID"],
+  [
+    "with a malformed layer digest",
+    manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: "sha256:x", size: 1 }] }),
+    MANIFEST,
+    "MANIFEST_INVALID",
+  ],
+  [
+    "with a negative size",
+    manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: digestOf("x"), size: -1 }] }),
+    MANIFEST,
+    "MANIFEST_INVALID",
+  ],
   ["whose mediaType is not its Content-Type", manifestText(), DOCKER_MANIFEST, "MANIFEST_INVALID"],
   ["of an unknown type", JSON.stringify({ schemaVersion: 2 }), "text/plain", "MANIFEST_INVALID"],
-  ["with an unknown layer", manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: digestOf("nope"), size: 4 }] }), MANIFEST, "MANIFEST_BLOB_UNKNOWN"],
+  [
+    "with an unknown layer",
+    manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: digestOf("nope"), size: 4 }] }),
+    MANIFEST,
+    "MANIFEST_BLOB_UNKNOWN",
+  ],
 ] as const) {
   test(`a manifest ${name} gives ${code} and sets no tag`, async () => {
     using registry = openTestRegistry();
@@ -87,9 +111,16 @@ for (const [name, body, type, code] of [
 
 test("each missing blob is one error with its digest", async () => {
   using registry = openTestRegistry();
-  const got = await put(registry, "v1", manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: digestOf("nope"), size: 4 }] }));
+  const got = await put(
+    registry,
+    "v1",
+    manifestText({ layers: [{ mediaType: LAYER_GZIP, digest: digestOf("nope"), size: 4 }] }),
+  );
   const { errors } = (await got.json()) as { errors: { detail: { digest: string } }[] };
-  assert.deepEqual(errors.map((error) => error.detail.digest), [digestOf(config), digestOf("nope")]);
+  assert.deepEqual(
+    errors.map((error) => error.detail.digest),
+    [digestOf(config), digestOf("nope")],
+  );
 });
 
 test("a push by a digest that is not the body's gives 400 DIGEST_INVALID", async () => {
@@ -146,7 +177,7 @@ test("an index needs its manifests; empty and nested ones are taken", async () =
 test("deleting a tag keeps the manifest; deleting the manifest takes its tags; other repositories keep theirs", async () => {
   using registry = openTestRegistry();
   const { digest } = await registry.pushImage("team/os", "v1");
-  await put(registry, "v2", (await (await registry.call("GET", `/v2/team/os/manifests/${digest}`)).text()));
+  await put(registry, "v2", await (await registry.call("GET", `/v2/team/os/manifests/${digest}`)).text());
   await registry.pushImage("team/os", "other", { annotations: { other: "1" } });
   assert.equal((await registry.call("DELETE", "/v2/team/os/manifests/v1")).status, 202);
   assert.equal((await registry.call("HEAD", "/v2/team/os/manifests/v1")).status, 404);
@@ -156,7 +187,10 @@ test("deleting a tag keeps the manifest; deleting the manifest takes its tags; o
     assert.equal((await registry.call("HEAD", `/v2/team/os/manifests/${reference}`)).status, 404);
     assert.equal((await registry.call("DELETE", `/v2/team/os/manifests/${reference}`)).status, 404);
   }
-  assert.deepEqual(await (await registry.call("GET", "/v2/team/os/tags/list")).json(), { name: "team/os", tags: ["other"] });
+  assert.deepEqual(await (await registry.call("GET", "/v2/team/os/tags/list")).json(), {
+    name: "team/os",
+    tags: ["other"],
+  });
 });
 
 test("what was pushed is there after a restart", async () => {

@@ -14,7 +14,11 @@ import { type ManifestFacts, readManifestFacts } from "./manifest-facts.ts";
 import type { Repository } from "./repository.ts";
 import { parseTag, type Reference } from "./route.ts";
 
-export async function handleManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<Response> {
+export async function handleManifest(
+  exchange: Exchange,
+  repository: Repository,
+  reference: Reference,
+): Promise<Response> {
   switch (exchange.request.method) {
     case "HEAD":
     case "GET":
@@ -28,7 +32,9 @@ export async function handleManifest(exchange: Exchange, repository: Repository,
       return emptyResponse(202);
     }
     default:
-      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, HEAD, PUT, DELETE" } });
+      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", {
+        headers: { allow: "GET, HEAD, PUT, DELETE" },
+      });
   }
 }
 
@@ -102,7 +108,13 @@ async function requireParts(repository: Repository, facts: ManifestFacts): Promi
 
 function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number): Descriptor {
   const { mediaType, artifactType, annotations } = facts;
-  return { mediaType, digest, size, ...(artifactType !== undefined && { artifactType }), ...(annotations && { annotations }) };
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(artifactType !== undefined && { artifactType }),
+    ...(annotations && { annotations }),
+  };
 }
 
 async function readLimited(request: Request): Promise<Buffer> {

@@ -56,7 +56,10 @@ export function planMultipart(ranges: readonly ByteRange[], size: number, bounda
     ),
   }));
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
-  const contentLength = parts.reduce((sum, { head, range }) => sum + head.length + range.end - range.start, tail.length);
+  const contentLength = parts.reduce(
+    (sum, { head, range }) => sum + head.length + range.end - range.start,
+    tail.length,
+  );
   return { contentType: `multipart/byteranges; boundary=${boundary}`, contentLength, parts, tail };
 }
 

@@ -40,7 +40,8 @@ export function parseRoute(pathname: string): Route | undefined {
   if (name === undefined) return { kind: "base" };
   const repository = parseRepositoryName(name);
   if (groups["blob"] !== undefined) return { kind: "blob", repository, digest: parseRequestDigest(groups["blob"]) };
-  if (groups["manifest"] !== undefined) return { kind: "manifest", repository, reference: parseReference(groups["manifest"]) };
+  if (groups["manifest"] !== undefined)
+    return { kind: "manifest", repository, reference: parseReference(groups["manifest"]) };
   if (groups["tags"] !== undefined) return { kind: "tags", repository };
   if (groups["referrers"] !== undefined) {
     return { kind: "referrers", repository, digest: parseRequestDigest(groups["referrers"]) };
@@ -57,7 +58,8 @@ export function isRepositoryName(name: string): boolean {
 
 /** Throws RegistryError 400 TAG_INVALID. */
 export function parseTag(text: string): string {
-  if (!TAG.test(text)) throw new RegistryError(400, "TAG_INVALID", `tag ${JSON.stringify(text.slice(0, 160))} is invalid`);
+  if (!TAG.test(text))
+    throw new RegistryError(400, "TAG_INVALID", `tag ${JSON.stringify(text.slice(0, 160))} is invalid`);
   return text;
 }
 
@@ -71,7 +73,9 @@ export function parseRequestDigest(text: string): Digest {
 
 function parseRepositoryName(name: string): string {
   if (!isRepositoryName(name)) {
-    throw new RegistryError(400, "NAME_INVALID", "repository name is invalid", { detail: { name: name.slice(0, 300) } });
+    throw new RegistryError(400, "NAME_INVALID", "repository name is invalid", {
+      detail: { name: name.slice(0, 300) },
+    });
   }
   return name;
 }

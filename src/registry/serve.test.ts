@@ -14,7 +14,12 @@ const user = { user: "anna", password: "secret", hostnames: [] };
 test("a configuration is read as it was written", () => {
   for (const tls of [undefined, { certificate: "c", key: "k" }]) {
     for (const htpasswd of [undefined, { file: "h", realm: 'a "b"' }]) {
-      const config = { listen: { host: "::1", port: 5000 }, storage: { driver: "files", directory: "d" }, tls, htpasswd } as const;
+      const config = {
+        listen: { host: "::1", port: 5000 },
+        storage: { driver: "files", directory: "d" },
+        tls,
+        htpasswd,
+      } as const;
       assert.deepEqual(parseRegistryConfig(formatRegistryConfig(config)), config);
     }
   }
@@ -22,7 +27,11 @@ test("a configuration is read as it was written", () => {
 
 for (const [name, text, pattern] of [
   ["an unknown key", 'listen=":1"\nlisen=":2"\n[storage]\ndriver="files"\ndirectory="d"', /key "lisen" is unknown/],
-  ["an unknown key of auth", 'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[auth.ldap]\n', /key "auth.ldap" is unknown/],
+  [
+    "an unknown key of auth",
+    'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[auth.ldap]\n',
+    /key "auth.ldap" is unknown/,
+  ],
   ["no storage", 'listen=":1"', /storage/],
   ["another driver", 'listen=":1"\n[storage]\ndriver="tape"\ndirectory="d"', /wanted "files"/],
   ["half of a key pair", 'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[tls]\nkey="k"', /tls.certificate/],
@@ -35,21 +44,32 @@ test("parseListen() reads addresses and rejects the rest", () => {
   assert.deepEqual(parseListen("[::1]:5000"), { host: "::1", port: 5000 });
   assert.deepEqual(parseListen(":5000"), { host: "::", port: 5000 });
   assert.equal(formatListen({ host: "::1", port: 1 }), "[::1]:1");
-  for (const bad of ["5000", "host", "host:", "host:70000", "::1:5000", "h ost:1"]) assert.throws(() => parseListen(bad), SyntaxError);
+  for (const bad of ["5000", "host", "host:", "host:70000", "::1:5000", "h ost:1"])
+    assert.throws(() => parseListen(bad), SyntaxError);
 });
 
 test("init makes a registry once; its key and users are for the owner only", async () => {
   const host = createLinuxHost();
   using directory = host.files.temporaryDirectory("/tmp/berth-init-test-");
   const path = `${directory.path}/registry`;
-  await assert.rejects(initRegistry(host, path, { ...user, hostnames: ["bad name"], tls: true }), (error) => isFailure(error, "bad-input"));
-  await assert.rejects(initRegistry(host, path, { ...user, password: "", tls: true }), (error) => isFailure(error, "bad-input"));
+  await assert.rejects(initRegistry(host, path, { ...user, hostnames: ["bad name"], tls: true }), (error) =>
+    isFailure(error, "bad-input"),
+  );
+  await assert.rejects(initRegistry(host, path, { ...user, password: "", tls: true }), (error) =>
+    isFailure(error, "bad-input"),
+  );
   assert.equal(host.files.exists(path), false);
   const made = await initRegistry(host, path, { ...user, hostnames: ["r.example.com", "10.0.0.1"], tls: true });
   assert.equal(made.certificate, `${path}/tls/registry.crt`);
   for (const name of ["htpasswd", "tls/registry.key"]) assert.equal(host.files.stat(`${path}/${name}`)?.mode, 0o600);
-  const { stdout } = await host.exec(["openssl", "x509", "-in", made.certificate ?? "", "-noout", "-ext", "subjectAltName"], { timeoutMs: 10_000 });
-  assert.match(stdout.toString(), /DNS:r\.example\.com, IP Address:10\.0\.0\.1, DNS:localhost, IP Address:127\.0\.0\.1/);
+  const { stdout } = await host.exec(
+    ["openssl", "x509", "-in", made.certificate ?? "", "-noout", "-ext", "subjectAltName"],
+    { timeoutMs: 10_000 },
+  );
+  assert.match(
+    stdout.toString(),
+    /DNS:r\.example\.com, IP Address:10\.0\.0\.1, DNS:localhost, IP Address:127\.0\.0\.1/,
+  );
   await assert.rejects(initRegistry(host, path, { ...user, tls: true }), (error) => isFailure(error, "already-exists"));
 });
 
@@ -77,7 +97,11 @@ test("serve answers over TLS with the certificate that init made, wants a login,
 test("a folder without a registry, and one with a broken configuration, are not served", async () => {
   const host = createLinuxHost();
   using directory = host.files.temporaryDirectory("/tmp/berth-serve-test-");
-  await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) => isFailure(error, "not-found"));
+  await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) =>
+    isFailure(error, "not-found"),
+  );
   host.files.write(`${directory.path}/registry.toml`, "listen = 5");
-  await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) => isFailure(error, "bad-input"));
+  await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) =>
+    isFailure(error, "bad-input"),
+  );
 });

@@ -43,13 +43,16 @@ export async function startRegistry(
   const handler = createRegistry({
     host,
     driver,
-    authenticate: htpasswd === undefined ? openToAll : htpasswdAuth({ host, path: at(htpasswd.file), realm: htpasswd.realm }),
+    authenticate:
+      htpasswd === undefined ? openToAll : htpasswdAuth({ host, path: at(htpasswd.file), realm: htpasswd.realm }),
     log: (entry) => logRequest(options.progress, entry),
   });
   const listen = options.listen ?? config.listen;
   const server = await host.network.serve(handler, {
     ...listen,
-    ...(config.tls && { tls: { cert: host.files.readText(at(config.tls.certificate)), key: host.files.readText(at(config.tls.key)) } }),
+    ...(config.tls && {
+      tls: { cert: host.files.readText(at(config.tls.certificate)), key: host.files.readText(at(config.tls.key)) },
+    }),
   });
   const stopped = new AbortController();
   const upkeep = keepUp(host, driver, stopped.signal);
@@ -97,5 +100,7 @@ function logRequest(progress: Progress, entry: LogEntry): void {
   const { address, user, method, target, status, tookMs, error } = entry;
   progress.say(`${address} ${user ?? "-"} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
   if (error === undefined) return;
-  progress.warn(`error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  progress.warn(
+    `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
 }

@@ -87,7 +87,10 @@ function registryOver(
           ...extra,
         }),
       );
-      const done = await call("PUT", `/v2/${repository}/manifests/${tag}`, { body: bytes, headers: { "content-type": MANIFEST } });
+      const done = await call("PUT", `/v2/${repository}/manifests/${tag}`, {
+        body: bytes,
+        headers: { "content-type": MANIFEST },
+      });
       if (done.status !== 201) throw new Error(`push of a manifest: ${done.status} ${await done.text()}`);
       return { digest: digestOf(bytes), bytes };
     },
@@ -96,6 +99,8 @@ function registryOver(
   };
 }
 
-function toBody(body: Uint8Array | string | AsyncIterable<Uint8Array>): Uint8Array | string | ReadableStream<Uint8Array> {
+function toBody(
+  body: Uint8Array | string | AsyncIterable<Uint8Array>,
+): Uint8Array | string | ReadableStream<Uint8Array> {
   return typeof body === "string" || body instanceof Uint8Array ? body : ReadableStream.from(body);
 }

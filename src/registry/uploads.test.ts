@@ -44,7 +44,9 @@ for (const name of [digest, sha512]) {
   test(`streaming PATCH then empty PUT stores a blob by ${algorithm}`, async () => {
     using registry = openTestRegistry();
     const location = await start(registry);
-    const patched = await registry.call("PATCH", location, { body: streamOf(content.subarray(0, 600), content.subarray(600)) });
+    const patched = await registry.call("PATCH", location, {
+      body: streamOf(content.subarray(0, 600), content.subarray(600)),
+    });
     assert.equal(patched.status, 202);
     assert.equal(patched.headers.get("range"), "0-999");
     assert.equal((await registry.call("PUT", blobUpload(location, name))).status, 201);
@@ -55,7 +57,10 @@ for (const name of [digest, sha512]) {
     using registry = openTestRegistry();
     const location = await start(registry);
     const first = { "content-range": "0-599" };
-    assert.equal((await registry.call("PATCH", location, { body: content.subarray(0, 600), headers: first })).status, 202);
+    assert.equal(
+      (await registry.call("PATCH", location, { body: content.subarray(0, 600), headers: first })).status,
+      202,
+    );
     const status = await registry.call("GET", location);
     assert.equal(status.status, 204);
     assert.equal(status.headers.get("range"), "0-599");
@@ -71,7 +76,10 @@ for (const range of ["1-1000", "600-1599", "x", "10-5", "bytes"]) {
   test(`a first chunk with Content-Range ${range} gives 416 with Location and Range, for PATCH and PUT`, async () => {
     using registry = openTestRegistry();
     const location = await start(registry);
-    for (const [method, path] of [["PATCH", location], ["PUT", blobUpload(location, digest)]] as const) {
+    for (const [method, path] of [
+      ["PATCH", location],
+      ["PUT", blobUpload(location, digest)],
+    ] as const) {
       const got = await registry.call(method, path, { body: content, headers: { "content-range": range } });
       assert.equal(got.status, 416);
       assert.equal(got.headers.get("location"), location);
@@ -81,7 +89,10 @@ for (const range of ["1-1000", "600-1599", "x", "10-5", "bytes"]) {
   });
 }
 
-for (const [name, length] of [["shorter", 900], ["longer", 1000]] as const) {
+for (const [name, length] of [
+  ["shorter", 900],
+  ["longer", 1000],
+] as const) {
   test(`a chunk ${name} than its Content-Range gives 400 SIZE_INVALID and takes nothing`, async () => {
     using registry = openTestRegistry();
     const location = await start(registry);
@@ -138,7 +149,10 @@ test("a session survives a restart of the server, with its bytes", async () => {
   const later = registry.restart();
   assert.equal((await later.call("GET", location)).headers.get("range"), "0-599");
   const headers = { "content-range": "600-999" };
-  assert.equal((await later.call("PUT", blobUpload(location, digest), { body: content.subarray(600), headers })).status, 201);
+  assert.equal(
+    (await later.call("PUT", blobUpload(location, digest), { body: content.subarray(600), headers })).status,
+    201,
+  );
   await stored(later, digest);
 });
 
@@ -180,7 +194,12 @@ test("mount links a blob of another repository; a missing one becomes an upload"
   using registry = openTestRegistry();
   await registry.pushBlob("base/os", content);
   const missing = digestOf("missing");
-  for (const query of [`mount=${missing}&from=base/os`, `mount=${digest}&from=no/such`, `mount=${digest}&from=..%2Fx`, "mount=bad"]) {
+  for (const query of [
+    `mount=${missing}&from=base/os`,
+    `mount=${digest}&from=no/such`,
+    `mount=${digest}&from=..%2Fx`,
+    "mount=bad",
+  ]) {
     assert.equal((await registry.call("POST", `${uploads}?${query}`)).status, 202, query);
   }
   const mounted = await registry.call("POST", `${uploads}?mount=${digest}&from=base/os`);

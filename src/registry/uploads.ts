@@ -60,7 +60,9 @@ export async function handleUpload(exchange: Exchange, repository: Repository, i
       await driver.cancelUpload(id);
       return emptyResponse(204);
     default:
-      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, PATCH, PUT, DELETE" } });
+      throw new RegistryError(405, "UNSUPPORTED", "method is not supported", {
+        headers: { allow: "GET, PATCH, PUT, DELETE" },
+      });
   }
 }
 
@@ -88,7 +90,9 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
 
 async function finish(exchange: Exchange, repository: Repository, id: string, digest: Digest): Promise<Response> {
   if ((await exchange.driver.finishUpload(id, digest)) === "mismatch") {
-    throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", { detail: { digest } });
+    throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", {
+      detail: { digest },
+    });
   }
   await repository.linkBlob(digest);
   return created(repository, digest);
@@ -99,7 +103,9 @@ async function canMount(exchange: Exchange, digest: Digest): Promise<boolean> {
   if ((await driver.blobSize(digest)) === undefined) return false;
   const from = exchange.url.searchParams.get("from");
   if (from !== null) {
-    return isRepositoryName(from) && principal.may("pull", from) && (await openRepository(driver, from).hasBlob(digest));
+    return (
+      isRepositoryName(from) && principal.may("pull", from) && (await openRepository(driver, from).hasBlob(digest))
+    );
   }
   for (const name of await listRepositories(driver)) {
     if (principal.may("pull", name) && (await openRepository(driver, name).hasBlob(digest))) return true;

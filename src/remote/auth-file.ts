@@ -49,7 +49,9 @@ export function withEntry(text: string | undefined, key: string, credentials: Cr
 
 /** Keys written by docker are URLs; docker.io has several names. */
 export function normalizeKey(key: string): string {
-  const bare = /^https?:\/\//.test(key) ? (key.replace(/^https?:\/\//, "").split("/")[0] ?? "") : key.replace(/\/+$/, "");
+  const bare = /^https?:\/\//.test(key)
+    ? (key.replace(/^https?:\/\//, "").split("/")[0] ?? "")
+    : key.replace(/\/+$/, "");
   return bare.replace(/^(?:registry-1\.docker\.io|index\.docker\.io)(?=\/|$)/, "docker.io");
 }
 
@@ -69,7 +71,9 @@ function parseEntry(entry: JsonObject, key: string): Credentials | undefined {
   const pair = Buffer.from(auth, "base64").toString("utf8");
   const colon = pair.indexOf(":");
   if (colon < 0) {
-    throw new SyntaxError(`Cannot read auth file.auths[${JSON.stringify(key)}].auth: it is not base64 of user:password`);
+    throw new SyntaxError(
+      `Cannot read auth file.auths[${JSON.stringify(key)}].auth: it is not base64 of user:password`,
+    );
   }
   return { kind: "password", username: pair.slice(0, colon), password: pair.slice(colon + 1).replace(/\0+$/, "") };
 }

@@ -24,7 +24,10 @@ export function certificatesFor(host: ConfigHost, registry: string): ClientTls {
       const partner = name.replace(/\.(cert|key)$/, (_, kind: string) => (kind === "cert" ? ".key" : ".cert"));
       if (partner === name) continue;
       if (!names.includes(partner)) {
-        throw new Failure("bad-input", `Cannot use "${path}": "${partner}" is not beside it, wanted a certificate and its key`);
+        throw new Failure(
+          "bad-input",
+          `Cannot use "${path}": "${partner}" is not beside it, wanted a certificate and its key`,
+        );
       }
       if (name.endsWith(".cert")) {
         pair ??= { cert: host.files.readText(path), key: host.files.readText(`${directory}/${partner}`) };

@@ -14,11 +14,14 @@ async function found(options: FakeHostOptions, repository: string, authFile?: st
   const search = await findCredentials(createFakeHost({ env, user, ...options }), repository, { authFile });
   const { credentials } = search;
   if (credentials === undefined) return `none: ${describeSearch(search)}`;
-  return credentials.kind === "password" ? `${credentials.username}:${credentials.password}` : `token ${credentials.token}`;
+  return credentials.kind === "password"
+    ? `${credentials.username}:${credentials.password}`
+    : `token ${credentials.token}`;
 }
 
 test("the files come in the containers, docker, ostree order", () => {
-  const paths = (options: FakeHostOptions): string[] => authFiles(createFakeHost({ user, ...options })).map(({ path }) => path);
+  const paths = (options: FakeHostOptions): string[] =>
+    authFiles(createFakeHost({ user, ...options })).map(({ path }) => path);
   assert.deepEqual(paths({ env: { HOME: "/home/anna", XDG_RUNTIME_DIR: "/run/user/1000" } }), [
     "/run/user/1000/containers/auth.json",
     "/run/containers/1000/auth.json",
@@ -30,22 +33,40 @@ test("the files come in the containers, docker, ostree order", () => {
     "/usr/lib/ostree/auth.json",
   ]);
   assert.deepEqual(paths({ env: { REGISTRY_AUTH_FILE: "/x" } }), ["/x"]);
-  assert.deepEqual(paths({ env: { XDG_CONFIG_HOME: "/c", DOCKER_CONFIG: "/d" }, user: { uid: 0, gid: 0 } }).slice(0, 3), [
-    "/run/containers/0/auth.json", "/c/containers/auth.json", "/d/config.json",
-  ]);
+  assert.deepEqual(
+    paths({ env: { XDG_CONFIG_HOME: "/c", DOCKER_CONFIG: "/d" }, user: { uid: 0, gid: 0 } }).slice(0, 3),
+    ["/run/containers/0/auth.json", "/c/containers/auth.json", "/d/config.json"],
+  );
 });
 
 for (const [name, files, repository, wanted] of [
-  ["the longest key wins", { "r.io": entry("host:1"), "r.io/a": entry("a:1"), "r.io/a/b": entry("b:1") }, "r.io/a/b/c", "b:1"],
-  ["a key of another repository does not count", { "r.io": entry("host:1"), "r.io/ab": entry("ab:1") }, "r.io/a/b", "host:1"],
+  [
+    "the longest key wins",
+    { "r.io": entry("host:1"), "r.io/a": entry("a:1"), "r.io/a/b": entry("b:1") },
+    "r.io/a/b/c",
+    "b:1",
+  ],
+  [
+    "a key of another repository does not count",
+    { "r.io": entry("host:1"), "r.io/ab": entry("ab:1") },
+    "r.io/a/b",
+    "host:1",
+  ],
   ["a port is part of the host", { "r.io": entry("host:1"), "r.io:5000": entry("port:1") }, "r.io:5000/a", "port:1"],
-  ["docker's address of its registry is docker.io", { "https://index.docker.io/v1/": entry("hub:1") }, "docker.io/library/x", "hub:1"],
+  [
+    "docker's address of its registry is docker.io",
+    { "https://index.docker.io/v1/": entry("hub:1") },
+    "docker.io/library/x",
+    "hub:1",
+  ],
   ["keys written as URLs count as their host", { "https://r.io/v2/": entry("url:1") }, "r.io/a", "url:1"],
   ["a password may have colons", { "r.io": entry("anna:a:b:c") }, "r.io/a", "anna:a:b:c"],
   ["an identity token is used as it is", { "r.io": { ...entry("x:y"), identitytoken: "t" } }, "r.io/a", "token t"],
   ["user and password may stand by themselves", { "r.io": { username: "u", password: "p" } }, "r.io/a", "u:p"],
 ] as const) {
-  test(name, async () => assert.equal(await found({ files: { "/etc/ostree/auth.json": auths(files) } }, repository), wanted));
+  test(name, async () =>
+    assert.equal(await found({ files: { "/etc/ostree/auth.json": auths(files) } }, repository), wanted),
+  );
 }
 
 test("an earlier file wins over a longer key in a later one", async () => {
@@ -63,7 +84,10 @@ test("--authfile is the only file looked at", async () => {
 });
 
 test("the search says each place and what was there", async () => {
-  const files = { "/home/anna/.docker/config.json": auths({ "q.io": entry("x:1") }), "/home/anna/.dockercfg": JSON.stringify({ "q.io": entry("x:1") }) };
+  const files = {
+    "/home/anna/.docker/config.json": auths({ "q.io": entry("x:1") }),
+    "/home/anna/.dockercfg": JSON.stringify({ "q.io": entry("x:1") }),
+  };
   assert.equal(
     await found({ files }, "r.io/a"),
     "none: looked in /run/containers/1000/auth.json (absent), /home/anna/.config/containers/auth.json (absent), " +
@@ -73,10 +97,19 @@ test("the search says each place and what was there", async () => {
   assert.equal(await found({ files }, "q.io/a"), "x:1");
 });
 
-for (const text of ["{", "[]", auths({ "r.io": { auth: "bm9jb2xvbg==" } }), auths({ "r.io": { auth: 5 } }), JSON.stringify({ auths: [] })]) {
+for (const text of [
+  "{",
+  "[]",
+  auths({ "r.io": { auth: "bm9jb2xvbg==" } }),
+  auths({ "r.io": { auth: 5 } }),
+  JSON.stringify({ auths: [] }),
+]) {
   test(`a malformed file ${text.slice(0, 30)} is an error that names it`, async () => {
     const host = createFakeHost({ env, user, files: { "/etc/ostree/auth.json": text } });
-    await assert.rejects(findCredentials(host, "r.io/a"), (error) => isFailure(error, "bad-input") && error.message.includes("/etc/ostree/auth.json"));
+    await assert.rejects(
+      findCredentials(host, "r.io/a"),
+      (error) => isFailure(error, "bad-input") && error.message.includes("/etc/ostree/auth.json"),
+    );
   });
 }
 
@@ -85,7 +118,9 @@ test("a credential helper is asked with the host; no entry and a failure are tol
   const options: FakeHostOptions = {
     files: { "/home/anna/.docker/config.json": config },
     programs: {
-      "docker-credential-good": async ({ stdin }) => ({ stdout: JSON.stringify({ ServerURL: String(stdin), Username: "h", Secret: `for ${String(stdin)}` }) }),
+      "docker-credential-good": async ({ stdin }) => ({
+        stdout: JSON.stringify({ ServerURL: String(stdin), Username: "h", Secret: `for ${String(stdin)}` }),
+      }),
       "docker-credential-none": async () => ({ exitCode: 1, stdout: "credentials not found in native keychain" }),
       "docker-credential-bad": async () => ({ exitCode: 1, stderr: "locked" }),
     },
@@ -97,7 +132,10 @@ test("a credential helper is asked with the host; no entry and a failure are tol
 });
 
 test("withEntry() changes one entry and keeps the rest", () => {
-  const text = JSON.stringify({ credHelpers: { x: "y" }, auths: { "https://r.io/v1/": entry("old:1"), "q.io": entry("q:1") } });
+  const text = JSON.stringify({
+    credHelpers: { x: "y" },
+    auths: { "https://r.io/v1/": entry("old:1"), "q.io": entry("q:1") },
+  });
   const changed = withEntry(text, "r.io", { kind: "password", username: "new", password: "2" });
   const file = parseAuthFile(changed, "auths");
   assert.deepEqual(file.entries.get("r.io"), { kind: "password", username: "new", password: "2" });
@@ -107,6 +145,7 @@ test("withEntry() changes one entry and keeps the rest", () => {
 });
 
 test("normalizeKey() makes one key of docker.io's names", () => {
-  for (const key of ["docker.io", "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"]) assert.equal(normalizeKey(key), "docker.io");
+  for (const key of ["docker.io", "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"])
+    assert.equal(normalizeKey(key), "docker.io");
   assert.equal(normalizeKey("r.io:5000/a/"), "r.io:5000/a");
 });

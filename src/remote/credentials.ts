@@ -105,7 +105,12 @@ export async function runHelper(
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(suffix)) {
     throw new Failure("bad-input", `Cannot use credential helper ${JSON.stringify(suffix)}: it is no program's name`);
   }
-  const result = await host.exec([`docker-credential-${suffix}`, verb], { timeoutMs: 60_000, signal, stdin: input, check: false });
+  const result = await host.exec([`docker-credential-${suffix}`, verb], {
+    timeoutMs: 60_000,
+    signal,
+    stdin: input,
+    check: false,
+  });
   if (result.exitCode === 0) return result.stdout.toString();
   const said = `${result.stdout.toString()} ${result.stderr.toString()}`.trim();
   if (/credentials not found/i.test(said)) return undefined;
@@ -140,10 +145,16 @@ async function searchFile(
     return credentials;
   }
   steps.push({ source: path, outcome: "no entry" });
-  return file.defaultHelper === undefined ? undefined : askHelper(host, file.defaultHelper, keys, steps, options.signal);
+  return file.defaultHelper === undefined
+    ? undefined
+    : askHelper(host, file.defaultHelper, keys, steps, options.signal);
 }
 
-function readAuthFile(host: ConfigHost, path: string, shape: AuthFilePath["shape"]): AuthFile | "absent" | "unreadable" {
+function readAuthFile(
+  host: ConfigHost,
+  path: string,
+  shape: AuthFilePath["shape"],
+): AuthFile | "absent" | "unreadable" {
   let text: string | undefined;
   try {
     text = host.files.readTextIfAny(path);
@@ -180,9 +191,13 @@ async function askHelper(
     const object = parseJsonObject(answer, "helper's answer");
     const username = asString(object["Username"], "helper's answer.Username");
     const secret = asString(object["Secret"], "helper's answer.Secret");
-    return username === "<token>" ? { kind: "identity-token", token: secret } : { kind: "password", username, password: secret };
+    return username === "<token>"
+      ? { kind: "identity-token", token: secret }
+      : { kind: "password", username, password: secret };
   } catch (error) {
-    throw new Failure("bad-input", `Cannot use credential helper "${source}": its answer is malformed`, { cause: error });
+    throw new Failure("bad-input", `Cannot use credential helper "${source}": its answer is malformed`, {
+      cause: error,
+    });
   }
 }
 

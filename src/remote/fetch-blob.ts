@@ -8,7 +8,8 @@ import { Failure, isFailure } from "../core/failure.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import type { RemoteContext } from "./context.ts";
 import type { PartialBlob } from "./partial-blob.ts";
-import { refusal, type Session } from "./session.ts";
+import { refusal } from "./answer.ts";
+import type { Session } from "./session.ts";
 import { backoffMs, isTransient, type TransportResponse } from "./transport.ts";
 
 /** Attempts without a new byte before it gives up. */
@@ -40,7 +41,10 @@ export async function* fetchBlob(
         yield chunk;
       }
       if (partial.size < descriptor.size) {
-        throw new Failure("network", `Cannot fetch ${descriptor.digest}: it ended after ${partial.size} of ${descriptor.size} bytes`);
+        throw new Failure(
+          "network",
+          `Cannot fetch ${descriptor.digest}: it ended after ${partial.size} of ${descriptor.size} bytes`,
+        );
       }
     } catch (error) {
       if (!isFailure(error, "network")) throw error;

@@ -58,20 +58,29 @@ async function tryLogin(
   host: string,
   credentials: { kind: "password"; username: string; password: string },
 ): Promise<void> {
-  const rule = pushEndpoint(readRegistriesConf(context.host), { host, path: "login", tag: undefined, digest: undefined });
+  const rule = pushEndpoint(readRegistriesConf(context.host), {
+    host,
+    path: "login",
+    tag: undefined,
+    digest: undefined,
+  });
   const endpoint: Endpoint = { host, path: "", insecure: rule.insecure, isMirror: false };
   try {
     const session = await openSession(context, endpoint, { access: "pull", credentials });
     const response = await session.request("GET", "");
     response.discard();
-    if (response.status !== 200) throw new Failure("network", `Cannot log in to "${host}": it answered ${response.status} to /v2/`);
+    if (response.status !== 200)
+      throw new Failure("network", `Cannot log in to "${host}": it answered ${response.status} to /v2/`);
   } catch (error) {
     if (!isFailure(error, "unauthorized")) throw error;
     throw new Failure("unauthorized", `Cannot log in to "${host}": invalid user name or password`);
   }
 }
 
-function readTarget(context: RemoteContext, host: string): { path: string; text: string | undefined; helper: string | undefined } {
+function readTarget(
+  context: RemoteContext,
+  host: string,
+): { path: string; text: string | undefined; helper: string | undefined } {
   const path = authFiles(context.host, context.authFile)[0]?.path ?? textToByteName("/run/containers/auth.json");
   const text = context.host.files.readTextIfAny(path);
   try {

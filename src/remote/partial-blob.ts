@@ -64,7 +64,8 @@ export function sweepPartialBlobs(host: Pick<Host, "files" | "clock">, storePath
   const directory = `${storePath}/partial`;
   for (const name of host.files.listIfAny(directory)) {
     const stat = host.files.lstat(`${directory}/${name}`);
-    if (stat !== undefined && stat.mtimeSec * 1000 < host.clock.now() - ABANDONED_MS) host.files.remove(`${directory}/${name}`);
+    if (stat !== undefined && stat.mtimeSec * 1000 < host.clock.now() - ABANDONED_MS)
+      host.files.remove(`${directory}/${name}`);
   }
 }
 

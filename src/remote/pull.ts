@@ -18,7 +18,8 @@ import type { RemoteContext } from "./context.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import { openPartialBlob, type PartialBlob, sweepPartialBlobs } from "./partial-blob.ts";
 import { type ResolvedImage, resolveImage } from "./resolve.ts";
-import { refusal, type Session } from "./session.ts";
+import { refusal } from "./answer.ts";
+import type { Session } from "./session.ts";
 
 export interface LayerPlan {
   readonly descriptor: Descriptor;
@@ -61,8 +62,10 @@ export async function pullImage(
   sweepPartialBlobs(context.host, store.path);
 
   for (const layer of plan.present) progress.task(blobLabel(layer.descriptor)).done("skipped: already exists");
-  await mapConcurrent(plan.missing, { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) }, (layer) =>
-    pullLayer(context, store, resolved.session, layer, options),
+  await mapConcurrent(
+    plan.missing,
+    { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
+    (layer) => pullLayer(context, store, resolved.session, layer, options),
   );
   progress.task(`Copying config ${digestHex(resolved.manifest.config.digest).slice(0, 12)}`).done();
   progress.say("Writing manifest to image destination");
@@ -73,17 +76,27 @@ export async function pullImage(
 }
 
 /** What of `manifest` must be fetched. Failure "bad-input" when config and manifest do not fit, "unsupported" for unknown layers. */
-export function planPull(store: Pick<Store, "hasLayer" | "hasBlob" | "keepsBlobs">, manifest: Manifest, config: ImageConfig): PullPlan {
+export function planPull(
+  store: Pick<Store, "hasLayer" | "hasBlob" | "keepsBlobs">,
+  manifest: Manifest,
+  config: ImageConfig,
+): PullPlan {
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
-    throw new Failure("bad-input", `Cannot use image: its config names ${diffIds.length} layers and its manifest ${manifest.layers.length}`);
+    throw new Failure(
+      "bad-input",
+      `Cannot use image: its config names ${diffIds.length} layers and its manifest ${manifest.layers.length}`,
+    );
   }
   const layers = new Map<Digest, LayerPlan>();
   for (const [i, descriptor] of manifest.layers.entries()) {
     const diffId = diffIds[i];
     if (diffId === undefined) continue;
     if (layerCompression(descriptor.mediaType) === undefined) {
-      throw new Failure("unsupported", `Cannot use layer ${descriptor.digest}: media type ${JSON.stringify(descriptor.mediaType)} is no tar layer`);
+      throw new Failure(
+        "unsupported",
+        `Cannot use layer ${descriptor.digest}: media type ${JSON.stringify(descriptor.mediaType)} is no tar layer`,
+      );
     }
     layers.set(descriptor.digest, { descriptor, diffId });
   }
@@ -100,7 +113,10 @@ export async function fetchConfig(resolved: ResolvedImage): Promise<{ configByte
   const { session, manifest, ref } = resolved;
   const descriptor = manifest.config;
   if (descriptor.size > CONFIG_BYTES_MAX) {
-    throw new Failure("bad-input", `Cannot use image "${formatImageRef(ref)}": its config has ${descriptor.size} bytes, wanted at most ${CONFIG_BYTES_MAX}`);
+    throw new Failure(
+      "bad-input",
+      `Cannot use image "${formatImageRef(ref)}": its config has ${descriptor.size} bytes, wanted at most ${CONFIG_BYTES_MAX}`,
+    );
   }
   const response = await session.request("GET", `blobs/${descriptor.digest}`);
   if (response.status !== 200) {
@@ -110,7 +126,11 @@ export async function fetchConfig(resolved: ResolvedImage): Promise<{ configByte
   try {
     return { configBytes, config: parseImageConfig(configBytes.toString("utf8")) };
   } catch (error) {
-    throw new Failure("bad-input", `Cannot use image "${formatImageRef(ref)}": its config ${descriptor.digest} is malformed`, { cause: error });
+    throw new Failure(
+      "bad-input",
+      `Cannot use image "${formatImageRef(ref)}": its config ${descriptor.digest} is malformed`,
+      { cause: error },
+    );
   }
 }
 

@@ -14,7 +14,8 @@ import { formatImageRef, type ImageRef, manifestSelector, parseImageRef } from "
 import type { Store, StoredImage } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import { pushEndpoint, readRegistriesConf } from "./registries-conf.ts";
-import { openSession, refusal, type Session } from "./session.ts";
+import { refusal } from "./answer.ts";
+import { openSession, type Session } from "./session.ts";
 import { backoffMs, isTransient, type TransportResponse } from "./transport.ts";
 
 export interface PushResult {
@@ -29,27 +30,44 @@ const PARALLEL_BLOBS = 4;
 const ATTEMPTS = 5;
 
 /** Failure "unauthorized", "denied", "network", "not-found" when the store has not kept a layer's blob. */
-export async function pushImage(context: RemoteContext, store: Store, image: StoredImage, ref: ImageRef): Promise<PushResult> {
+export async function pushImage(
+  context: RemoteContext,
+  store: Store,
+  image: StoredImage,
+  ref: ImageRef,
+): Promise<PushResult> {
   if (ref.digest !== undefined && ref.digest !== image.digest) {
-    throw new Failure("bad-input", `Cannot push image ${image.digest} to "${formatImageRef(ref)}": that is another digest`);
+    throw new Failure(
+      "bad-input",
+      `Cannot push image ${image.digest} to "${formatImageRef(ref)}": that is another digest`,
+    );
   }
   const layers = [...new Map(image.manifest.layers.map((layer) => [layer.digest, layer])).values()];
   const lost = layers.find((layer) => !store.hasBlob(layer.digest));
   if (lost !== undefined) {
-    throw new Failure("not-found", `Cannot push image ${image.digest}: the store has not kept its layer ${lost.digest} as it came`);
+    throw new Failure(
+      "not-found",
+      `Cannot push image ${image.digest}: the store has not kept its layer ${lost.digest} as it came`,
+    );
   }
-  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), { access: "pull,push" });
+  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), {
+    access: "pull,push",
+  });
   const { config } = image.manifest;
   const sources = mountSources(store, ref);
   const blobs = [
     ...layers.map((blob) => ({ blob, what: "blob", read: () => store.readBlob(blob.digest) })),
     { blob: config, what: "config", read: () => streamOf(image.configBytes) },
   ];
-  const sent = await mapConcurrent(blobs, { limit: PARALLEL_BLOBS, ...(context.signal && { signal: context.signal }) }, async ({ blob, what, read }) => {
-    const label = `Copying ${what} ${digestHex(blob.digest).slice(0, 12)}`;
-    const task = context.progress.task(label, { total: blob.size, unit: "bytes" });
-    return pushBlob(context, session, { blob, read, mountFrom: sources.get(blob.digest) }, task);
-  });
+  const sent = await mapConcurrent(
+    blobs,
+    { limit: PARALLEL_BLOBS, ...(context.signal && { signal: context.signal }) },
+    async ({ blob, what, read }) => {
+      const label = `Copying ${what} ${digestHex(blob.digest).slice(0, 12)}`;
+      const task = context.progress.task(label, { total: blob.size, unit: "bytes" });
+      return pushBlob(context, session, { blob, read, mountFrom: sources.get(blob.digest) }, task);
+    },
+  );
   context.progress.say("Writing manifest to image destination");
   await putManifest(session, image, ref);
   const sentBytes = sent.reduce((sum, count) => sum + count, 0);
@@ -75,9 +93,13 @@ async function pushBlob(context: RemoteContext, session: Session, upload: Upload
   }
   let location: string | undefined;
   if (mountFrom !== undefined) {
-    const mounted = await session.request("POST", `blobs/uploads/?mount=${blob.digest}&from=${encodeURIComponent(mountFrom)}`, {
-      alsoRead: mountFrom,
-    });
+    const mounted = await session.request(
+      "POST",
+      `blobs/uploads/?mount=${blob.digest}&from=${encodeURIComponent(mountFrom)}`,
+      {
+        alsoRead: mountFrom,
+      },
+    );
     mounted.discard();
     if (mounted.status === 201) {
       task.done(`skipped: mounted from ${mountFrom}`);
@@ -154,14 +176,19 @@ async function putRest(
 }
 
 /** How far the registry has got; undefined when it does not know the session any more. */
-async function uploadState(session: Session, location: string): Promise<{ location: string; size: number } | undefined> {
+async function uploadState(
+  session: Session,
+  location: string,
+): Promise<{ location: string; size: number } | undefined> {
   const response = await session.request("GET", location);
   response.discard();
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers["range"] ?? "")?.[1];
   if (response.status !== 204 || last === undefined) return undefined;
   // "0-0" is said of nothing and of one byte alike: nothing is the safe reading, and what is there is then refused with 416.
   const size = last === "0" ? 0 : Number(last) + 1;
-  return size === 0 ? undefined : { location: response.headers["location"] === undefined ? location : uploadLocation(response, session), size };
+  return size === 0
+    ? undefined
+    : { location: response.headers["location"] === undefined ? location : uploadLocation(response, session), size };
 }
 
 /** The bytes from `offset` on; `onSent` gets the position after each chunk. */
@@ -191,7 +218,10 @@ async function putManifest(session: Session, image: StoredImage, ref: ImageRef):
   response.discard();
   const stored = response.headers["docker-content-digest"];
   if (stored !== undefined && stored !== image.digest) {
-    throw new Failure("digest-mismatch", `Cannot push "${formatImageRef(ref)}": the registry stored ${stored}, wanted ${image.digest}`);
+    throw new Failure(
+      "digest-mismatch",
+      `Cannot push "${formatImageRef(ref)}": the registry stored ${stored}, wanted ${image.digest}`,
+    );
   }
 }
 

@@ -15,28 +15,93 @@ const digest = `sha256:${"a".repeat(64)}`;
 
 for (const [name, text, ref, wanted] of [
   ["without rules a name is itself", "", "r.io/a/b:1", ["r.io/a/b"]],
-  ["insecure counts for the whole registry", '[[registry]]\nlocation="r.io:5000"\ninsecure=true', "r.io:5000/a/b", ["r.io:5000/a/b insecure"]],
-  ["a host without a port counts for every port of it", '[[registry]]\nlocation="r.io"\ninsecure=true', "r.io:5000/a", ["r.io:5000/a insecure"]],
-  ["a prefix is rewritten to its location", '[[registry]]\nprefix="r.io/team"\nlocation="in.lan:5000/x"', "r.io/team/os:1", ["in.lan:5000/x/os"]],
-  ["a prefix ends at a slash", '[[registry]]\nprefix="r.io/team"\nlocation="in.lan"', "r.io/teams/os", ["r.io/teams/os"]],
-  ["the longest prefix wins", '[[registry]]\nlocation="r.io"\nblocked=true\n[[registry]]\nprefix="r.io/ok"\nlocation="r.io/ok"', "r.io/ok/a", ["r.io/ok/a"]],
+  [
+    "insecure counts for the whole registry",
+    '[[registry]]\nlocation="r.io:5000"\ninsecure=true',
+    "r.io:5000/a/b",
+    ["r.io:5000/a/b insecure"],
+  ],
+  [
+    "a host without a port counts for every port of it",
+    '[[registry]]\nlocation="r.io"\ninsecure=true',
+    "r.io:5000/a",
+    ["r.io:5000/a insecure"],
+  ],
+  [
+    "a prefix is rewritten to its location",
+    '[[registry]]\nprefix="r.io/team"\nlocation="in.lan:5000/x"',
+    "r.io/team/os:1",
+    ["in.lan:5000/x/os"],
+  ],
+  [
+    "a prefix ends at a slash",
+    '[[registry]]\nprefix="r.io/team"\nlocation="in.lan"',
+    "r.io/teams/os",
+    ["r.io/teams/os"],
+  ],
+  [
+    "the longest prefix wins",
+    '[[registry]]\nlocation="r.io"\nblocked=true\n[[registry]]\nprefix="r.io/ok"\nlocation="r.io/ok"',
+    "r.io/ok/a",
+    ["r.io/ok/a"],
+  ],
   ["a wildcard matches subdomains", '[[registry]]\nprefix="*.r.io"\nlocation="in.lan"', "a.b.r.io/x/y", ["in.lan/x/y"]],
-  ["a wildcard without location keeps the name", '[[registry]]\nprefix="*.r.io"\ninsecure=true', "a.r.io/x", ["a.r.io/x insecure"]],
-  ["mirrors come first, in order", '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="m1.lan"\ninsecure=true\n[[registry.mirror]]\nlocation="m2.lan/r"', "r.io/a:1", ["m1.lan/a insecure mirror", "m2.lan/r/a mirror", "r.io/a"]],
-  ["digest-only mirrors do not serve tags", '[[registry]]\nlocation="r.io"\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation="m.lan"', "r.io/a:1", ["r.io/a"]],
-  ["digest-only mirrors serve digests", '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="m.lan"\npull-from-mirror="digest-only"', `r.io/a@${digest}`, ["m.lan/a mirror", "r.io/a"]],
-  ["tag-only mirrors do not serve digests", '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="m.lan"\npull-from-mirror="tag-only"', `r.io/a@${digest}`, ["r.io/a"]],
-  ["one-part names of docker.io are below library", '[[registry]]\nprefix="docker.io/library"\nlocation="hub.lan"', "docker.io/debian:12", ["hub.lan/debian"]],
+  [
+    "a wildcard without location keeps the name",
+    '[[registry]]\nprefix="*.r.io"\ninsecure=true',
+    "a.r.io/x",
+    ["a.r.io/x insecure"],
+  ],
+  [
+    "mirrors come first, in order",
+    '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="m1.lan"\ninsecure=true\n[[registry.mirror]]\nlocation="m2.lan/r"',
+    "r.io/a:1",
+    ["m1.lan/a insecure mirror", "m2.lan/r/a mirror", "r.io/a"],
+  ],
+  [
+    "digest-only mirrors do not serve tags",
+    '[[registry]]\nlocation="r.io"\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation="m.lan"',
+    "r.io/a:1",
+    ["r.io/a"],
+  ],
+  [
+    "digest-only mirrors serve digests",
+    '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="m.lan"\npull-from-mirror="digest-only"',
+    `r.io/a@${digest}`,
+    ["m.lan/a mirror", "r.io/a"],
+  ],
+  [
+    "tag-only mirrors do not serve digests",
+    '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="m.lan"\npull-from-mirror="tag-only"',
+    `r.io/a@${digest}`,
+    ["r.io/a"],
+  ],
+  [
+    "one-part names of docker.io are below library",
+    '[[registry]]\nprefix="docker.io/library"\nlocation="hub.lan"',
+    "docker.io/debian:12",
+    ["hub.lan/debian"],
+  ],
 ] as const) {
   test(name, () => assert.deepEqual(pulls(text, ref), wanted));
 }
 
 test("a blocked registry can be neither pulled from nor pushed to; rewrites do not count for pushes", () => {
-  const conf = parseRegistriesConf('[[registry]]\nlocation="bad.io"\nblocked=true\n[[registry]]\nprefix="r.io"\nlocation="in.lan"\ninsecure=true');
+  const conf = parseRegistriesConf(
+    '[[registry]]\nlocation="bad.io"\nblocked=true\n[[registry]]\nprefix="r.io"\nlocation="in.lan"\ninsecure=true',
+  );
   for (const work of [pullEndpoints, pushEndpoint]) {
-    assert.throws(() => work(conf, parseImageRef("bad.io/a")), (error) => isFailure(error, "denied") && /blocks "bad.io"/.test(error.message));
+    assert.throws(
+      () => work(conf, parseImageRef("bad.io/a")),
+      (error) => isFailure(error, "denied") && /blocks "bad.io"/.test(error.message),
+    );
   }
-  assert.deepEqual(pushEndpoint(conf, parseImageRef("r.io/a:1")), { host: "r.io", path: "a", insecure: true, isMirror: false });
+  assert.deepEqual(pushEndpoint(conf, parseImageRef("r.io/a:1")), {
+    host: "r.io",
+    path: "a",
+    insecure: true,
+    isMirror: false,
+  });
 });
 
 for (const [name, text] of [
@@ -45,17 +110,24 @@ for (const [name, text] of [
   ["a wildcard in the middle", '[[registry]]\nprefix="a.*.io"'],
   ["a wildcard with a path", '[[registry]]\nprefix="*.io/x"'],
   ["a mirror without location", '[[registry]]\nlocation="a"\n[[registry.mirror]]\ninsecure=true'],
-  ["a wrong pull-from-mirror", '[[registry]]\nlocation="a"\n[[registry.mirror]]\nlocation="b"\npull-from-mirror="some"'],
+  [
+    "a wrong pull-from-mirror",
+    '[[registry]]\nlocation="a"\n[[registry.mirror]]\nlocation="b"\npull-from-mirror="some"',
+  ],
   ["no TOML", "[[registry"],
 ] as const) {
   test(`a file with ${name} is an error that names it`, () => {
     const host = createFakeHost({ files: { "/etc/containers/registries.conf": text } });
-    assert.throws(() => readRegistriesConf(host), (error) => isFailure(error, "bad-input") && error.message.includes("registries.conf"));
+    assert.throws(
+      () => readRegistriesConf(host),
+      (error) => isFailure(error, "bad-input") && error.message.includes("registries.conf"),
+    );
   });
 }
 
 test("drop-ins replace rules of the same prefix, in order; a user's main file hides the system's", () => {
-  const rule = (location: string, insecure: boolean): string => `[[registry]]\nprefix="r.io"\nlocation="${location}"\ninsecure=${insecure}\n`;
+  const rule = (location: string, insecure: boolean): string =>
+    `[[registry]]\nprefix="r.io"\nlocation="${location}"\ninsecure=${insecure}\n`;
   const files = {
     "/etc/containers/registries.conf": rule("main.lan", false),
     "/etc/containers/registries.conf.d/20.conf": rule("twenty.lan", true),
@@ -63,7 +135,10 @@ test("drop-ins replace rules of the same prefix, in order; a user's main file hi
     "/etc/containers/registries.conf.d/30.txt": rule("ignored.lan", false),
   };
   const location = (extra: Record<string, string>, env: Record<string, string> = { HOME: "/h" }): string | undefined =>
-    pullEndpoints(readRegistriesConf(createFakeHost({ files: { ...files, ...extra }, env })), parseImageRef("r.io/a"))[0]?.host;
+    pullEndpoints(
+      readRegistriesConf(createFakeHost({ files: { ...files, ...extra }, env })),
+      parseImageRef("r.io/a"),
+    )[0]?.host;
   assert.equal(location({}), "twenty.lan");
   assert.equal(location({ "/h/.config/containers/registries.conf.d/1.conf": rule("user.lan", false) }), "user.lan");
   assert.equal(location({ "/h/.config/containers/registries.conf": "" }), "r.io");
@@ -84,5 +159,9 @@ test("certs.d gives authorities and a client's pair, by the exact name with port
   });
   assert.deepEqual(certificatesFor(host, "r.io:5000"), { ca: ["CA0", "CA1"], cert: "CERT", key: "KEY" });
   assert.deepEqual(certificatesFor(host, "r.io"), {});
-  for (const name of ["half", "other"]) assert.throws(() => certificatesFor(host, name), (error) => isFailure(error, "bad-input"));
+  for (const name of ["half", "other"])
+    assert.throws(
+      () => certificatesFor(host, name),
+      (error) => isFailure(error, "bad-input"),
+    );
 });

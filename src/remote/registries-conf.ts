@@ -60,7 +60,10 @@ export function readRegistriesConf(host: ConfigHost): RegistriesConf {
   const files = [
     textToByteName(main),
     ...dropIns.flatMap((directory) =>
-      host.files.listIfAny(directory).filter((name) => name.endsWith(".conf")).map((name) => `${directory}/${name}`),
+      host.files
+        .listIfAny(directory)
+        .filter((name) => name.endsWith(".conf"))
+        .map((name) => `${directory}/${name}`),
     ),
   ];
   let merged: RegistriesConf = { registries: [], credentialHelpers: undefined };
@@ -84,7 +87,9 @@ export function parseRegistriesConf(text: string): RegistriesConf {
   }
   const helpers = optional(object["credential-helpers"], "credential-helpers", asArray);
   return {
-    registries: (optional(object["registry"], "registry", asArray) ?? []).map((rule, i) => parseRule(rule, `registry[${i}]`)),
+    registries: (optional(object["registry"], "registry", asArray) ?? []).map((rule, i) =>
+      parseRule(rule, `registry[${i}]`),
+    ),
     credentialHelpers: helpers?.map((name, i) => asString(name, `credential-helpers[${i}]`)),
   };
 }
@@ -95,7 +100,11 @@ export function pullEndpoints(conf: RegistriesConf, ref: ImageRef): readonly End
   const name = formatRepository(canonical(ref));
   if (rule === undefined) return [endpointOf(name, false, false)];
   const rewrite = (location: string): string =>
-    location === "" ? name : rule.prefix.startsWith("*.") ? `${location}/${ref.path}` : location + name.slice(rule.prefix.length);
+    location === ""
+      ? name
+      : rule.prefix.startsWith("*.")
+        ? `${location}/${ref.path}`
+        : location + name.slice(rule.prefix.length);
   const mirrors = rule.mirrors.filter((mirror) => {
     const from = rule.mirrorByDigestOnly ? "digest-only" : mirror.pullFrom;
     return from === "all" || (from === "digest-only") === (ref.digest !== undefined);

@@ -6,12 +6,20 @@
  */
 import { type Digest, digestAlgorithm, digestOf, isDigest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { type Descriptor, type Index, type Manifest, MANIFEST_BYTES_MAX, parseIndex, parseManifest } from "../oci/manifest.ts";
+import {
+  type Descriptor,
+  type Index,
+  type Manifest,
+  MANIFEST_BYTES_MAX,
+  parseIndex,
+  parseManifest,
+} from "../oci/manifest.ts";
 import { DOCKER_INDEX, DOCKER_MANIFEST, INDEX, isIndexType, MANIFEST } from "../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../oci/reference.ts";
 import type { RemoteContext } from "./context.ts";
 import { pullEndpoints, readRegistriesConf } from "./registries-conf.ts";
-import { openSession, readBody, refusal, type Session } from "./session.ts";
+import { readBody, refusal } from "./answer.ts";
+import { openSession, type Session } from "./session.ts";
 
 export interface ResolvedImage {
   readonly ref: ImageRef;
@@ -55,24 +63,37 @@ async function resolveAt(
     try {
       return parse();
     } catch (error) {
-      throw new Failure("bad-input", `Cannot use image "${name}": its manifest ${digest} is malformed`, { cause: error });
+      throw new Failure("bad-input", `Cannot use image "${name}": its manifest ${digest} is malformed`, {
+        cause: error,
+      });
     }
   };
   if (!read(() => isIndexType(documentType(text, mediaType)))) {
     return { ref, manifest: read(() => parseManifest(text, mediaType)), digest, bytes, session };
   }
-  if (depth >= INDEX_DEPTH_MAX) throw new Failure("bad-input", `Cannot use image "${name}": its indexes are nested too deep`);
-  const child = choosePlatform(read(() => parseIndex(text, mediaType)), context.host.architecture);
+  if (depth >= INDEX_DEPTH_MAX)
+    throw new Failure("bad-input", `Cannot use image "${name}": its indexes are nested too deep`);
+  const child = choosePlatform(
+    read(() => parseIndex(text, mediaType)),
+    context.host.architecture,
+  );
   if (child === undefined) {
-    throw new Failure("not-found", `Cannot use image "${name}": it has no variant for linux/${context.host.architecture}`);
+    throw new Failure(
+      "not-found",
+      `Cannot use image "${name}": it has no variant for linux/${context.host.architecture}`,
+    );
   }
   return resolveAt(context, session, ref, child.digest, depth + 1);
 }
 
 /** The first entry for linux on this architecture; an entry without a platform serves when there is no other. */
 export function choosePlatform(index: Index, architecture: string): Descriptor | undefined {
-  const fits = index.manifests.find(({ platform }) => platform?.os === "linux" && platform.architecture === architecture);
-  return fits ?? (index.manifests.length === 1 ? index.manifests.find(({ platform }) => platform === undefined) : undefined);
+  const fits = index.manifests.find(
+    ({ platform }) => platform?.os === "linux" && platform.architecture === architecture,
+  );
+  return (
+    fits ?? (index.manifests.length === 1 ? index.manifests.find(({ platform }) => platform === undefined) : undefined)
+  );
 }
 
 async function fetchManifest(
@@ -92,7 +113,10 @@ async function fetchManifest(
   const stated = isDigest(selector) ? selector : response.headers["docker-content-digest"];
   const digest = digestOf(bytes, stated !== undefined && isDigest(stated) ? digestAlgorithm(stated) : "sha256");
   if (stated !== undefined && stated !== digest) {
-    throw new Failure("digest-mismatch", `Cannot accept the manifest of "${name}": its bytes hash to ${digest}, wanted ${stated}`);
+    throw new Failure(
+      "digest-mismatch",
+      `Cannot accept the manifest of "${name}": its bytes hash to ${digest}, wanted ${stated}`,
+    );
   }
   const type = response.headers["content-type"];
   return { bytes, digest, mediaType: type === undefined ? MANIFEST : type.replace(/;.*/, "").trim() };
@@ -103,5 +127,9 @@ function documentType(text: string, contentType: string): string {
   const value: unknown = JSON.parse(text);
   const own: unknown = Object(value).mediaType;
   if (typeof own === "string") return own;
-  return contentType === "application/json" || contentType === "text/plain" ? ("manifests" in Object(value) ? INDEX : MANIFEST) : contentType;
+  return contentType === "application/json" || contentType === "text/plain"
+    ? "manifests" in Object(value)
+      ? INDEX
+      : MANIFEST
+    : contentType;
 }

@@ -17,9 +17,24 @@ const endpoint = { host: REGISTRY, path: "team/os", insecure: true, isMirror: fa
 
 for (const [header, wanted] of [
   ['Basic realm="a, b"', [{ scheme: "basic", parameters: { realm: "a, b" } }]],
-  ['Bearer realm="https://a/t",service="s",scope="repository:x:pull"', [{ scheme: "bearer", parameters: { realm: "https://a/t", service: "s", scope: "repository:x:pull" } }]],
-  ['Bearer realm=x , Basic realm="q\\"z"', [{ scheme: "bearer", parameters: { realm: "x" } }, { scheme: "basic", parameters: { realm: 'q"z' } }]],
-  ["Negotiate, Basic realm=\"r\"", [{ scheme: "negotiate", parameters: {} }, { scheme: "basic", parameters: { realm: "r" } }]],
+  [
+    'Bearer realm="https://a/t",service="s",scope="repository:x:pull"',
+    [{ scheme: "bearer", parameters: { realm: "https://a/t", service: "s", scope: "repository:x:pull" } }],
+  ],
+  [
+    'Bearer realm=x , Basic realm="q\\"z"',
+    [
+      { scheme: "bearer", parameters: { realm: "x" } },
+      { scheme: "basic", parameters: { realm: 'q"z' } },
+    ],
+  ],
+  [
+    'Negotiate, Basic realm="r"',
+    [
+      { scheme: "negotiate", parameters: {} },
+      { scheme: "basic", parameters: { realm: "r" } },
+    ],
+  ],
   ["", []],
   ["\u0000(((", []],
 ] as const) {
@@ -37,14 +52,22 @@ test("retryAfterMs() reads seconds and dates, and caps them", () => {
 });
 
 test("429 and 503 are tried again, as Retry-After says; 500 and 404 are not", async () => {
-  const statuses: [number, string | undefined][] = [[503, undefined], [429, "7"], [500, undefined]];
+  const statuses: [number, string | undefined][] = [
+    [503, undefined],
+    [429, "7"],
+    [500, undefined],
+  ];
   const client = createTestClient({
     [REGISTRY]: async () => {
       const [status, after] = statuses.shift() ?? [200, undefined];
       return new Response(null, { status, headers: after === undefined ? {} : { "retry-after": after } });
     },
   });
-  const response = await createTransport(client.context)({ method: "GET", url: `http://${REGISTRY}/x`, insecure: true });
+  const response = await createTransport(client.context)({
+    method: "GET",
+    url: `http://${REGISTRY}/x`,
+    insecure: true,
+  });
   assert.equal(response.status, 500);
   assert.deepEqual(client.slept, [500, 7000]);
 });
@@ -68,7 +91,10 @@ test("a redirect to another host does not get the Authorization header; too many
   const response = await send({ method: "GET", url: `http://${REGISTRY}/a`, headers, insecure: true });
   assert.equal(response.status, 200);
   assert.deepEqual(seen, ["Basic secret", "Basic secret", null]);
-  await assert.rejects(send({ method: "GET", url: `http://${REGISTRY}/loop`, headers, insecure: true, retries: 0 }), /more than 10 redirects/);
+  await assert.rejects(
+    send({ method: "GET", url: `http://${REGISTRY}/loop`, headers, insecure: true, retries: 0 }),
+    /more than 10 redirects/,
+  );
 });
 
 test("a redirect from https to http is refused unless the registry is insecure", async () => {
@@ -78,7 +104,10 @@ test("a redirect from https to http is refused unless the registry is insecure",
       ? { status: 302, headers: { location: "http://cdn.test/x" }, body: (async function* () {})(), discard() {} }
       : next(request);
   const send = createTransport(client.context);
-  await assert.rejects(send({ method: "GET", url: "https://safe.test/x", insecure: false, retries: 0 }), /leads from https to http/);
+  await assert.rejects(
+    send({ method: "GET", url: "https://safe.test/x", insecure: false, retries: 0 }),
+    /leads from https to http/,
+  );
   assert.equal((await send({ method: "GET", url: "https://safe.test/x", insecure: true })).status, 200);
 });
 
@@ -95,20 +124,25 @@ test("a bearer registry is asked with a token of the token server, fetched once 
   const issue = async (request: Request): Promise<Response> => {
     const url = new URL(request.url);
     tokenRequests.push(`${url.search} ${request.headers.get("authorization")}`);
-    if (request.headers.get("authorization") !== `Basic ${btoa("anna:secret")}`) return new Response(null, { status: 401 });
+    if (request.headers.get("authorization") !== `Basic ${btoa("anna:secret")}`)
+      return new Response(null, { status: 401 });
     return Response.json({ token: "good", expires_in: 300 });
   };
   const authFile = `${registry.root}/auth.json`;
-  const login = (text: string): void => host.files.write(authFile, JSON.stringify({ auths: { [REGISTRY]: { auth: btoa(text) } } }));
+  const login = (text: string): void =>
+    host.files.write(authFile, JSON.stringify({ auths: { [REGISTRY]: { auth: btoa(text) } } }));
   login("anna:secret");
   const client = createTestClient({ [REGISTRY]: guarded, "auth.test": issue }, { authFile });
   const session = await openSession(client.context, endpoint, { access: "pull" });
   for (let i = 0; i < 3; i += 1) assert.equal((await session.request("GET", "manifests/v1")).status, 200);
   await session.request("POST", "blobs/uploads/?mount=x", { alsoRead: "base/os" });
-  assert.deepEqual(tokenRequests.map((line) => decodeURIComponent(line.split(" ")[0] ?? "")), [
-    "?service=reg&scope=repository:team/os:pull&account=anna",
-    "?service=reg&scope=repository:team/os:pull&scope=repository:base/os:pull&account=anna",
-  ]);
+  assert.deepEqual(
+    tokenRequests.map((line) => decodeURIComponent(line.split(" ")[0] ?? "")),
+    [
+      "?service=reg&scope=repository:team/os:pull&account=anna",
+      "?service=reg&scope=repository:team/os:pull&scope=repository:base/os:pull&account=anna",
+    ],
+  );
   login("anna:wrong");
   await assert.rejects(resolveImage(client.context, ref), (error) => isFailure(error, "unauthorized"));
 });
@@ -122,10 +156,16 @@ test("an identity token is exchanged as a refresh token", async () => {
       [REGISTRY]: async (request) =>
         request.headers.get("authorization") === "Bearer fresh"
           ? new Response(null)
-          : new Response(null, { status: 401, headers: { "www-authenticate": 'Bearer realm="http://auth.test/token"' } }),
+          : new Response(null, {
+              status: 401,
+              headers: { "www-authenticate": 'Bearer realm="http://auth.test/token"' },
+            }),
       "auth.test": async (request) => {
         const form = new URLSearchParams(await request.text());
-        const right = request.method === "POST" && form.get("grant_type") === "refresh_token" && form.get("refresh_token") === "refresh";
+        const right =
+          request.method === "POST" &&
+          form.get("grant_type") === "refresh_token" &&
+          form.get("refresh_token") === "refresh";
         return right ? Response.json({ access_token: "fresh" }) : new Response(null, { status: 401 });
       },
     },
@@ -158,7 +198,10 @@ test("a mirror that fails is passed over with a warning", async () => {
   using registry = openTestRegistry();
   const { digest } = await registry.pushImage("team/os", "v1");
   const conf = `${registry.root}/registries.conf`;
-  registry.host.files.write(conf, `[[registry]]\nlocation="${REGISTRY}"\n[[registry.mirror]]\nlocation="mirror.test"\n`);
+  registry.host.files.write(
+    conf,
+    `[[registry]]\nlocation="${REGISTRY}"\n[[registry.mirror]]\nlocation="mirror.test"\n`,
+  );
   const client = createTestClient({ [REGISTRY]: registry.handler }, { env: { CONTAINERS_REGISTRIES_CONF: conf } });
   assert.equal((await resolveImage(client.context, ref)).digest, digest);
   assert.match(client.lines[0] ?? "", /^Mirror mirror\.test\/team\/os is passed over: /);
@@ -171,7 +214,10 @@ test("login tries the credentials, keeps them for the owner only, and logout for
   using registry = openTestRegistry({ authenticate: htpasswdAuth({ host, path: `${root}/htpasswd`, realm: "berth" }) });
   const authFile = `${root}/new/auth.json`;
   const { context } = createTestClient({ [REGISTRY]: registry.handler }, { authFile });
-  await assert.rejects(logIn(context, REGISTRY, { username: "anna", password: "wrong" }), /Cannot log in to ".*": invalid user name or password/);
+  await assert.rejects(
+    logIn(context, REGISTRY, { username: "anna", password: "wrong" }),
+    /Cannot log in to ".*": invalid user name or password/,
+  );
   assert.equal(host.files.exists(authFile), false);
   assert.deepEqual(await logIn(context, REGISTRY, { username: "anna", password: "secret" }), { keptIn: authFile });
   assert.equal(host.files.stat(authFile)?.mode, 0o600);
@@ -186,5 +232,9 @@ test("login tries the credentials, keeps them for the owner only, and logout for
 test("parseRegistryName() takes hosts and paths below them, and rejects the rest", () => {
   assert.deepEqual(parseRegistryName("https://r.io:5000/"), { host: "r.io:5000", key: "r.io:5000" });
   assert.deepEqual(parseRegistryName("r.io/team"), { host: "r.io", key: "r.io/team" });
-  for (const bad of ["", "-x", "r.io:port", "a b", "r.io:123456"]) assert.throws(() => parseRegistryName(bad), (error) => isFailure(error, "usage"));
+  for (const bad of ["", "-x", "r.io:port", "a b", "r.io:123456"])
+    assert.throws(
+      () => parseRegistryName(bad),
+      (error) => isFailure(error, "usage"),
+    );
 });

@@ -25,12 +25,18 @@ test("skopeo and berth push, pull, inspect and delete with equal digests", async
   await initRegistry(host, at("registry"), { user: "anna", password: "secret", hostnames: [], tls: true });
   host.files.makeDirectory(at("certs"));
   host.files.copy(at("registry/tls/registry.crt"), at("certs/ca.crt"));
-  await using registry = await startRegistry(host, at("registry"), { listen: { host: "127.0.0.1", port: 0 }, progress: silent });
+  await using registry = await startRegistry(host, at("registry"), {
+    listen: { host: "127.0.0.1", port: 0 },
+    progress: silent,
+  });
   const name = registry.url.replace("https://", "");
   const authFile = at("auth.json");
   const tls = (where: string): string => `--${where}cert-dir=${at("certs")}`;
 
-  const image = makeImage([await tarOf(at("one"), randomBytes(3_000_000)), await tarOf(at("two"), Buffer.from("hello"))]);
+  const image = makeImage([
+    await tarOf(at("one"), randomBytes(3_000_000)),
+    await tarOf(at("two"), Buffer.from("hello")),
+  ]);
   writeDir(at("image"), image);
 
   // berth's login is skopeo's.
@@ -41,8 +47,19 @@ test("skopeo and berth push, pull, inspect and delete with equal digests", async
   await logIn(context, name, { username: "anna", password: "secret" });
   assert.equal((await exec("skopeo", "login", "--get-login", "--authfile", authFile, name)).trim(), "anna");
 
-  await exec("skopeo", "copy", "--preserve-digests", "--authfile", authFile, tls("dest-"), `dir:${at("image")}`, `docker://${name}/team/os:v1`);
-  const inspected = JSON.parse(await exec("skopeo", "inspect", "--authfile", authFile, tls(""), `docker://${name}/team/os:v1`));
+  await exec(
+    "skopeo",
+    "copy",
+    "--preserve-digests",
+    "--authfile",
+    authFile,
+    tls("dest-"),
+    `dir:${at("image")}`,
+    `docker://${name}/team/os:v1`,
+  );
+  const inspected = JSON.parse(
+    await exec("skopeo", "inspect", "--authfile", authFile, tls(""), `docker://${name}/team/os:v1`),
+  );
   assert.equal(inspected.Digest, image.digest);
   assert.deepEqual(inspected.RepoTags, ["v1"]);
 
@@ -54,22 +71,39 @@ test("skopeo and berth push, pull, inspect and delete with equal digests", async
     assert.deepEqual(host.files.listIfAny(`${store.path}/partial`), []);
     await pushImage(context, store, pulled, parseImageRef(`${name}/other/os:v2`));
   }
-  await exec("skopeo", "copy", "--preserve-digests", "--authfile", authFile, tls("src-"), `docker://${name}/other/os:v2`, `dir:${at("out")}`);
+  await exec(
+    "skopeo",
+    "copy",
+    "--preserve-digests",
+    "--authfile",
+    authFile,
+    tls("src-"),
+    `docker://${name}/other/os:v2`,
+    `dir:${at("out")}`,
+  );
   assert.deepEqual(host.files.read(at("out/manifest.json")), image.manifestBytes);
   for (const blob of [image.configBytes, ...image.layers]) {
     assert.deepEqual(host.files.read(at(`out/${digestHex(digestOf(blob))}`)), Buffer.from(blob));
   }
 
   await exec("skopeo", "delete", "--authfile", authFile, tls(""), `docker://${name}/team/os:v1`);
-  await assert.rejects(exec("skopeo", "inspect", "--authfile", authFile, tls(""), `docker://${name}/team/os:v1`), /manifest unknown/);
-  await assert.rejects(exec("skopeo", "inspect", "--no-creds", tls(""), `docker://${name}/other/os:v2`), /unauthorized/);
+  await assert.rejects(
+    exec("skopeo", "inspect", "--authfile", authFile, tls(""), `docker://${name}/team/os:v1`),
+    /manifest unknown/,
+  );
+  await assert.rejects(
+    exec("skopeo", "inspect", "--no-creds", tls(""), `docker://${name}/other/os:v2`),
+    /unauthorized/,
+  );
 });
 
 /** A tar with one file, made by GNU tar. */
 async function tarOf(directory: string, content: Buffer): Promise<Buffer> {
   host.files.makeDirectory(directory);
   host.files.write(`${directory}/file`, content);
-  const { stdout } = await host.exec(["tar", "-C", directory, "--owner=0", "--group=0", "-c", "file"], { timeoutMs: 10_000 });
+  const { stdout } = await host.exec(["tar", "-C", directory, "--owner=0", "--group=0", "-c", "file"], {
+    timeoutMs: 10_000,
+  });
   return stdout;
 }
 
@@ -78,5 +112,6 @@ function writeDir(directory: string, image: ReturnType<typeof makeImage>): void 
   host.files.makeDirectory(directory);
   host.files.write(`${directory}/version`, "Directory Transport Version: 1.1\n");
   host.files.write(`${directory}/manifest.json`, image.manifestBytes);
-  for (const blob of [image.configBytes, ...image.layers]) host.files.write(`${directory}/${digestHex(digestOf(blob))}`, blob);
+  for (const blob of [image.configBytes, ...image.layers])
+    host.files.write(`${directory}/${digestHex(digestOf(blob))}`, blob);
 }

@@ -17,7 +17,11 @@ const host = createLinuxHost();
 const big = randomBytes(4_000_000);
 
 /** No waiting between attempts. */
-const context: RemoteContext = { host: { ...host, env: {}, clock: { ...host.clock, sleep: async () => {} } }, progress: silent, tlsVerify: false };
+const context: RemoteContext = {
+  host: { ...host, env: {}, clock: { ...host.clock, sleep: async () => {} } },
+  progress: silent,
+  tlsVerify: false,
+};
 
 async function* broken(body: ReadableStream<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array, void, undefined> {
   let left = bytes;
@@ -38,19 +42,33 @@ test("a connection that the server breaks is taken up again, both ways, with the
   const server = await host.network.serve(
     async (request) => {
       const { pathname } = new URL(request.url);
-      const isUpload = request.method === "PUT" && pathname.includes("/uploads/") && Number(request.headers.get("content-length")) > 1_000_000;
+      const isUpload =
+        request.method === "PUT" &&
+        pathname.includes("/uploads/") &&
+        Number(request.headers.get("content-length")) > 1_000_000;
       const isBlob = request.method === "GET" && pathname.includes("/blobs/sha256");
       if (isUpload) seen.push(`PUT ${request.headers.get("content-range") ?? "all"}`);
       if (isUpload && seen.length === 1 && request.body !== null) {
         const { method, url, headers } = request;
-        await registry.handler(new Request(url, { method, headers, body: ReadableStream.from(broken(request.body, 1_500_000)), duplex: "half" }));
+        await registry.handler(
+          new Request(url, {
+            method,
+            headers,
+            body: ReadableStream.from(broken(request.body, 1_500_000)),
+            duplex: "half",
+          }),
+        );
         return new Response(null, { status: 503 });
       }
       const response = await registry.handler(request);
-      if (!isBlob || response.body === null || Number(response.headers.get("content-length")) < 1_000_000) return response;
+      if (!isBlob || response.body === null || Number(response.headers.get("content-length")) < 1_000_000)
+        return response;
       seen.push(`GET ${request.headers.get("range") ?? "all"}`);
       if (seen.length > 3) return response;
-      return new Response(ReadableStream.from(broken(response.body, 1_000_000)), { status: response.status, headers: response.headers });
+      return new Response(ReadableStream.from(broken(response.body, 1_000_000)), {
+        status: response.status,
+        headers: response.headers,
+      });
     },
     { host: "127.0.0.1", port: 0 },
   );
@@ -61,7 +79,9 @@ test("a connection that the server breaks is taken up again, both ways, with the
     const other = createMemoryStore(`${registry.root}/other`);
     await pushImage(context, other, other.add(image, "localhost/x:1"), ref);
     let received = 0;
-    const pulled = await pullImage(context, createMemoryStore(`${registry.root}/store`), ref, { onReceived: (count) => void (received += count) });
+    const pulled = await pullImage(context, createMemoryStore(`${registry.root}/store`), ref, {
+      onReceived: (count) => void (received += count),
+    });
     assert.equal(pulled.digest, image.digest);
     assert.equal(received, size, "no byte is fetched twice");
     assert.deepEqual(seen.slice(0, 3), ["PUT all", `PUT 1500000-${size - 1}`, "GET all"]);
@@ -73,7 +93,10 @@ test("a connection that the server breaks is taken up again, both ways, with the
 
 test("a server that nobody runs is one clear error", async () => {
   const ref = parseImageRef("127.0.0.1:1/team/os:v1");
-  await assert.rejects(pullImage(context, createMemoryStore("/nowhere"), ref), (error) => isFailure(error, "network") && /connection refused/.test(error.message));
+  await assert.rejects(
+    pullImage(context, createMemoryStore("/nowhere"), ref),
+    (error) => isFailure(error, "network") && /connection refused/.test(error.message),
+  );
 });
 
 test("one process at a time has a partial blob; the next one waits and finds it gone", async () => {
@@ -97,7 +120,10 @@ test("one process at a time has a partial blob; the next one waits and finds it 
 test("partial blobs that nobody came back for in a week are swept, newer ones stay", () => {
   using directory = host.files.temporaryDirectory("/tmp/berth-partial-test-");
   host.files.makeDirectory(`${directory.path}/partial`);
-  for (const [name, ageDays] of [["old", 8], ["new", 6]] as const) {
+  for (const [name, ageDays] of [
+    ["old", 8],
+    ["new", 6],
+  ] as const) {
     host.files.write(`${directory.path}/partial/${name}`, "x");
     host.files.setTimes(`${directory.path}/partial/${name}`, Math.floor(host.clock.now() / 1000) - ageDays * 86_400, 0);
   }

@@ -19,7 +19,10 @@ import type { RemoteContext } from "./context.ts";
 export const REGISTRY = "registry.test:5000";
 
 /** Answers in place of the registry, or passes the request on. */
-export type Fault = (request: HttpRequest, next: (request: HttpRequest) => Promise<HttpResponse>) => Promise<HttpResponse>;
+export type Fault = (
+  request: HttpRequest,
+  next: (request: HttpRequest) => Promise<HttpResponse>,
+) => Promise<HttpResponse>;
 
 export interface TestClient {
   readonly context: RemoteContext;
@@ -52,11 +55,20 @@ export function createTestClient(
     const url = new URL(request.url);
     const handler = handlers[url.host];
     if (handler === undefined) throw new Failure("network", `Cannot reach "${url.origin}": no such host name`);
-    if (url.protocol === "https:") throw new Failure("network", `Cannot reach "${url.origin}": wrong version number`, { cause: new Error("wrong version number") });
+    if (url.protocol === "https:")
+      throw new Failure("network", `Cannot reach "${url.origin}": wrong version number`, {
+        cause: new Error("wrong version number"),
+      });
     return callHandler(handler, request);
   };
   const host: RemoteContext["host"] = {
-    files: { ...real.files, space: (path) => ({ ...real.files.space(path), ...(options.freeBytes !== undefined && { freeBytes: options.freeBytes }) }) },
+    files: {
+      ...real.files,
+      space: (path) => ({
+        ...real.files.space(path),
+        ...(options.freeBytes !== undefined && { freeBytes: options.freeBytes }),
+      }),
+    },
     clock: { now: () => 0, elapsed: () => 0, sleep: async (ms) => void slept.push(ms) },
     network: {
       ...real.network,
@@ -71,7 +83,11 @@ export function createTestClient(
     architecture: options.architecture ?? "amd64",
   };
   const progress: Progress = {
-    task: (label) => ({ advance() {}, total() {}, done: (note) => void lines.push(note === undefined ? label : `${label} ${note}`) }),
+    task: (label) => ({
+      advance() {},
+      total() {},
+      done: (note) => void lines.push(note === undefined ? label : `${label} ${note}`),
+    }),
     say: (text) => void lines.push(text),
     warn: (text) => void lines.push(text),
   };
@@ -85,16 +101,27 @@ export function createTestClient(
   return client;
 }
 
-async function callHandler(handler: (request: Request) => Promise<Response>, request: HttpRequest): Promise<HttpResponse> {
+async function callHandler(
+  handler: (request: Request) => Promise<Response>,
+  request: HttpRequest,
+): Promise<HttpResponse> {
   const { body } = request;
   const response = await handler(
     new Request(request.url, {
       method: request.method,
       headers: { ...request.headers },
-      ...(body !== undefined && { body: body instanceof Uint8Array ? Buffer.from(body) : ReadableStream.from(body), duplex: "half" as const }),
+      ...(body !== undefined && {
+        body: body instanceof Uint8Array ? Buffer.from(body) : ReadableStream.from(body),
+        duplex: "half" as const,
+      }),
     }),
   );
-  return { status: response.status, headers: Object.fromEntries(response.headers), body: response.body ?? streamOf(), discard() {} };
+  return {
+    status: response.status,
+    headers: Object.fromEntries(response.headers),
+    body: response.body ?? streamOf(),
+    discard() {},
+  };
 }
 
 /** Answers `response` with its body cut after `bytes`, as when the server dies. */
@@ -123,7 +150,7 @@ export interface TestImage {
 }
 
 export function makeImage(contents: readonly (string | Uint8Array)[], architecture = "amd64"): TestImage {
-  const layers = contents.map((content) => gzipSync(content));
+  const layers = contents.map((content) => gzipSync(content, { level: 1 }));
   const configBytes = Buffer.from(
     JSON.stringify({
       architecture,
@@ -157,7 +184,10 @@ export function createMemoryStore(path: string, options: { keepsBlobs?: boolean 
   const names = new Map<string, Digest>();
   const withNames = (image: StoredImage): StoredImage => ({
     ...image,
-    names: [...names].filter(([, digest]) => digest === image.digest).map(([name]) => name).sort(),
+    names: [...names]
+      .filter(([, digest]) => digest === image.digest)
+      .map(([name]) => name)
+      .sort(),
   });
   const used: Partial<MemoryStore> = {
     path,
@@ -165,16 +195,25 @@ export function createMemoryStore(path: string, options: { keepsBlobs?: boolean 
     images: () => [...images.values()].map(withNames),
     image(name) {
       const found = [...images.values()].find(
-        ({ digest, manifest }) => digest === (names.get(name) ?? name) || digestHex(manifest.config.digest).startsWith(name),
+        ({ digest, manifest }) =>
+          digest === (names.get(name) ?? name) || digestHex(manifest.config.digest).startsWith(name),
       );
       return found && withNames(found);
     },
     saveImage({ manifestBytes, configBytes }) {
       const manifest = parseManifest(Buffer.from(manifestBytes).toString());
       const config = parseImageConfig(Buffer.from(configBytes).toString());
-      for (const diffId of config.rootfs.diff_ids) if (!layers.has(diffId)) throw new Failure("not-found", `no layer ${diffId}`);
+      for (const diffId of config.rootfs.diff_ids)
+        if (!layers.has(diffId)) throw new Failure("not-found", `no layer ${diffId}`);
       const digest = digestOf(manifestBytes);
-      const image = { digest, manifest, manifestBytes: Buffer.from(manifestBytes), config, configBytes: Buffer.from(configBytes), names: [] };
+      const image = {
+        digest,
+        manifest,
+        manifestBytes: Buffer.from(manifestBytes),
+        config,
+        configBytes: Buffer.from(configBytes),
+        names: [],
+      };
       images.set(digest, image);
       return image;
     },
@@ -208,4 +247,3 @@ export function createMemoryStore(path: string, options: { keepsBlobs?: boolean 
   }) as MemoryStore;
   return store;
 }
-

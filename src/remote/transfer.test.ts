@@ -10,7 +10,15 @@ import { htpasswdAuth, htpasswdLine } from "../registry/htpasswd.ts";
 import { openTestRegistry, type TestRegistry } from "../registry/testing.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
-import { createMemoryStore, createTestClient, cutAfter, makeImage, type MemoryStore, REGISTRY, type TestClient } from "./testing.ts";
+import {
+  createMemoryStore,
+  createTestClient,
+  cutAfter,
+  makeImage,
+  type MemoryStore,
+  REGISTRY,
+  type TestClient,
+} from "./testing.ts";
 
 const ref = parseImageRef(`${REGISTRY}/team/os:v1`);
 const big = randomBytes(3_000_000);
@@ -24,11 +32,20 @@ interface World extends Disposable {
 function openWorld(options: Parameters<typeof createTestClient>[1] = {}): World {
   const registry = openTestRegistry();
   const client = createTestClient({ [REGISTRY]: registry.handler }, options);
-  return { registry, client, store: createMemoryStore(`${registry.root}/store`), [Symbol.dispose]: () => registry[Symbol.dispose]() };
+  return {
+    registry,
+    client,
+    store: createMemoryStore(`${registry.root}/store`),
+    [Symbol.dispose]: () => registry[Symbol.dispose](),
+  };
 }
 
 /** Pushed from another store, so that `world.store` has nothing. */
-async function publish(world: World, contents: readonly (string | Uint8Array)[], name = ref): Promise<ReturnType<typeof makeImage>> {
+async function publish(
+  world: World,
+  contents: readonly (string | Uint8Array)[],
+  name = ref,
+): Promise<ReturnType<typeof makeImage>> {
   const image = makeImage(contents);
   const other = createMemoryStore(`${world.registry.root}/other`);
   await pushImage(world.client.context, other, other.add(image, "localhost/other:1"), name);
@@ -69,7 +86,11 @@ test("a second push skips every blob, one to another repository mounts them", as
   world.client.lines.length = 0;
   const second = await pushImage(world.client.context, world.store, stored, ref);
   assert.deepEqual([second.sentBytes, second.skippedBytes], [0, total]);
-  assert.equal(world.client.lines.filter((line) => /^Copying (blob|config) [0-9a-f]{12} skipped: already exists$/.test(line)).length, 3);
+  assert.equal(
+    world.client.lines.filter((line) => /^Copying (blob|config) [0-9a-f]{12} skipped: already exists$/.test(line))
+      .length,
+    3,
+  );
   world.client.lines.length = 0;
   const third = await pushImage(world.client.context, world.store, stored, parseImageRef(`${REGISTRY}/other/os:v1`));
   assert.equal(third.sentBytes, 0);
@@ -123,7 +144,9 @@ test("a pull goes on after the process was killed, and fetches only the rest", a
   assert.deepEqual(partials(world), [layer.replace(":", "-")]);
   world.client.fault = undefined;
   let received = 0;
-  const image2 = await pullImage(world.client.context, world.store, ref, { onReceived: (count) => void (received += count) });
+  const image2 = await pullImage(world.client.context, world.store, ref, {
+    onReceived: (count) => void (received += count),
+  });
   assert.equal(image2.digest, image.digest);
   assert.ok(received <= (image.layers[0]?.length ?? 0) - 2_000_000 + 100, String(received));
   assert.deepEqual(partials(world), []);
@@ -135,7 +158,10 @@ test("bytes kept from before that are wrong cost a download, not the image", asy
   const image = await publish(world, [big]);
   const { files } = world.registry.host;
   files.makeDirectory(`${world.store.path}/partial`);
-  files.write(`${world.store.path}/partial/${digestOf(image.layers[0] ?? "").replace(":", "-")}`, Buffer.alloc(1_000_000));
+  files.write(
+    `${world.store.path}/partial/${digestOf(image.layers[0] ?? "").replace(":", "-")}`,
+    Buffer.alloc(1_000_000),
+  );
   assert.equal((await pullImage(world.client.context, world.store, ref)).digest, image.digest);
 });
 
@@ -179,9 +205,16 @@ for (const [name, change] of [
     world.client.fault = async (request, next) => {
       const response = await next(request);
       if (!request.url.endsWith(digestOf(layer))) return response;
-      return { ...response, body: (async function* () { yield change(layer); })() };
+      return {
+        ...response,
+        body: (async function* () {
+          yield change(layer);
+        })(),
+      };
     };
-    await assert.rejects(pullImage(world.client.context, world.store, ref), (error) => isFailure(error, "digest-mismatch"));
+    await assert.rejects(pullImage(world.client.context, world.store, ref), (error) =>
+      isFailure(error, "digest-mismatch"),
+    );
     assert.deepEqual(world.store.images(), []);
     assert.deepEqual(partials(world), []);
   });
@@ -210,11 +243,21 @@ for (const [name, body, code] of [
     world.client.fault = async (request, next) => {
       const response = await next(request);
       if (!request.url.includes("/manifests/")) return response;
-      return { ...response, status: 200, headers: { "content-type": MANIFEST }, body: (async function* () { yield Buffer.from(body); })() };
+      return {
+        ...response,
+        status: 200,
+        headers: { "content-type": MANIFEST },
+        body: (async function* () {
+          yield Buffer.from(body);
+        })(),
+      };
     };
     await assert.rejects(pullImage(world.client.context, world.store, ref), (error) => {
       assert.ok(isFailure(error, code));
-      assert.match(error.message, /^Cannot use image "registry\.test:5000\/team\/os:v1": its manifest sha256:[0-9a-f]{64} is malformed$/);
+      assert.match(
+        error.message,
+        /^Cannot use image "registry\.test:5000\/team\/os:v1": its manifest sha256:[0-9a-f]{64} is malformed$/,
+      );
       return true;
     });
   });
@@ -226,10 +269,17 @@ test("a manifest whose bytes are not the digest asked for is refused", async () 
   world.client.fault = async (request, next) => {
     const response = await next(request);
     if (!request.url.includes("/manifests/")) return response;
-    return { ...response, body: (async function* () { yield Buffer.concat([image.manifestBytes, Buffer.from(" ")]); })() };
+    return {
+      ...response,
+      body: (async function* () {
+        yield Buffer.concat([image.manifestBytes, Buffer.from(" ")]);
+      })(),
+    };
   };
   for (const name of [ref, parseImageRef(`${REGISTRY}/team/os@${image.digest}`)]) {
-    await assert.rejects(pullImage(world.client.context, world.store, name), (error) => isFailure(error, "digest-mismatch"));
+    await assert.rejects(pullImage(world.client.context, world.store, name), (error) =>
+      isFailure(error, "digest-mismatch"),
+    );
   }
 });
 
@@ -245,7 +295,10 @@ test("an unknown image, an unknown host and plain HTTP without leave are told ap
   };
   const unknown = await refusal(world.client, `${REGISTRY}/team/nope:v1`);
   assert.equal(unknown.code, "not-found");
-  assert.match(unknown.text, /^Cannot find image "registry\.test:5000\/team\/nope:v1": "registry\.test:5000" does not know it/);
+  assert.match(
+    unknown.text,
+    /^Cannot find image "registry\.test:5000\/team\/nope:v1": "registry\.test:5000" does not know it/,
+  );
   assert.equal((await refusal(world.client, "nowhere.test/team/os:v1")).code, "network");
   const strict = createTestClient({ [REGISTRY]: world.registry.handler }, { tlsVerify: true });
   const plain = await refusal(strict, `${REGISTRY}/team/os:v1`);
@@ -268,11 +321,23 @@ test("an index gives the manifest for this architecture; none fits is an error",
   const amd = await publish(world, ["amd"]);
   const arm = makeImage(["arm"], "arm64");
   const other = createMemoryStore(`${world.registry.root}/other`);
-  await pushImage(world.client.context, other, other.add(arm, "localhost/arm:1"), parseImageRef(`${REGISTRY}/team/os:arm`));
+  await pushImage(
+    world.client.context,
+    other,
+    other.add(arm, "localhost/arm:1"),
+    parseImageRef(`${REGISTRY}/team/os:arm`),
+  );
   const entry = (image: typeof arm, architecture: string): object => ({
-    mediaType: MANIFEST, digest: image.digest, size: image.manifestBytes.length, platform: { architecture, os: "linux" },
+    mediaType: MANIFEST,
+    digest: image.digest,
+    size: image.manifestBytes.length,
+    platform: { architecture, os: "linux" },
   });
-  const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [entry(arm, "arm64"), entry(amd, "amd64")] });
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: [entry(arm, "arm64"), entry(amd, "amd64")],
+  });
   await world.registry.call("PUT", "/v2/team/os/manifests/all", { body, headers: { "content-type": INDEX } });
   const all = parseImageRef(`${REGISTRY}/team/os:all`);
   assert.equal((await pullImage(world.client.context, world.store, all)).digest, amd.digest);
@@ -286,7 +351,8 @@ test("a push goes on where the registry has got to after the connection broke", 
   const stored = world.store.add(image, "localhost/x:1");
   const ranges: (string | undefined)[] = [];
   world.client.fault = async (request, next) => {
-    if (request.method !== "PUT" || !request.url.includes(digestOf(image.layers[0] ?? "").slice(7))) return next(request);
+    if (request.method !== "PUT" || !request.url.includes(digestOf(image.layers[0] ?? "").slice(7)))
+      return next(request);
     ranges.push(request.headers?.["content-range"]);
     if (ranges.length > 1) return next(request);
     const { body } = request;
@@ -307,7 +373,8 @@ test("a push goes on where the registry has got to after the connection broke", 
 test("a push to a registry that refuses the bytes ends at once with its words", async () => {
   using world = openWorld();
   const stored = world.store.add(makeImage(["x"]), "localhost/x:1");
-  world.client.fault = async (request, next) => (request.method === "PUT" ? next({ ...request, body: Buffer.from("wrong") }) : next(request));
+  world.client.fault = async (request, next) =>
+    request.method === "PUT" ? next({ ...request, body: Buffer.from("wrong") }) : next(request);
   await assert.rejects(pushImage(world.client.context, world.store, stored, ref), /DIGEST_INVALID/);
   assert.deepEqual(world.client.slept, []);
 });
@@ -317,7 +384,8 @@ test("without a login the error says where was looked; with one both ways work",
   const { host, root } = base;
   host.files.write(`${root}/htpasswd`, await htpasswdLine("anna", "secret"));
   using registry = openTestRegistry({ authenticate: htpasswdAuth({ host, path: `${root}/htpasswd`, realm: "berth" }) });
-  const auth = (text: string): string => JSON.stringify({ auths: { [REGISTRY]: { auth: Buffer.from(text).toString("base64") } } });
+  const auth = (text: string): string =>
+    JSON.stringify({ auths: { [REGISTRY]: { auth: Buffer.from(text).toString("base64") } } });
   const store = createMemoryStore(`${root}/store`);
   const stored = store.add(makeImage(["x"]), "localhost/x:1");
   const attempt = async (content: string): Promise<unknown> => {
@@ -327,11 +395,17 @@ test("without a login the error says where was looked; with one both ways work",
   };
   const none = await attempt("{}");
   assert.ok(isFailure(none, "unauthorized"));
-  assert.equal(none.message, `Cannot use "${REGISTRY}/team/os": the registry wants a login; looked in ${root}/auth.json (no entry)`);
+  assert.equal(
+    none.message,
+    `Cannot use "${REGISTRY}/team/os": the registry wants a login; looked in ${root}/auth.json (no entry)`,
+  );
   assert.equal(none.hint, `log in with: berth login ${REGISTRY}`);
   const wrong = await attempt(auth("anna:wrong"));
   assert.ok(isFailure(wrong, "unauthorized"));
-  assert.match(wrong.message, /refused the user name or password; used the entry "registry\.test:5000" of .*auth\.json$/);
+  assert.match(
+    wrong.message,
+    /refused the user name or password; used the entry "registry\.test:5000" of .*auth\.json$/,
+  );
   assert.ok(isFailure(await attempt("{"), "bad-input"));
   const right = await attempt(auth("anna:secret"));
   assert.equal((right as { digest: string }).digest, stored.digest);

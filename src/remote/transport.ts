@@ -89,9 +89,10 @@ async function followRedirects(
       method,
       url: url.href,
       headers,
-      ...(request.body !== undefined && method === request.method && {
-        body: typeof request.body === "function" ? request.body() : request.body,
-      }),
+      ...(request.body !== undefined &&
+        method === request.method && {
+          body: typeof request.body === "function" ? request.body() : request.body,
+        }),
       tls: tlsFor(url, request.insecure),
       signal: context.signal,
       idleTimeoutMs: IDLE_MS,
@@ -99,9 +100,13 @@ async function followRedirects(
     const target = redirectTarget(response, url);
     if (target === undefined) return { ...response, url: url.href };
     response.discard();
-    if (redirects >= REDIRECTS_MAX) throw new Failure("network", `Cannot fetch "${url.origin}": more than ${REDIRECTS_MAX} redirects`);
+    if (redirects >= REDIRECTS_MAX)
+      throw new Failure("network", `Cannot fetch "${url.origin}": more than ${REDIRECTS_MAX} redirects`);
     if (url.protocol === "https:" && target.protocol !== "https:" && !request.insecure) {
-      throw new Failure("network", `Cannot follow the redirect of "${url.origin}": it leads from https to ${target.protocol.slice(0, -1)}`);
+      throw new Failure(
+        "network",
+        `Cannot follow the redirect of "${url.origin}": it leads from https to ${target.protocol.slice(0, -1)}`,
+      );
     }
     if (target.origin !== url.origin) headers = withoutAuthorization(headers);
     if (response.status === 303 && method !== "HEAD") method = "GET";
@@ -112,7 +117,8 @@ async function followRedirects(
 function redirectTarget(response: HttpResponse, from: URL): URL | undefined {
   const location = response.headers["location"];
   if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return undefined;
-  if (!URL.canParse(location, from.href)) throw new Failure("network", `Cannot follow the redirect of "${from.origin}": it is no URL`);
+  if (!URL.canParse(location, from.href))
+    throw new Failure("network", `Cannot follow the redirect of "${from.origin}": it is no URL`);
   return new URL(location, from.href);
 }
 

@@ -7,10 +7,16 @@ import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 export const loginCommand = command({
   name: "login",
   summary: "Log in to a registry",
-  description: "Tries the credentials against the registry and writes them to the auth.json that podman, skopeo and berth read.",
+  description:
+    "Tries the credentials against the registry and writes them to the auth.json that podman, skopeo and berth read.",
   flags: {
     username: { type: "string", short: "u", value: "NAME", summary: "User name" },
-    password: { type: "string", short: "p", value: "TEXT", summary: "Password; other users of this machine can see it" },
+    password: {
+      type: "string",
+      short: "p",
+      value: "TEXT",
+      summary: "Password; other users of this machine can see it",
+    },
     "password-stdin": { type: "boolean", summary: "Read the password from standard input" },
     ...REMOTE_FLAGS,
   },

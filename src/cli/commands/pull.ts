@@ -10,7 +10,8 @@ import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 export const pullCommand = command({
   name: "pull",
   summary: "Pull an image from a registry",
-  description: "Fetches the layers that the store lacks, several at a time. An interrupted pull goes on where it was when it is run again.",
+  description:
+    "Fetches the layers that the store lacks, several at a time. An interrupted pull goes on where it was when it is run again.",
   flags: {
     ...REMOTE_FLAGS,
     quiet: { type: "boolean", short: "q", summary: "Print the image's id only" },

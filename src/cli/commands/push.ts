@@ -13,7 +13,8 @@ import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 export const pushCommand = command({
   name: "push",
   summary: "Push an image to a registry",
-  description: "Uploads what the registry lacks. Digests stay as they are, also through a pull and a push to another registry.",
+  description:
+    "Uploads what the registry lacks. Digests stay as they are, also through a pull and a push to another registry.",
   flags: {
     ...REMOTE_FLAGS,
     quiet: { type: "boolean", short: "q", summary: "Print nothing" },
@@ -34,7 +35,9 @@ export const pushCommand = command({
     const ref = readDestination(image, name, destination);
     const result = await pushImage(remote, store, image, ref);
     const { sentBytes, skippedBytes } = result;
-    context.progress.say(`Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`);
+    context.progress.say(
+      `Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`,
+    );
     return { name: formatImageRef(ref), ...result };
   },
   view: () => undefined,

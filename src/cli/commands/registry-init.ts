@@ -14,10 +14,19 @@ export const registryInitCommand = command({
     user: { type: "string", short: "u", value: "NAME", summary: "The first user" },
     "password-stdin": { type: "boolean", summary: "Read the password from standard input" },
     hostname: { type: "list", value: "NAME", summary: "Host name or IP address of the certificate, besides localhost" },
-    tls: { type: "boolean", default: true, summary: "TLS with a self-signed certificate; --no-tls: plain HTTP, on the loopback interface" },
+    tls: {
+      type: "boolean",
+      default: true,
+      summary: "TLS with a self-signed certificate; --no-tls: plain HTTP, on the loopback interface",
+    },
   },
   operands: [{ name: "DIR", summary: "the registry's folder" }],
-  examples: [["echo -n secret | berth registry init /srv/registry --user anna --password-stdin --hostname registry.example.com", "with TLS"]],
+  examples: [
+    [
+      "echo -n secret | berth registry init /srv/registry --user anna --password-stdin --hostname registry.example.com",
+      "with TLS",
+    ],
+  ],
   async run(values, [directory = ""], context) {
     const user = values.user ?? (await context.ask("Username: "));
     const password = values["password-stdin"]

@@ -7,15 +7,23 @@ import { command } from "../command.ts";
 export const registryServeCommand = command({
   name: "registry serve",
   summary: "Serve a registry over the OCI distribution protocol",
-  description: "Serves what `berth registry init` made until SIGTERM or Ctrl-C; running requests end first. Requests are logged on stderr.",
+  description:
+    "Serves what `berth registry init` made until SIGTERM or Ctrl-C; running requests end first. Requests are logged on stderr.",
   flags: {
-    listen: { type: "string", value: "HOST:PORT", summary: "Address, instead of the configuration's; port 0 picks a free one" },
+    listen: {
+      type: "string",
+      value: "HOST:PORT",
+      summary: "Address, instead of the configuration's; port 0 picks a free one",
+    },
     quiet: { type: "boolean", short: "q", summary: "Do not log requests" },
   },
   operands: [{ name: "DIR", summary: "the registry's folder" }],
   async run(values, [directory = ""], context) {
     const listen = values.listen === undefined ? undefined : listenFlag(values.listen);
-    await using registry = await startRegistry(context.host, textToByteName(directory), { listen, progress: context.progress });
+    await using registry = await startRegistry(context.host, textToByteName(directory), {
+      listen,
+      progress: context.progress,
+    });
 
     context.print(`Serving ${directory} on ${registry.url}\n`);
     const { signal } = context;

@@ -16,7 +16,8 @@ export const tagCommand = command({
   async run(_values, [name = "", ...wanted], context) {
     const refs = wanted.map(readLocalName);
     const digested = refs.find((ref) => ref.digest !== undefined);
-    if (digested !== undefined) throw new Failure("usage", `Cannot tag "${formatImageRef(digested)}": a name has no digest`);
+    if (digested !== undefined)
+      throw new Failure("usage", `Cannot tag "${formatImageRef(digested)}": a name has no digest`);
     using store = openWorkstationStore(context.host);
 
     const image = findStoredImage(store, name);
