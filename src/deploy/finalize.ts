@@ -34,10 +34,8 @@ export function finalize(machine: Machine): Finalized {
   const { id } = staged;
   if (staged.locked) return { kind: "locked", id };
   const isDefault = menu.entries[0]?.id === id;
-  const etc = mergeLiveEtc(
-    { host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId },
-    readDeploymentTree(store, id),
-  );
+  const trees = { booted: readDeploymentTree(store, sysroot.bootedId), next: readDeploymentTree(store, id) };
+  const etc = mergeLiveEtc({ host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId }, trees);
 
   settleNextEtc(files, sysroot.path, { id, isDefault });
   const next = nextEtcPath(sysroot.path, id);

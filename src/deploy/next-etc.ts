@@ -8,7 +8,7 @@ import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import type { Directory, FileLeaf } from "../tree/node.ts";
-import { findDirectory, readDeploymentTree } from "./deployment-tree.ts";
+import { findDirectory } from "./deployment-tree.ts";
 import { type EtcMerge, type LiveLeaf, mergeEtc } from "./etc-merge.ts";
 import { etcPath, nextEtcPath } from "./layout.ts";
 import { scanDirectory } from "./live-etc.ts";
@@ -23,16 +23,18 @@ export interface EtcPlaces {
 }
 
 /**
- * The booted deployment's /etc merged into that of the image `next`. It reads the state directory, not /etc, so that what is mounted
+ * The booted deployment's /etc merged into that of the image `next`; `booted` is the tree of its own image. It reads the state directory, not /etc, so that what is mounted
  * below /etc does not count. Failure "conflict" naming every conflict.
  */
-export function mergeLiveEtc(places: EtcPlaces, next: Directory): EtcMerge {
+export function mergeLiveEtc(
+  places: EtcPlaces,
+  trees: { readonly booted: Directory; readonly next: Directory },
+): EtcMerge {
   const { files } = places.host;
-  const pristine = readDeploymentTree(places.store, places.bootedId);
   const merge = mergeEtc({
-    pristine: findDirectory(pristine, "etc"),
+    pristine: findDirectory(trees.booted, "etc"),
     live: scanDirectory(files, etcPath(places.sysroot, places.bootedId)),
-    next: findDirectory(next, "etc"),
+    next: findDirectory(trees.next, "etc"),
     sameContent: (before, live) => sameContent(places, before, live),
   });
   if (merge.conflicts.length > 0) throw conflictFailure(merge);

@@ -66,7 +66,10 @@ export function planStage(machine: Machine, deployments: Deployments, target: St
     diffKargs(kargs(bootedTree), kargs(tree)),
   );
   const shared = sharedKernel(machine, deployments, { bootDigest, kernel });
-  const etc = mergeLiveEtc({ host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId }, tree);
+  const etc = mergeLiveEtc(
+    { host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId },
+    { booted: bootedTree, next: tree },
+  );
   if (shared === undefined) checkEspSpace(machine, kernel, name);
   const directory = shared ?? bootDirectoryName(id);
   const release = readOsRelease(tree, store, files);
