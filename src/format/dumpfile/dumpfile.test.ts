@@ -26,6 +26,8 @@ const rejected: readonly (readonly [what: string, text: string, message: RegExp]
   ["a trailing slash", `${ROOT}/a/ 0 40755 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
   ["a name of 256 bytes", `${ROOT}/${"a".repeat(256)} 0 100644 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
   ["a NUL in a name", `${ROOT}/a\\x00b 0 100644 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
+  ["a NUL byte", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.a=\0\n`, /line 2: there is a NUL byte/],
+  ["content of another size on a symlink", `${ROOT}/a 7 120777 1 0 0 0 0.0 target\n`, /CONTENT has 0 bytes where SIZE says 7/],
   ["a blank line", `${ROOT}\n`, /line 2: MODE "" is not an octal number/],
   ["a mode without type", `${ROOT}/a 0 644 1 0 0 0 0.0 - - -\n`, /MODE "644" has no file type/],
   ["a mode that is too large", `${ROOT}/a 0 1100644 1 0 0 0 0.0 - - -\n`, /is more than 177777/],
@@ -44,6 +46,8 @@ const rejected: readonly (readonly [what: string, text: string, message: RegExp]
   ["a missing digest field", `${ROOT}/a 9 100644 1 0 0 0 0.0 - -\n`, /DIGEST ""/],
   ["a symlink without target", `${ROOT}/a 0 120777 1 0 0 0 0.0 - - -\n`, /symlink target of 0 bytes/],
   ["a symlink target of 4096 bytes", `${ROOT}/a 0 120777 1 0 0 0 0.0 ${"a".repeat(4096)} - -\n`, /symlink target of 4096 bytes/],
+  ["an xattr without =", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.a\n`, /xattr "user.a" has no "="/],
+  ["two spaces between xattrs", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.a=1  user.b=2\n`, /xattr "" has no "="/],
   ["an empty xattr key", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - =v\n`, /xattr key of 0 bytes/],
   ["an xattr key of 256 bytes", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - ${"k".repeat(256)}=v\n`, /xattr key of 256 bytes/],
   ["xattrs over the budget", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.k=${"v".repeat(32768)}\n`, /xattrs take more than 32767 bytes/],
@@ -67,7 +71,7 @@ test("parseDump() accepts what mkcomposefs accepts", () => {
     `${ROOT}//d// 0 40755 1 0 0 0 0.0 - - -\n`.replace("//d//", "//d") +
       "d\\x2ff 0 100644 1 0 0 0 -5.1999999999 - - -\n" +
       "/hole 7 100644 1 0 0 0 0.0 - - -\n" +
-      "/twice 0 100644 1 0 0 0 1.5 - - - user.a=1 user.a=2 user.novalue\n" +
+      "/twice 0 100644 1 0 0 0 1.5 - - - user.a=1 user.a=2 user.empty= \n" +
       "/last 0 20600 1 1 2 259 0.0",
   );
   assert.deepEqual(lookup(tree, "/d/f")?.stat, { mode: 0o644, uid: 0, gid: 0, mtimeSec: -5, mtimeNsec: 1_999_999_999, xattrs: new Map() });
@@ -75,7 +79,7 @@ test("parseDump() accepts what mkcomposefs accepts", () => {
   assert.deepEqual(hole?.kind === "file" ? hole.content : undefined, { kind: "external", objectId: undefined });
   const twice = lookup(tree, "/twice")?.stat;
   assert.equal(twice?.mtimeNsec, 5);
-  assert.deepEqual([...(twice?.xattrs ?? [])], [["user.a", Buffer.from("2")], ["user.novalue", Buffer.from("")]]);
+  assert.deepEqual([...(twice?.xattrs ?? [])], [["user.a", Buffer.from("2")], ["user.empty", Buffer.from("")]]);
   assert.equal(lookup(tree, "/last")?.stat.gid, 2);
 });
 

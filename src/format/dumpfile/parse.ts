@@ -108,6 +108,7 @@ function splitFields(line: string, fields: string[]): void {
 }
 
 function parseLine(state: State, line: string, lineNumber: number): void {
+  if (line.includes("\0")) throw new SyntaxError("there is a NUL byte");
   const { fields } = state;
   splitFields(line, fields);
   const [path = "", size = "", mode = "", nlink = "", uid = "", gid = "", rdev = "", mtime = ""] = fields;
@@ -136,7 +137,7 @@ function parseLine(state: State, line: string, lineNumber: number): void {
     xattrs: parseXattrs(state, fields[FIELD_COUNT] ?? ""),
   };
   const device = parseNumber(rdev, "RDEV", U32);
-  const content = kind === "file" ? parseContent(fields, sizeBytes) : EMPTY_FILE;
+  const content = parseContent(fields, sizeBytes, kind === "file");
   if (kind === "directory") addDirectory(state, place, createDirectory(stat));
   else if (place === undefined) throw new SyntaxError("the root must be a directory");
   else {
@@ -239,8 +240,8 @@ function unescapeOptional(text: string): string | undefined {
   return text === "-" ? undefined : unescapeField(text);
 }
 
-/** Of a regular file; other nodes' CONTENT and DIGEST do not matter. */
-function parseContent(fields: readonly string[], sizeBytes: number): FileContent {
+/** CONTENT of other nodes than files must match SIZE too, but has no meaning; their DIGEST does not matter. */
+function parseContent(fields: readonly string[], sizeBytes: number, isFile: boolean): FileContent {
   const content = unescapeOptional(fields[9] ?? "");
   if (content !== undefined && content.length !== sizeBytes) {
     throw new SyntaxError(`CONTENT has ${content.length} bytes where SIZE says ${sizeBytes}`);
@@ -248,7 +249,7 @@ function parseContent(fields: readonly string[], sizeBytes: number): FileContent
   if (content !== undefined && content.length > MAX_INLINE_BYTES) {
     throw new RangeError(`CONTENT of ${content.length} bytes, more than ${MAX_INLINE_BYTES}`);
   }
-  if (sizeBytes === 0) return EMPTY_FILE;
+  if (sizeBytes === 0 || !isFile) return EMPTY_FILE;
   const digest = unescapeOptional(fields[10] ?? "");
   if (digest !== undefined && ((digest.length !== 64 && digest.length !== 128) || !HEX.test(digest))) {
     throw new SyntaxError(`DIGEST "${digest.slice(0, 140)}" is not 64 or 128 lower-case hex digits`);
@@ -301,8 +302,9 @@ function parseXattrs(state: State, text: string): Xattrs {
   let total = 12;
   for (const item of (text.endsWith(" ") ? text.slice(0, -1) : text).split(" ")) {
     const equals = item.indexOf("=");
-    const key = unescapeField(equals === -1 ? item : item.slice(0, equals));
-    const value = equals === -1 ? "" : unescapeField(item.slice(equals + 1));
+    if (equals === -1) throw new SyntaxError(`xattr "${item}" has no "="`);
+    const key = unescapeField(item.slice(0, equals));
+    const value = unescapeField(item.slice(equals + 1));
     if (key === "" || key.length > MAX_XATTR_KEY_BYTES || key.includes("\0")) {
       throw new SyntaxError(`xattr key of ${key.length} bytes, wanted 1 to ${MAX_XATTR_KEY_BYTES} without NUL`);
     }
