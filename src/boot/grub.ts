@@ -29,11 +29,6 @@ export function formatGrubConfig(entries: readonly NamedEntry[]): string {
   return `${[...head, ...menu].join("\n")}\n`;
 }
 
-/** What GRUB's own prefix holds: the menu is read from the ESP that the prefix is on. */
-export function formatGrubStub(): string {
-  return `configfile /loader/entries/${GRUB_CONFIG}\n`;
-}
-
 /** In single quotes GRUB takes everything literally; a single quote itself stands outside of them. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;

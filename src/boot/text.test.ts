@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import type { NamedEntry } from "./bls.ts";
 import { bootDirectoryName, entryFileName, isBootDirectoryName, sortKey } from "./entry-name.ts";
-import { formatGrubConfig, formatGrubStub } from "./grub.ts";
+import { formatGrubConfig } from "./grub.ts";
 import { formatLoaderConf } from "./loader-conf.ts";
 import { osId, osTitle, osVersion, parseOsRelease } from "./os-release.ts";
 
@@ -81,9 +81,7 @@ test("formatGrubConfig() writes kernels, in order, the first as default", () => 
   );
 });
 
-test("GRUB's own checker accepts the generated files", () => {
-  for (const text of [formatGrubConfig(MENU), formatGrubStub()]) {
-    const checked = spawnSync("grub-script-check", { input: text, encoding: "utf8" });
-    assert.equal(checked.status, 0, checked.stderr);
-  }
+test("GRUB's own checker accepts the generated file", () => {
+  const checked = spawnSync("grub-script-check", { input: formatGrubConfig(MENU), encoding: "utf8" });
+  assert.equal(checked.status, 0, checked.stderr);
 });
