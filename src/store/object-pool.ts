@@ -1,11 +1,12 @@
 /**
- * ObjectPool: worker threads that hash and write objects for all imports of one store. Bytes travel in 1 MiB buffers that are
- * moved, not copied, and come back to be filled again; at most IN_FLIGHT_BYTES_MAX are under way.
+ * ObjectPool: worker threads that hash and write objects for all imports of one store. Bytes travel in a fixed number of shared
+ * 1 MiB buffers that are filled again and again: memory is bounded, and the garbage collector has nothing to do.
  */
 import type { Worker } from "node:worker_threads";
 import type { DigestAlgorithm } from "../core/digest.ts";
 import { Failure, type FailureCode } from "../core/failure.ts";
 import { startWorker } from "../host/worker.ts";
+import { BUFFER_BYTES, type JobBuffer, type WorkerJob, type WorkerReply, type WorkerSetup } from "./object-protocol.ts";
 import { COLLECT_BYTES_MAX, type Sink } from "./object-queue.ts";
 
 export interface PoolOptions {
@@ -15,26 +16,6 @@ export interface PoolOptions {
   readonly workers: number;
   readonly unique: string;
 }
-
-/** What the worker is started with. */
-export interface WorkerSetup {
-  readonly directory: string;
-  readonly algorithm: DigestAlgorithm;
-  readonly verity: boolean;
-  readonly unique: string;
-}
-
-/** To the worker. `sizes` are whole objects, one after the other; `part` is a piece of one large object. */
-export type WorkerJob =
-  | { readonly kind: "objects"; readonly job: number; readonly buffer: ArrayBuffer; readonly sizes: readonly number[] }
-  | { readonly kind: "part"; readonly job: number; readonly buffer: ArrayBuffer; readonly size: number; readonly object: number; readonly last: boolean }
-  | { readonly kind: "abandon"; readonly object: number };
-
-/** From the worker: the buffer comes back, with the ids of the objects that are complete. */
-export type WorkerReply =
-  | { readonly kind: "ready" }
-  | { readonly kind: "done"; readonly job: number; readonly buffer: ArrayBuffer; readonly ids: readonly string[] }
-  | { readonly kind: "failed"; readonly job: number; readonly code: string | undefined; readonly message: string; readonly hint: string | undefined };
 
 export interface PoolSink extends Sink {
   isReady(): boolean;
@@ -48,8 +29,12 @@ export interface ObjectPool {
   close(): void;
 }
 
-const BUFFER_BYTES = 1024 * 1024;
-const IN_FLIGHT_BYTES_MAX = 24 * BUFFER_BYTES;
+/** For all imports together. */
+const BUFFERS = 24;
+/** After so many bytes a worker syncs while the others go on. */
+const SYNC_BYTES = 96 * 1024 * 1024;
+/** An import waits while fewer are free, so that what one chunk of its source brings always finds some. */
+const BUFFERS_FREE_MIN = 8;
 
 interface Lane {
   readonly worker: Worker;
@@ -59,9 +44,16 @@ interface Lane {
 }
 
 interface Job {
+  readonly buffer: JobBuffer | undefined;
   readonly lane: Lane;
   readonly done: readonly ((objectId: string) => void)[];
   readonly owner: Owner;
+}
+
+/** A buffer that is being filled. */
+interface Filling {
+  readonly buffer: JobBuffer;
+  readonly bytes: Buffer;
 }
 
 /** One import. */
@@ -73,15 +65,18 @@ interface Owner {
 export function createObjectPool(options: PoolOptions): ObjectPool {
   const lanes: Lane[] = [];
   const jobs = new Map<number, Job>();
-  const spare: ArrayBuffer[] = [];
-  const owners = new Set<Owner>();
+  const memory = new SharedArrayBuffer(BUFFERS * BUFFER_BYTES);
+  const free = Array.from({ length: BUFFERS }, (_, i) => i);
   let waiting: (() => void)[] = [];
-  let inFlight = 0;
+  let unsynced = 0;
   let nextJob = 1;
   let nextObject = 1;
   /** Workers that cannot start are done without. */
   let isBroken = false;
 
+  const giveBack = (buffer: JobBuffer | undefined): void => {
+    if (typeof buffer === "number") free.push(buffer);
+  };
   const wake = (): void => {
     const all = waiting;
     waiting = [];
@@ -94,7 +89,7 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
     for (const [number, job] of jobs) {
       if (job.lane !== lane) continue;
       jobs.delete(number);
-      inFlight -= BUFFER_BYTES;
+      giveBack(job.buffer);
       job.owner.jobs -= 1;
       job.owner.error ??= failure;
     }
@@ -108,13 +103,12 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
     const job = jobs.get(reply.job);
     if (job === undefined) return;
     jobs.delete(reply.job);
-    inFlight -= BUFFER_BYTES;
+    giveBack(job.buffer);
     lane.jobs -= 1;
     job.owner.jobs -= 1;
     if (lane.jobs === 0) lane.worker.unref();
     if (reply.kind === "failed") job.owner.error ??= toFailure(reply);
     else {
-      if (spare.length < lanes.length * 2) spare.push(reply.buffer);
       try {
         reply.ids.forEach((id, i) => job.done[i]?.(id));
       } catch (error) {
@@ -126,7 +120,7 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
   const start = (): void => {
     while (lanes.length < options.workers && !isBroken) {
       const { directory, algorithm, verity } = options;
-      const setup: WorkerSetup = { directory, algorithm, verity, unique: `${options.unique}w${lanes.length}` };
+      const setup: WorkerSetup = { memory, directory, algorithm, verity, unique: `${options.unique}w${lanes.length}` };
       try {
         const lane: Lane = { worker: startWorker("store/object.worker", setup), isReady: false, jobs: 0 };
         lane.worker.on("message", (reply: WorkerReply) => receive(lane, reply));
@@ -142,20 +136,28 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
   };
   const idlest = (): Lane | undefined =>
     lanes.filter((lane) => lane.isReady).sort((left, right) => left.jobs - right.jobs)[0];
-  const send = (lane: Lane, job: Exclude<WorkerJob, { kind: "abandon" }>, about: Omit<Job, "lane">): void => {
-    jobs.set(job.job, { lane, ...about });
-    inFlight += BUFFER_BYTES;
+  const send = (lane: Lane, job: Exclude<WorkerJob, { kind: "abandon" }>, about: Pick<Job, "done" | "owner">): void => {
+    const buffer = job.kind === "sync" ? undefined : job.buffer;
+    jobs.set(job.job, { lane, buffer, ...about });
     if (lane.jobs === 0) lane.worker.ref();
     lane.jobs += 1;
     about.owner.jobs += 1;
-    lane.worker.postMessage(job, [job.buffer]);
+    lane.worker.postMessage(job, buffer instanceof ArrayBuffer ? [buffer] : []);
+    unsynced += job.kind === "sync" ? -unsynced : BUFFER_BYTES;
+    if (unsynced < SYNC_BYTES || lanes.length < 2) return;
+    const other = idlest();
+    if (other !== undefined) send(other, { kind: "sync", job: nextJob++ }, { done: [], owner: about.owner });
   };
-  const takeBuffer = (): Buffer => Buffer.from(spare.pop() ?? new ArrayBuffer(BUFFER_BYTES));
+  const takeBuffer = (): Filling => {
+    const number = free.pop();
+    if (number !== undefined) return { buffer: number, bytes: Buffer.from(memory, number * BUFFER_BYTES, BUFFER_BYTES) };
+    const own = new ArrayBuffer(BUFFER_BYTES);
+    return { buffer: own, bytes: Buffer.from(own) };
+  };
 
   const open = (): PoolSink => {
     const owner: Owner = { jobs: 0, error: undefined };
-    owners.add(owner);
-    let buffer: Buffer | undefined;
+    let buffer: Filling | undefined;
     let filled = 0;
     let sizes: number[] = [];
     let done: ((objectId: string) => void)[] = [];
@@ -169,7 +171,7 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
     };
     const postObjects = (): void => {
       if (buffer === undefined || sizes.length === 0) return;
-      const job = { kind: "objects", job: nextJob++, buffer: buffer.buffer as ArrayBuffer, sizes } as const;
+      const job = { kind: "objects", job: nextJob++, buffer: buffer.buffer, sizes } as const;
       send(requireLane(), job, { done, owner });
       buffer = undefined;
       filled = 0;
@@ -180,14 +182,14 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
       for (let at = 0; at < bytes.length && large !== undefined; ) {
         buffer ??= takeBuffer();
         const take = Math.min(BUFFER_BYTES - filled, bytes.length - at);
-        buffer.set(bytes.subarray(at, at + take), filled);
+        buffer.bytes.set(bytes.subarray(at, at + take), filled);
         filled += take;
         at += take;
         large.left -= take;
         const last = large.left === 0;
         if (filled < BUFFER_BYTES && !last) continue;
         const { lane, object } = large;
-        const job = { kind: "part", job: nextJob++, buffer: buffer.buffer as ArrayBuffer, size: filled, object, last } as const;
+        const job = { kind: "part", job: nextJob++, buffer: buffer.buffer, size: filled, object, last } as const;
         send(lane, job, { done: last ? [large.done] : [], owner });
         buffer = undefined;
         filled = 0;
@@ -215,13 +217,13 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
       write(bytes) {
         if (large !== undefined) return writeLarge(bytes);
         if (buffer === undefined || small === undefined) throw new Failure("io", "Cannot write to an object: none was started");
-        buffer.set(bytes, filled);
+        buffer.bytes.set(bytes, filled);
         filled += bytes.length;
         small.left -= bytes.length;
         if (small.left === 0) small = undefined;
       },
       async ready() {
-        while (inFlight > IN_FLIGHT_BYTES_MAX && owner.error === undefined) await new Promise<void>((resume) => waiting.push(resume));
+        while (free.length < BUFFERS_FREE_MIN && owner.error === undefined) await new Promise<void>((resume) => waiting.push(resume));
         if (owner.error !== undefined) throw owner.error;
       },
       async flush() {
@@ -231,7 +233,9 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
       },
       close() {
         if (large !== undefined) large.lane.worker.postMessage({ kind: "abandon", object: large.object } satisfies WorkerJob);
-        owners.delete(owner);
+        if (buffer !== undefined) giveBack(buffer.buffer);
+        buffer = undefined;
+        large = undefined;
       },
     };
   };

@@ -5,6 +5,7 @@
 import { Failure } from "../core/failure.ts";
 import type { ObjectInProgress, ObjectWriter } from "./object-writer.ts";
 import type { ObjectPool } from "./object-pool.ts";
+import { BUFFER_BYTES } from "./object-protocol.ts";
 
 export interface ObjectQueue {
   /** Starts the next object. */
@@ -22,7 +23,7 @@ export interface ObjectQueue {
 export type OnObject = (objectId: string, sizeBytes: number) => void;
 
 /** Objects up to this size are collected, hashed and then written; larger ones are written as they come. */
-export const COLLECT_BYTES_MAX = 1024 * 1024;
+export const COLLECT_BYTES_MAX = BUFFER_BYTES;
 /** Bytes that a layer may bring before workers are asked. */
 const LOCAL_BYTES_MAX = 4 * 1024 * 1024;
 

@@ -5,16 +5,25 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { isFailure } from "../core/failure.ts";
 import { createLinuxFiles } from "../host/linux-files.ts";
-import type { WorkerJob, WorkerReply, WorkerSetup } from "./object-pool.ts";
+import { BUFFER_BYTES, type WorkerJob, type WorkerReply, type WorkerSetup } from "./object-protocol.ts";
 import { createObjectWriter, type ObjectInProgress } from "./object-writer.ts";
 
 const setup = workerData as WorkerSetup;
-const writer = createObjectWriter(createLinuxFiles(), { ...setup, verity: () => setup.verity });
+const files = createLinuxFiles();
+const writer = createObjectWriter(files, { ...setup, verity: () => setup.verity });
 const large = new Map<number, ObjectInProgress>();
 const port = parentPort;
+const shared = Buffer.from(setup.memory);
+/** A copy of the job's buffer: hashing and writing from shared memory is slower than the copy. */
+const bytes = Buffer.allocUnsafeSlow(BUFFER_BYTES);
 
 function work(job: Exclude<WorkerJob, { kind: "abandon" }>): string[] {
-  const bytes = Buffer.from(job.buffer);
+  if (job.kind === "sync") {
+    files.syncFileSystem(setup.directory);
+    return [];
+  }
+  if (typeof job.buffer === "number") shared.copy(bytes, 0, job.buffer * BUFFER_BYTES, (job.buffer + 1) * BUFFER_BYTES);
+  else Buffer.from(job.buffer).copy(bytes);
   if (job.kind === "objects") {
     let at = 0;
     return job.sizes.map((size) => writer.put(bytes.subarray(at, (at += size))));
@@ -28,7 +37,7 @@ function work(job: Exclude<WorkerJob, { kind: "abandon" }>): string[] {
 }
 
 function reply(message: WorkerReply): void {
-  port?.postMessage(message, message.kind === "done" ? [message.buffer] : []);
+  port?.postMessage(message);
 }
 
 port?.on("message", (job: WorkerJob) => {
@@ -38,7 +47,7 @@ port?.on("message", (job: WorkerJob) => {
     return;
   }
   try {
-    reply({ kind: "done", job: job.job, ids: work(job), buffer: job.buffer });
+    reply({ kind: "done", job: job.job, ids: work(job) });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const failure = isFailure(error) ? error : undefined;

@@ -12,6 +12,9 @@ import type { Repository } from "./repository.ts";
 /** Bytes of the largest file that is part of the image itself. */
 export const INLINE_BYTES_MAX = 64;
 
+/** Bytes that go in between two looks at how much is under way. */
+const PUSH_BYTES = 512 * 1024;
+
 export interface LayerSplitter {
   /** Resolves when more may come. Throws SyntaxError for a bad tar. */
   push(chunk: Uint8Array): Promise<void>;
@@ -41,8 +44,10 @@ export function createLayerSplitter(repository: Repository): LayerSplitter {
   });
   return {
     async push(chunk) {
-      parser.push(chunk);
-      await queue.ready();
+      for (let at = 0; at < chunk.length; at += PUSH_BYTES) {
+        parser.push(chunk.subarray(at, at + PUSH_BYTES));
+        await queue.ready();
+      }
     },
     async finish() {
       parser.end();
