@@ -2,14 +2,14 @@
  * Local archives of ADD: found by their first bytes, whatever their name; unpacked straight into the layer, in the archive's order,
  * owners and modes as they say.
  */
-import { textToByteName } from "../core/bytes.ts";
+import { byteNameToText, textToByteName } from "../core/bytes.ts";
 import { decompress } from "../core/compress.ts";
 import { Failure } from "../core/failure.ts";
 import { readTar } from "../format/tar/read.ts";
 import type { TarInput } from "../format/tar/write.ts";
 import type { Host } from "../host/host.ts";
 import { NO_XATTRS } from "../tree/node.ts";
-import type { FoundSource } from "./copy-layer.ts";
+import { existingStat, type FoundSource } from "./copy-layer.ts";
 import { applyMode, resolveOwner } from "./owner.ts";
 import { join, resolveInRoot } from "./resolve-path.ts";
 import type { Source, SourceTree } from "./source-tree.ts";
@@ -112,17 +112,17 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
         throw new Failure("conflict", `Cannot unpack to "${action.target}": it is no directory in the image`);
       }
       const made = new Set<string>();
-      const directoryMember = (directory: string): TarInput => ({
-        member: { kind: "directory", path: toPath(directory), stat: { mode: 0o755, uid: 0, gid: 0, mtimeSec: nowSec, mtimeNsec: 0, xattrs: NO_XATTRS } },
-      });
-      /** Directories on the way that neither the image nor the archive has had so far. */
-      const missing = function* (directory: string): Generator<TarInput> {
+      /** Directories on the way, once each: as the image has them, or new ones. */
+      const parents = function* (directory: string): Generator<TarInput> {
         const names = directory === "" ? [] : directory.split("/");
         for (let i = 1; i <= names.length; i += 1) {
           const here = names.slice(0, i).join("/");
-          if (made.has(here) || files.lstat(join(view, here)) !== undefined) continue;
+          if (made.has(here)) continue;
           made.add(here);
-          yield directoryMember(here);
+          const existing = existingStat(files, view, here);
+          if (existing === "other") throw new Failure("conflict", `Cannot unpack to "/${byteNameToText(here)}": it is no directory in the image`);
+          const stat = existing ?? { mode: 0o755, uid: 0, gid: 0, mtimeSec: nowSec, mtimeNsec: 0, xattrs: NO_XATTRS };
+          yield { member: { kind: "directory", path: toPath(here), stat } };
         }
       };
       const place = (name: string): string => {
@@ -131,13 +131,13 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
         const parent = resolveInRoot(files, view, target.slice(0, Math.max(0, slash)), { followLast: true });
         return parent.path === "" ? target.slice(slash + 1) : `${parent.path}/${target.slice(slash + 1)}`;
       };
-      yield* missing(top.path);
+      yield* parents(top.path);
       try {
         for await (const { member, content } of readTar(unpacked(host, path, packing))) {
           const here = place(member.path);
           if (here === "" || (member.path === "" && member.kind === "directory")) continue;
           const slash = here.lastIndexOf("/");
-          yield* missing(slash < 0 ? "" : here.slice(0, slash));
+          yield* parents(slash < 0 ? "" : here.slice(0, slash));
           if (member.kind === "directory") made.add(here);
           const mode = action.chmod === undefined || member.kind === "symlink" ? member.stat.mode : applyMode(member.stat.mode, action.chmod, member.kind === "directory");
           const stat = { ...member.stat, mode, mtimeNsec: 0, ...owner };

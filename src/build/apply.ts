@@ -15,13 +15,13 @@ import { type BuildCache, cacheKey, type LayerResult, type StepResult } from "./
 import type { BuildOutput } from "./build-output.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { type BuildState, createBuildState } from "./build-state.ts";
-import { copyMembers, type FoundSource } from "./copy-layer.ts";
+import { copyMembers, existingStat, type FoundSource } from "./copy-layer.ts";
 import { resolveOwner, ROOT } from "./owner.ts";
 import { type RunProcess, runStep, type Written } from "./run-step.ts";
 import { openScratch, type Scratch } from "./scratch.ts";
 import { digestSources, findSources, type SourceTree } from "./source-tree.ts";
 import type { BuildPlan, CopyAction, RunAction, SourceRef, StagePlan, Step } from "./step.ts";
-import { textToByteName } from "../core/bytes.ts";
+import { byteNameToText, textToByteName } from "../core/bytes.ts";
 import { createIgnoreRules } from "../containerfile/ignore.ts";
 import { resolveInRoot } from "./resolve-path.ts";
 import { upperMembers } from "./upper-layer.ts";
@@ -314,11 +314,12 @@ async function doWorkdir(run: Run, stage: StageResult, action: { readonly path: 
   const owner = action.user === "" ? ROOT : resolveOwner(files, view, action.user);
   const names = path.split("/");
   const nowSec = request.epochSec ?? Math.floor(host.clock.now() / 1000);
-  const members = names.flatMap((_, i): TarInput[] => {
+  const members = names.map((_, i): TarInput => {
     const here = names.slice(0, i + 1).join("/");
-    if (resolveInRoot(files, view, here, { followLast: false }).stat !== undefined) return [];
-    const stat = { mode: 0o755, ...owner, mtimeSec: nowSec, mtimeNsec: 0, xattrs: NO_XATTRS };
-    return [{ member: { kind: "directory", path: here as TarInput["member"]["path"], stat } }];
+    const existing = existingStat(files, view, here);
+    if (existing === "other") throw new Failure("conflict", `Cannot make directory "${action.path}": "/${byteNameToText(here)}" is no directory`);
+    const stat = existing ?? { mode: 0o755, ...owner, mtimeSec: nowSec, mtimeNsec: 0, xattrs: NO_XATTRS };
+    return { member: { kind: "directory", path: here as TarInput["member"]["path"], stat } };
   });
   return commitMembers(run, stage, members);
 }

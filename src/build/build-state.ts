@@ -13,9 +13,9 @@ import { writeErofs } from "../format/erofs/write.ts";
 import { verityDigest } from "../format/verity/verity.ts";
 import type { Files, Host, Mount, OverlayOptions } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
-import type { Directory, Stat } from "../tree/node.ts";
+import type { Directory } from "../tree/node.ts";
 import type { BuildCache } from "./build-cache.ts";
-import { join } from "./resolve-path.ts";
+import { existingStat } from "./copy-layer.ts";
 
 export interface BuildState extends Disposable {
   readonly diffIds: readonly Digest[];
@@ -71,7 +71,7 @@ export function createBuildState(parts: StateParts, start: readonly Digest[]): B
   };
   const mountLayer = (diffId: Digest, members: readonly TarInput[]): string => {
     const image = `${parts.scratch}/${parts.name()}.erofs`;
-    const tree = layerTree(host.files, store, state, diffId, members);
+    const tree = layerTree(host.files, store, state.view(), { diffId, members });
     host.files.write(image, writeErofs(tree, { algorithm: store.algorithm }));
     return mounted(host.mounts.erofs(image, directory()));
   };
@@ -133,28 +133,10 @@ function emptyRoot(files: Files, path: string): string {
   return path;
 }
 
-/**
- * The tree of one layer by itself. Directories that it only passes through get the metadata that they have below, because the top
- * layer's directory is the one that an overlay shows.
- */
-function layerTree(files: Files, store: Store, state: BuildState, diffId: Digest, members: readonly TarInput[]): Directory {
-  const tree = store.readTree([diffId]);
-  const explicit = new Set(members.flatMap(({ member }) => (member.kind === "directory" ? [member.path as string] : [])));
-  const view = state.view();
-  const adopt = (directory: Directory, path: string): void => {
-    if (!explicit.has(path)) directory.stat = statOf(files, join(view, path)) ?? directory.stat;
-    for (const [name, child] of directory.children) {
-      if (child.kind === "directory") adopt(child, path === "" ? name : `${path}/${name}`);
-    }
-  };
-  adopt(tree, "");
+/** The tree of one layer by itself. Its root is the one that an overlay shows, so it has the metadata of the root below. */
+function layerTree(files: Files, store: Store, view: string, layer: { readonly diffId: Digest; readonly members: readonly TarInput[] }): Directory {
+  const tree = store.readTree([layer.diffId]);
+  const stat = existingStat(files, view, "");
+  if (stat !== undefined && stat !== "other" && !layer.members.some(({ member }) => member.path === "")) tree.stat = stat;
   return tree;
-}
-
-function statOf(files: Files, path: string): Stat | undefined {
-  const stat = files.lstat(path);
-  if (stat === undefined) return undefined;
-  const { mode, uid, gid, mtimeSec, mtimeNsec } = stat;
-  const xattrs = new Map([...files.xattrs(path)].filter(([name]) => !name.startsWith("trusted.overlay.")));
-  return { mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
 }

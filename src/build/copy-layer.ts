@@ -1,6 +1,6 @@
 /**
- * copyMembers(): what a COPY or ADD brings, as members of a layer: nothing is copied on disk first. Parents that exist already are
- * not part of the layer; missing ones are made 0755 root.
+ * copyMembers(): what a COPY or ADD brings, as members of a layer: nothing is copied on disk first. Parents that exist already come
+ * along as they are, because who unpacks the layer by itself needs their modes; missing ones are made 0755 root.
  *
  * @see Dockerfile reference, "COPY" rules
  */
@@ -116,9 +116,12 @@ function createLayer(files: Files, input: CopyInput, chown: Owner | undefined): 
     const names = path.split("/");
     for (let i = 1; i < names.length; i += 1) {
       const parent = names.slice(0, i).join("/");
-      const known = members.get(parent)?.member.kind ?? files.lstat(join(view, parent))?.kind;
-      if (known === undefined) members.set(parent, { member: { kind: "directory", path: textToPath(parent), stat: made(0o755, ROOT) } });
-      else if (known !== "directory") throw conflict(target, `"/${byteNameToText(parent)}" is no directory`);
+      const known = members.get(parent)?.member;
+      if (known !== undefined && known.kind !== "directory") throw conflict(target, `"/${byteNameToText(parent)}" is no directory`);
+      if (known !== undefined) continue;
+      const existing = existingStat(files, view, parent);
+      if (existing === "other") throw conflict(target, `"/${byteNameToText(parent)}" is no directory`);
+      members.set(parent, { member: { kind: "directory", path: textToPath(parent), stat: existing ?? made(0o755, ROOT) } });
     }
     return { path, exists: kind !== undefined };
   };
@@ -145,6 +148,16 @@ function createLayer(files: Files, input: CopyInput, chown: Owner | undefined): 
     },
     finish: () => [...members.values()].sort((left, right) => compareTarPaths(left.member.path, right.member.path)),
   };
+}
+
+/** A directory of the image as it is; undefined when there is none. */
+export function existingStat(files: Pick<Files, "lstat" | "xattrs">, view: string, path: string): Stat | "other" | undefined {
+  const stat = files.lstat(join(view, path));
+  if (stat === undefined) return undefined;
+  if (stat.kind !== "directory") return "other";
+  const { mode, uid, gid, mtimeSec } = stat;
+  const xattrs = [...files.xattrs(join(view, path))].filter(([name]) => !name.startsWith("trusted.overlay."));
+  return { mode, uid, gid, mtimeSec, mtimeNsec: 0, xattrs: xattrs.length === 0 ? NO_XATTRS : new Map(xattrs) };
 }
 
 function memberOf(files: Files, entry: SourceEntry, path: Member["path"], stat: Stat): Member {

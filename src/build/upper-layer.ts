@@ -72,7 +72,8 @@ function collect(files: Files, input: UpperInput, path: string, found: Found[]):
   let changedBelow = false;
   for (const name of files.list(absolute)) changedBelow = collect(files, input, path === "" ? name : `${path}/${name}`, found) || changedBelow;
   const same = lower?.kind === "directory" && sameMetadata(stat, lower) && sameXattrs(xattrs, withoutOverlay(files.xattrs(join(input.lower, path))));
-  if (same && !opaque && (path === "" || !changedBelow || sameTime(stat, lower))) return changedBelow;
+  // Parents of what changed belong to the layer: who unpacks it by itself needs their modes. The root is everybody's own.
+  if (same && !opaque && (path === "" || !changedBelow)) return changedBelow;
   found.splice(at, 0, item);
   return true;
 }
