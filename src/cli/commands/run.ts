@@ -69,7 +69,7 @@ async function runContainer(
   if (!values.detach) host.mounts.isolate();
   const record = await withStore(context, async (store) => {
     const image = await findOrPull(store, imageName, values, context);
-    return createContainer(host, store, { image, imageName, args, ...options });
+    return createContainer(host, store, { image, imageName: fullName(image, imageName), args, ...options });
   });
   if (values.detach) {
     await withStore(context, (store) => startOrRemove(context, store, record));
@@ -123,6 +123,11 @@ function readOptions(values: FlagValues<typeof FLAGS>, { host }: Context): Omit<
     interactive: values.interactive,
     autoRemove: values.rm,
   };
+}
+
+/** `web:1` is shown as the `localhost/web:1` that it is. */
+function fullName(image: StoredImage, text: string): string {
+  return image.names.includes(`localhost/${text}`) ? `localhost/${text}` : text;
 }
 
 /** A name without a registry is looked for here only. */
