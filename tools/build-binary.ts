@@ -1,7 +1,7 @@
 /**
  * Builds dist/berth: one self-contained executable, made of the pinned Node (stripped before the injection: stripping
- * afterwards breaks it), the bundle of src/cli/main.ts, one asset per worker, and the
- * files that are no TypeScript (scripts, units). Does nothing when no input has changed.
+ * afterwards breaks it), the bundle (build-bundle.ts) and the files that are no TypeScript (scripts, units). Does nothing
+ * when no input has changed.
  *
  *   node tools/build-binary.ts [--force] [--print]
  *
@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { buildBundle, filesBelow } from "./build-bundle.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
@@ -27,17 +27,9 @@ interface Built {
   readonly built: boolean;
 }
 
-/** The project's files below these folders, as paths from the root, in byte order; tests and their data left out. */
-function filesBelow(...folders: readonly string[]): string[] {
-  return globSync(folders.map((folder) => `${folder}/**/*`), { cwd: ROOT, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !/\.test\.ts$/.test(entry.name) && !entry.parentPath.includes("/testdata"))
-    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length))
-    .sort();
-}
-
 function inputKey(): string {
   const key = createHash("sha256");
-  for (const path of [...filesBelow("src", "systemd"), "package-lock.json", "tools/build-binary.ts"]) {
+  for (const path of [...filesBelow("src", "systemd"), "package-lock.json", "tools/build-binary.ts", "tools/build-bundle.ts"]) {
     key.update(`${path}\0`).update(readFileSync(join(ROOT, path))).update("\0");
   }
   return key.update(String(statSync(NODE).size)).digest("hex");
@@ -63,31 +55,6 @@ function checkGlibc(path: string): void {
       throw new Error(`Cannot ship "${path}": it needs glibc ${major}.${minor}, newer than 2.31`);
     }
   }
-}
-
-const COMMON = { bundle: true, platform: "node", target: "node26", absWorkingDir: ROOT, logLevel: "warning", legalComments: "none" } as const;
-/** CommonJS packages inside an ES module still ask for Node's own modules by `require`. */
-const REQUIRE = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
-
-async function bundle(): Promise<Record<string, string>> {
-  const main = join(DIST, "berth.mjs");
-  rmSync(join(DIST, "workers"), { recursive: true, force: true });
-  await build({ ...COMMON, entryPoints: ["src/cli/main.ts"], format: "esm", outfile: main, banner: { js: REQUIRE } });
-  const texts = filesBelow("src", "systemd").filter((path) => !path.endsWith(".ts"));
-  const assets: Record<string, string> = Object.fromEntries(texts.map((path) => [`files/${path}`, join(ROOT, path)]));
-  for (const entry of globSync("src/**/*.worker.ts", { cwd: ROOT }).sort()) {
-    const name = entry.slice("src/".length, -".ts".length);
-    const outfile = join(DIST, "workers", `${name}.cjs`);
-    await build({
-      ...COMMON,
-      entryPoints: [entry],
-      format: "cjs",
-      outfile,
-      logOverride: { "empty-import-meta": "silent" },
-    });
-    assets[`workers/${name}.cjs`] = outfile;
-  }
-  return assets;
 }
 
 function inject(assets: Record<string, string>): string {
@@ -118,7 +85,7 @@ export async function buildBinary(options: { force: boolean }): Promise<Built> {
   const upToDate = existsSync(path) && existsSync(stamp) && readFileSync(stamp, "utf8") === key;
   if (upToDate && !options.force) return { path, sizeBytes: statSync(path).size, built: false };
   mkdirSync(DIST, { recursive: true });
-  const output = inject(await bundle());
+  const output = inject(await buildBundle());
   const sizeBytes = statSync(output).size;
   if (sizeBytes > MAX_BYTES) throw new Error(`Cannot ship "${output}": ${sizeBytes} bytes, at most ${MAX_BYTES} are allowed`);
   renameSync(output, path);

@@ -2,20 +2,36 @@
 import type { Command } from "./command.ts";
 import { baseBuildCommand } from "./commands/base-build.ts";
 import { baseKernelCommand } from "./commands/base-kernel.ts";
+import { buildCommand } from "./commands/build.ts";
 import { createCompletionCommand } from "./commands/completion.ts";
 import { composefsDigestCommand } from "./commands/composefs-digest.ts";
 import { composefsDumpCommand } from "./commands/composefs-dump.ts";
 import { composefsMkimageCommand } from "./commands/composefs-mkimage.ts";
+import { containerLintCommand } from "./commands/container-lint.ts";
+import { containerfileCheckCommand } from "./commands/containerfile-check.ts";
+import { diskCommand } from "./commands/disk.ts";
+import { execCommand } from "./commands/exec.ts";
+import { historyCommand } from "./commands/history.ts";
+import { imagesCommand } from "./commands/images.ts";
+import { inspectCommand } from "./commands/inspect.ts";
 import { internalFinalizeCommand } from "./commands/internal-finalize.ts";
+import { internalSuperviseCommand } from "./commands/internal-supervise.ts";
+import { killCommand } from "./commands/kill.ts";
 import { loginCommand } from "./commands/login.ts";
 import { logoutCommand } from "./commands/logout.ts";
+import { logsCommand } from "./commands/logs.ts";
 import { createManCommand } from "./commands/man.ts";
+import { psCommand } from "./commands/ps.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { pushCommand } from "./commands/push.ts";
 import { registryInitCommand } from "./commands/registry-init.ts";
 import { registryServeCommand } from "./commands/registry-serve.ts";
+import { rmCommand } from "./commands/rm.ts";
+import { rmiCommand } from "./commands/rmi.ts";
 import { rollbackCommand } from "./commands/rollback.ts";
+import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
+import { stopCommand } from "./commands/stop.ts";
 import { switchCommand } from "./commands/switch.ts";
 import { tagCommand } from "./commands/tag.ts";
 import { tourCommand } from "./commands/tour.ts";
@@ -34,13 +50,28 @@ export const commands: readonly Command[] = [
   tourCommand,
   baseBuildCommand,
   baseKernelCommand,
+  buildCommand,
+  imagesCommand,
+  historyCommand,
   tagCommand,
+  rmiCommand,
+  containerfileCheckCommand,
+  containerLintCommand,
+  runCommand,
+  psCommand,
+  execCommand,
+  logsCommand,
+  stopCommand,
+  killCommand,
+  rmCommand,
+  inspectCommand,
   registryInitCommand,
   registryServeCommand,
   loginCommand,
   logoutCommand,
   pushCommand,
   pullCommand,
+  diskCommand,
   vmRunCommand,
   vmListCommand,
   vmSshCommand,
@@ -59,6 +90,7 @@ export const commands: readonly Command[] = [
   composefsDigestCommand,
   composefsDumpCommand,
   composefsMkimageCommand,
+  internalSuperviseCommand,
   createCompletionCommand(() => commands),
   createManCommand(() => commands),
 ];

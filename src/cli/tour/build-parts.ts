@@ -4,7 +4,7 @@ import { containerfile, indexHtml } from "./texts.ts";
 
 /** Makes a base image, or takes the one that an earlier tour has made. */
 export async function ensureBase(stage: Stage, suite: string, name: string, mirror: string | undefined): Promise<void> {
-  await stage.run(["berth", "base", "build", "--suite", suite, "-t", name, "--if-changed", ...(mirror === undefined ? [] : ["--mirror", mirror])]);
+  await stage.run(["berth", "base", "build", "--suite", suite, "-t", name, ...(mirror === undefined ? [] : ["--mirror", mirror])]);
 }
 
 export type Edition = "first" | "second" | "thirteen";

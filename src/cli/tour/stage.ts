@@ -5,7 +5,7 @@
 import { Failure } from "../../core/failure.ts";
 import { formatDuration } from "../../core/units.ts";
 import type { Host } from "../../host/host.ts";
-import { thisProgram } from "../../host/program.ts";
+import { programArgv } from "../../host/program.ts";
 
 export interface StageOptions {
   /** Writes to the audience. */
@@ -111,10 +111,7 @@ export function createStage(host: Host, options: StageOptions): Stage {
 
 /** `berth …` as the words that start this very program. */
 export function programWords(argv: readonly string[]): string[] {
-  if (argv[0] !== "berth") return [...argv];
-  const program = thisProgram();
-  if (program.kind === "binary") return [program.path, ...argv.slice(1)];
-  return [program.node, "--disable-warning=ExperimentalWarning", `${program.root}/src/cli/main.ts`, ...argv.slice(1)];
+  return argv[0] === "berth" ? programArgv(argv.slice(1)) : [...argv];
 }
 
 export function formatTimings(timings: readonly Timing[]): string {
