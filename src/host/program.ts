@@ -11,21 +11,13 @@ export type Program =
   /** The self-contained executable. */
   | { readonly kind: "binary"; readonly path: string }
   /** A checkout, run by its own Node from source or from dist/berth.mjs. */
-  | { readonly kind: "checkout"; readonly root: string; readonly node: string; readonly entry: string };
+  | { readonly kind: "checkout"; readonly root: string; readonly node: string };
 
 export function thisProgram(): Program {
   if (isSea()) return { kind: "binary", path: process.execPath };
-  const fromSource = import.meta.url.endsWith(".ts");
-  const root = fileURLToPath(new URL(fromSource ? "../../" : "../", import.meta.url)).replace(/\/$/, "");
-  const entry = fromSource ? `${root}/src/cli/main.ts` : fileURLToPath(import.meta.url);
-  return { kind: "checkout", root, node: process.execPath, entry };
-}
-
-/** The words that start this very program with `words` as its arguments. */
-export function programArgv(words: readonly string[]): string[] {
-  const program = thisProgram();
-  if (program.kind === "binary") return [program.path, ...words];
-  return [program.node, "--disable-warning=ExperimentalWarning", program.entry, ...words];
+  const up = import.meta.url.endsWith(".ts") ? "../../" : "../";
+  const root = fileURLToPath(new URL(up, import.meta.url)).replace(/\/$/, "");
+  return { kind: "checkout", root, node: process.execPath };
 }
 
 /** One file of the program, by its path in the checkout, e.g. `systemd/berth-finalize-staged.service`. */

@@ -111,7 +111,7 @@ export function createStage(host: Host, options: StageOptions): Stage {
 
 /** `berth …` as the words that start this very program. */
 export function programWords(argv: readonly string[]): string[] {
-  return argv[0] === "berth" ? programArgv(argv.slice(1)) : [...argv];
+  return argv[0] === "berth" ? [...programArgv(), ...argv.slice(1)] : [...argv];
 }
 
 export function formatTimings(timings: readonly Timing[]): string {
