@@ -36,7 +36,10 @@ export async function copyImage(
       await to.importLayer(verified(from.readLayer(diffId), descriptor), { descriptor, diffId, signal: options.signal });
       continue;
     }
-    for (const objectId of stream.objectRefs) options.onObject?.(copyObject(host, { from, to, objectId, link: options.link ?? true }));
+    for (const objectId of stream.objectRefs) {
+      const sizeBytes = copyObject(host, { from, to, objectId, link: options.link ?? true });
+      options.onObject?.(sizeBytes);
+    }
     const objectId = to.putObject(bytes);
     host.files.syncFileSystem(to.path);
     host.files.replaceSymlink(`${to.path}/streams/${streamName("layer", diffId)}`, `../objects/${objectName(objectId)}`);
