@@ -30,7 +30,11 @@ async function main(): Promise<void> {
   const berth = await berthWords();
   const cases: readonly (readonly [name: string, dump: Buffer, hash: string])[] = [
     ["15,435 entries, sha256", gunzipSync(readFileSync(new URL("20-debian-trixie-root.dump.gz", vectors))), "sha256"],
-    ["15,435 entries, sha512", gunzipSync(readFileSync(new URL("20-debian-trixie-root.sha512.dump.gz", vectors))), "sha512"],
+    [
+      "15,435 entries, sha512",
+      gunzipSync(readFileSync(new URL("20-debian-trixie-root.sha512.dump.gz", vectors))),
+      "sha512",
+    ],
     ["64,000 entries, sha256", generateDump(64_000, "sha256"), "sha256"],
     ["64,000 entries, sha512", generateDump(64_000, "sha512"), "sha512"],
   ];
@@ -82,7 +86,9 @@ function measure(words: readonly string[]): Result {
 }
 
 function report(name: string, { medianMs, peakKib }: Result): void {
-  process.stdout.write(`${name}: median ${medianMs.toFixed(0)} ms of ${RUNS}, peak ${(peakKib / 1024).toFixed(0)} MiB\n`);
+  process.stdout.write(
+    `${name}: median ${medianMs.toFixed(0)} ms of ${RUNS}, peak ${(peakKib / 1024).toFixed(0)} MiB\n`,
+  );
 }
 
 /** A distribution's shape: 1 directory in 10, 1 symlink in 10, files with an object and an SELinux label, all times different. */
@@ -94,7 +100,13 @@ function generateDump(entries: number, hash: string): Buffer {
   let state = 1;
   for (let index = 1; index < entries; index++) {
     if (index % 10 === 1) {
-      directory = index % 200 === 1 ? `/dir${index}` : `${directory.split("/").slice(0, 1 + (index % 5)).join("/")}/dir${index}`;
+      directory =
+        index % 200 === 1
+          ? `/dir${index}`
+          : `${directory
+              .split("/")
+              .slice(0, 1 + (index % 5))
+              .join("/")}/dir${index}`;
       lines.push(`${directory} 0 40755 2 0 0 0 1700000000.0 - - - ${label}`);
     } else if (index % 10 === 2) {
       lines.push(`${directory}/link${index} 9 120777 1 0 0 0 1700000000.0 ../target - - ${label}`);
@@ -105,7 +117,9 @@ function generateDump(entries: number, hash: string): Buffer {
         digest += (state >>> 0).toString(16).padStart(8, "0");
       }
       const path = `${digest.slice(0, 2)}/${digest.slice(2)}`;
-      lines.push(`${directory}/file${index} ${100 + index} 100644 1 0 0 0 ${1600000000 + (index % 5000)}.${index} ${path} - ${digest} ${label}`);
+      lines.push(
+        `${directory}/file${index} ${100 + index} 100644 1 0 0 0 ${1600000000 + (index % 5000)}.${index} ${path} - ${digest} ${label}`,
+      );
     }
   }
   return Buffer.from(`${lines.join("\n")}\n`);

@@ -2,9 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { struct } from "./struct.ts";
 
-const fields = { small: "u8", pad: "zero:1", half: "u16", word: "u32", big: "u64", signed: "i64", raw: "bytes:4" } as const;
+const fields = {
+  small: "u8",
+  pad: "zero:1",
+  half: "u16",
+  word: "u32",
+  big: "u64",
+  signed: "i64",
+  raw: "bytes:4",
+} as const;
 const Record = struct("Record", 28, fields);
-const values = { small: 1, half: 0x203, word: 0x4050607, big: 0x8090a0b0c0d0e0fn, signed: -2n, raw: Buffer.from("abcd") };
+const values = {
+  small: 1,
+  half: 0x203,
+  word: 0x4050607,
+  big: 0x8090a0b0c0d0e0fn,
+  signed: -2n,
+  raw: Buffer.from("abcd"),
+};
 
 test("struct() writes what it reads, little endian", () => {
   const bytes = Buffer.alloc(30, 0xff);

@@ -94,7 +94,8 @@ function layOut(name: string, sizeBytes: number, fields: Fields): readonly Field
     table.push({ name: fieldName, type: kind as Field["type"], offset, sizeBytes: size });
     offset += size;
   }
-  if (offset !== sizeBytes) throw new TypeError(`Cannot declare ${name}: its fields take ${offset} of ${sizeBytes} bytes`);
+  if (offset !== sizeBytes)
+    throw new TypeError(`Cannot declare ${name}: its fields take ${offset} of ${sizeBytes} bytes`);
   return table;
 }
 
@@ -134,7 +135,8 @@ function readWide(bytes: Buffer, at: number, field: Field, little: boolean): num
   const highAt = little ? at + 4 : at;
   const unsigned = little ? bytes.readUInt32LE(highAt) : bytes.readUInt32BE(highAt);
   const value = (field.type === "i53" ? unsigned | 0 : unsigned) * WORD + low;
-  if (!Number.isSafeInteger(value)) throw new RangeError(`Cannot read ${field.name} at ${at}: it does not fit in 53 bits`);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`Cannot read ${field.name} at ${at}: it does not fit in 53 bits`);
   return value;
 }
 

@@ -43,7 +43,10 @@ test("apply() of an opaque mark empties the directory as it is at that moment", 
 });
 
 test("apply() of a path below a removed directory does not bring it back", () => {
-  assert.throws(() => merge("a/", "a/b/", "a/b/c", ".wh.a", "a/b/d"), /its parent directory "a\/b" is not in the image/);
+  assert.throws(
+    () => merge("a/", "a/b/", "a/b/c", ".wh.a", "a/b/d"),
+    /its parent directory "a\/b" is not in the image/,
+  );
   assert.throws(() => merge("a/", "a/b/", "a/b/c", "a/.wh..wh..opq", "a/b/d"), /is not in the image/);
   assert.throws(() => merge("a/", "a/b/", "a/b/c", "a", "a/b/d"), /"a" on its path is a file, wanted a directory/);
 });
@@ -106,5 +109,8 @@ for (const [what, entries, message] of rejected) {
 
 test("apply() rejects a root that is no directory", () => {
   const merger = createLayerMerger();
-  assert.throws(() => merger.apply({ kind: "fifo", path: "" as ByteName, stat: stat() }), /the root must be a directory/);
+  assert.throws(
+    () => merger.apply({ kind: "fifo", path: "" as ByteName, stat: stat() }),
+    /the root must be a directory/,
+  );
 });

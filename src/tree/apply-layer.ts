@@ -43,7 +43,8 @@ export function createLayerMerger(): LayerMerger {
   return {
     apply(entry) {
       if (entry.path === "") {
-        if (entry.kind !== "directory") throw refuse(entry.path, `it is a ${entry.kind}, and the root must be a directory`);
+        if (entry.kind !== "directory")
+          throw refuse(entry.path, `it is a ${entry.kind}, and the root must be a directory`);
         root.stat = entry.stat;
         return;
       }
@@ -76,8 +77,10 @@ function openDirectory(root: Directory, path: string): Directory {
   let directory = root;
   for (const name of path.split("/")) {
     const child = directory.children.get(name as ByteName);
-    if (child === undefined) throw new SyntaxError(`its parent directory "${byteNameToText(path)}" is not in the image`);
-    if (child.kind !== "directory") throw new SyntaxError(`"${byteNameToText(name)}" on its path is a ${child.kind}, wanted a directory`);
+    if (child === undefined)
+      throw new SyntaxError(`its parent directory "${byteNameToText(path)}" is not in the image`);
+    if (child.kind !== "directory")
+      throw new SyntaxError(`"${byteNameToText(name)}" on its path is a ${child.kind}, wanted a directory`);
     directory = child;
   }
   return directory;
@@ -96,8 +99,10 @@ function makeLeaf(root: Directory, entry: Exclude<LayerEntry, { readonly kind: "
       return { kind: "fifo", stat: entry.stat };
     case "hardlink": {
       const target = lookup(root, entry.target.replace(/^(?:\.?\/)+/, ""));
-      if (target === undefined) throw refuse(entry.path, `its hard link target "${byteNameToText(entry.target)}" is not in the image`);
-      if (target.kind === "directory") throw refuse(entry.path, `its hard link target "${byteNameToText(entry.target)}" is a directory`);
+      if (target === undefined)
+        throw refuse(entry.path, `its hard link target "${byteNameToText(entry.target)}" is not in the image`);
+      if (target.kind === "directory")
+        throw refuse(entry.path, `its hard link target "${byteNameToText(entry.target)}" is a directory`);
       return target;
     }
   }

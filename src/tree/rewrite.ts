@@ -20,9 +20,13 @@ export function rewriteTree(
 ): Directory {
   const leaves = new Map<Leaf, Map<Stat, Leaf>>();
   const root = createDirectory(restat({ path: "/", node: tree }));
-  const stack: { readonly from: Directory; readonly to: Directory; readonly prefix: string; readonly names: ByteName[]; next: number }[] = [
-    { from: tree, to: root, prefix: "/", names: sortedNames(tree), next: 0 },
-  ];
+  const stack: {
+    readonly from: Directory;
+    readonly to: Directory;
+    readonly prefix: string;
+    readonly names: ByteName[];
+    next: number;
+  }[] = [{ from: tree, to: root, prefix: "/", names: sortedNames(tree), next: 0 }];
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
     const name = frame.names[frame.next++];
     const node = name === undefined ? undefined : frame.from.children.get(name);

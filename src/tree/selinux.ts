@@ -83,7 +83,8 @@ function readPolicy(tree: Directory, options: RelabelOptions): Policy | undefine
   const substitutions = new Map<string, string>();
   for (const suffix of [".subs", ".subs_dist"]) {
     const text = readTextFile(tree, base + suffix, options);
-    if (text !== undefined) for (const [alias, path] of parseSubstitutions(text, base + suffix)) substitutions.set(alias, path);
+    if (text !== undefined)
+      for (const [alias, path] of parseSubstitutions(text, base + suffix)) substitutions.set(alias, path);
   }
   return { substitutions, label: createMatcher(specifications) };
 }
@@ -91,7 +92,8 @@ function readPolicy(tree: Directory, options: RelabelOptions): Policy | undefine
 function readTextFile(tree: Directory, path: string, options: RelabelOptions): string | undefined {
   const node = lookup(tree, path);
   if (node === undefined) return undefined;
-  if (node.kind !== "file") throw new Failure("bad-input", `Cannot read "${path}" of the image: it is a ${node.kind}, wanted a file`);
+  if (node.kind !== "file")
+    throw new Failure("bad-input", `Cannot read "${path}" of the image: it is a ${node.kind}, wanted a file`);
   const bytes = node.content.kind === "inline" ? node.content.bytes : options.readFile(node);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
@@ -99,7 +101,8 @@ function readTextFile(tree: Directory, path: string, options: RelabelOptions): s
 function parseType(config: string): string | undefined {
   for (const line of config.split("\n")) {
     const equals = line.indexOf("=");
-    if (equals !== -1 && line.slice(0, equals).trim().toUpperCase() === "SELINUXTYPE") return line.slice(equals + 1).trim();
+    if (equals !== -1 && line.slice(0, equals).trim().toUpperCase() === "SELINUXTYPE")
+      return line.slice(equals + 1).trim();
   }
   return undefined;
 }
@@ -150,4 +153,3 @@ function parentEnd(path: string, end: number): number {
 function matches({ type, prefix, pattern }: Specification, path: string, letter: string): boolean {
   return (type === undefined || type === letter) && path.startsWith(prefix) && pattern.test(path);
 }
-

@@ -15,7 +15,9 @@ function xattrs(...names: readonly string[]): { xattrs: Map<string, Uint8Array> 
 }
 
 test("ociTransform() keeps user xattrs only when told to", () => {
-  const tree = directory({ usr: directory({ f: file("f", xattrs("user.a", "security.capability", "security.ima", "trusted.x")) }) });
+  const tree = directory({
+    usr: directory({ f: file("f", xattrs("user.a", "security.capability", "security.ima", "trusted.x")) }),
+  });
   assert.deepEqual([...(lookup(ociTransform(tree), "usr/f")?.stat.xattrs.keys() ?? [])], ["security.capability"]);
   const kept = ociTransform(tree, { keepUserXattrs: true });
   assert.deepEqual([...(lookup(kept, "usr/f")?.stat.xattrs.keys() ?? [])], ["user.a", "security.capability"]);
@@ -30,7 +32,10 @@ for (const [what, tree] of [
   ["whose /usr is a symlink", directory({ usr: symlink("x") })],
 ] as const) {
   test(`ociTransform() rejects a tree ${what}`, () => {
-    assert.throws(() => ociTransform(tree), (error: unknown) => isFailure(error, "bad-input") && /\/usr .*, wanted a directory/.test(error.message));
+    assert.throws(
+      () => ociTransform(tree),
+      (error: unknown) => isFailure(error, "bad-input") && /\/usr .*, wanted a directory/.test(error.message),
+    );
   });
 }
 
@@ -38,7 +43,10 @@ for (const name of ["boot", "sysroot"]) {
   test(`bootTransform() rejects a tree without /${name}`, () => {
     const tree = directory({ usr: directory(), boot: directory(), sysroot: directory() });
     tree.children.delete(name as never);
-    assert.throws(() => bootTransform(tree, { readFile: noObjects }), new RegExp(`/${name} is missing, wanted a directory`));
+    assert.throws(
+      () => bootTransform(tree, { readFile: noObjects }),
+      new RegExp(`/${name} is missing, wanted a directory`),
+    );
   });
 }
 
@@ -65,11 +73,17 @@ function labels(tree: Directory): Record<string, string> {
 }
 
 test("relabel(): the last specification that matches wins, types and <<none>> count", () => {
-  const contexts = "/.* all\n/a -d dir\n/a/.*\t--\tfile\n/a/none <<none>>\n/a/none/[[:digit:]]+ deep\n/a\\.b dot\n/(x|y)z? alt\n/q|/r top\n/lit+ plus\n";
+  const contexts =
+    "/.* all\n/a -d dir\n/a/.*\t--\tfile\n/a/none <<none>>\n/a/none/[[:digit:]]+ deep\n/a\\.b dot\n/(x|y)z? alt\n/q|/r top\n/lit+ plus\n";
   const tree = withPolicy(
     { file_contexts: contexts, "file_contexts.local": "/a/local local\n", "file_contexts.homedirs": "/a/lo.* home\n" },
     {
-      a: directory({ f: file("f"), s: symlink("x"), local: file("l"), none: directory({ "12": file("n"), x: symlink("y") }) }),
+      a: directory({
+        f: file("f"),
+        s: symlink("x"),
+        local: file("l"),
+        none: directory({ "12": file("n"), x: symlink("y") }),
+      }),
       "a.b": file("x"),
       axb: file("x"),
       yz: file("x"),
@@ -98,7 +112,11 @@ test("relabel(): the last specification that matches wins, types and <<none>> co
 
 test("relabel() follows substitutions for the alias and everything below it", () => {
   const tree = withPolicy(
-    { file_contexts: "/home(/.*)? home\n/var(/.*)? var\n", "file_contexts.subs": "/var/home /home\n", "file_contexts.subs_dist": "/var/f\t/home/f\n" },
+    {
+      file_contexts: "/home(/.*)? home\n/var(/.*)? var\n",
+      "file_contexts.subs": "/var/home /home\n",
+      "file_contexts.subs_dist": "/var/f\t/home/f\n",
+    },
     { var: directory({ home: directory({ u: directory({ x: file("x") }) }), homer: file("r"), f: file("f") }) },
   );
   assert.deepEqual(labels(tree), {
@@ -123,7 +141,11 @@ test("relabel() splits a file whose names get different labels, and keeps the ot
 
 test("relabel() without a policy removes labels and keeps all else", () => {
   const leaf = file("x", xattrs("security.selinux", "security.capability"));
-  const tree = directory({ etc: directory({ selinux: directory({ config: file("SELINUX=disabled\n") }) }), a: leaf, b: leaf });
+  const tree = directory({
+    etc: directory({ selinux: directory({ config: file("SELINUX=disabled\n") }) }),
+    a: leaf,
+    b: leaf,
+  });
   const relabelled = relabel(tree, { readFile: noObjects });
   assert.deepEqual([...(lookup(relabelled, "a")?.stat.xattrs.keys() ?? [])], ["security.capability"]);
   assert.equal(lookup(relabelled, "a"), lookup(relabelled, "b"));
@@ -152,7 +174,11 @@ const malformed: readonly (readonly [what: string, files: Readonly<Record<string
   ["with an unknown type", { file_contexts: "/a -x ctx\n" }, /unknown file type "-x"/],
   ["with words after the context", { file_contexts: "/a ctx more\n" }, /words follow the context/],
   ["with a bad expression", { file_contexts: "/a( ctx\n" }, /"\/a\(" is not a regular expression/],
-  ["with a bad substitution", { file_contexts: "", "file_contexts.subs": "/a\n" }, /it has 1 words, wanted an alias and a path/],
+  [
+    "with a bad substitution",
+    { file_contexts: "", "file_contexts.subs": "/a\n" },
+    /it has 1 words, wanted an alias and a path/,
+  ],
 ];
 
 for (const [what, files, message] of malformed) {

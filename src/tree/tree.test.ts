@@ -9,7 +9,12 @@ import { countEntries, countLinks, lookup, resolve, walk } from "./walk.ts";
 
 const shared = file("shared");
 const tree = directory({
-  usr: directory({ bin: directory({ sh: file("sh"), link: shared }), lib: symlink("bin"), abs: symlink("/usr/lib"), up: symlink("../../usr") }),
+  usr: directory({
+    bin: directory({ sh: file("sh"), link: shared }),
+    lib: symlink("bin"),
+    abs: symlink("/usr/lib"),
+    up: symlink("../../usr"),
+  }),
   "usr-local": file("x"),
   loop: symlink("loop"),
   also: shared,
@@ -61,7 +66,12 @@ test("countEntries() and countLinks() count names and shared leaves", () => {
 
 test("makeDev() is undone by devMajor() and devMinor()", () => {
   assert.equal(makeDev(1, 3), 259);
-  for (const [major, minor] of [[0, 0], [8, 1], [4095, 1048575], [259, 300]] as const) {
+  for (const [major, minor] of [
+    [0, 0],
+    [8, 1],
+    [4095, 1048575],
+    [259, 300],
+  ] as const) {
     assert.deepEqual([devMajor(makeDev(major, minor)), devMinor(makeDev(major, minor))], [major, minor]);
   }
 });
@@ -76,15 +86,35 @@ const cases: readonly (readonly [what: string, was: Node, is: Node, wanted: read
   ["mode", file("a"), file("a", { mode: 0o600 }), ["modified /n"]],
   ["owner", file("a"), file("a", { uid: 1 }), ["modified /n"]],
   ["time", file("a"), file("a", { mtimeNsec: 1 }), ["modified /n"]],
-  ["an xattr's value", file("a", { xattrs: new Map([["k", Buffer.from("1")]]) }), file("a", { xattrs: new Map([["k", Buffer.from("2")]]) }), ["modified /n"]],
-  ["an xattr's name", file("a", { xattrs: new Map([["k", Buffer.from("1")]]) }), file("a", { xattrs: new Map([["l", Buffer.from("1")]]) }), ["modified /n"]],
+  [
+    "an xattr's value",
+    file("a", { xattrs: new Map([["k", Buffer.from("1")]]) }),
+    file("a", { xattrs: new Map([["k", Buffer.from("2")]]) }),
+    ["modified /n"],
+  ],
+  [
+    "an xattr's name",
+    file("a", { xattrs: new Map([["k", Buffer.from("1")]]) }),
+    file("a", { xattrs: new Map([["l", Buffer.from("1")]]) }),
+    ["modified /n"],
+  ],
   ["a target", symlink("a"), symlink("b"), ["modified /n"]],
   ["a device", { kind: "char", stat: stat(), rdev: 1 }, { kind: "char", stat: stat(), rdev: 2 }, ["modified /n"]],
   ["type", { kind: "char", stat: stat(), rdev: 1 }, { kind: "block", stat: stat(), rdev: 1 }, ["modified /n"]],
   ["nothing", { kind: "fifo", stat: stat() }, { kind: "fifo", stat: stat() }, []],
-  ["a directory's own mode", directory({ x: file("x") }), directory({ x: file("x") }, { mode: 0o700 }), ["modified /n"]],
+  [
+    "a directory's own mode",
+    directory({ x: file("x") }),
+    directory({ x: file("x") }, { mode: 0o700 }),
+    ["modified /n"],
+  ],
   ["a directory into a file", directory({ x: file("x") }), file("a"), ["modified /n"]],
-  ["a file into a directory", file("a"), directory({ x: directory({ y: file("y") }) }), ["modified /n", "added /n/x", "added /n/x/y"]],
+  [
+    "a file into a directory",
+    file("a"),
+    directory({ x: directory({ y: file("y") }) }),
+    ["modified /n", "added /n/x", "added /n/x/y"],
+  ],
 ];
 
 for (const [what, was, is, wanted] of cases) {

@@ -22,7 +22,8 @@ export function* walk(tree: Directory): Generator<WalkEntry, void, undefined> {
     if (node === undefined) continue;
     const path = (frame.prefix + name) as ByteName;
     yield { path, node };
-    if (node.kind === "directory") stack.push({ prefix: `${path}/`, directory: node, names: sortedNames(node), next: 0 });
+    if (node.kind === "directory")
+      stack.push({ prefix: `${path}/`, directory: node, names: sortedNames(node), next: 0 });
   }
 }
 

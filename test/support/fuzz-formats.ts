@@ -31,7 +31,11 @@ function checkTree(tree: Directory): void {
   const again = attempt(() => parseDump(Buffer.from(text, "latin1")));
   if (again !== undefined) assert.equal(formatDump(again), text);
   const image = attempt(() => writeErofs(tree, { algorithm: "sha256" }));
-  if (image !== undefined) assert.ok(writeErofs(readErofs(image), { algorithm: "sha256" }).equals(image), "its image changes when written again");
+  if (image !== undefined)
+    assert.ok(
+      writeErofs(readErofs(image), { algorithm: "sha256" }).equals(image),
+      "its image changes when written again",
+    );
 }
 
 function attempt<T>(work: () => T): T | undefined {
@@ -39,7 +43,11 @@ function attempt<T>(work: () => T): T | undefined {
     return work();
   } catch (error) {
     const name = error instanceof Error ? error.name : "";
-    if ((error instanceof SyntaxError || error instanceof RangeError) && /^(Syntax|Range)Error$/.test(name) && /^Cannot /.test(error.message)) {
+    if (
+      (error instanceof SyntaxError || error instanceof RangeError) &&
+      /^(Syntax|Range)Error$/.test(name) &&
+      /^Cannot /.test(error.message)
+    ) {
       return undefined;
     }
     throw error;

@@ -14,7 +14,10 @@ export function createRandom(seed: number): Random {
   };
 }
 
-const EDGES = [0, 1, 2, 4, 7, 8, 11, 12, 31, 32, 36, 127, 128, 255, 256, 4095, 4096, 4097, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0xffffffff];
+const EDGES = [
+  0, 1, 2, 4, 7, 8, 11, 12, 31, 32, 36, 127, 128, 255, 256, 4095, 4096, 4097, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
+  0xffffffff,
+];
 
 /** One to eight changes: bits, edge values, copied, removed and repeated ranges. */
 export function mutate(source: Buffer, random: Random): Buffer {

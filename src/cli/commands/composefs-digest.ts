@@ -6,7 +6,8 @@ import { command } from "../command.ts";
 export const composefsDigestCommand = command({
   name: "composefs digest",
   summary: "Print the fs-verity digest of a file",
-  description: "The same value as `fsverity digest` and, where the kernel has fs-verity, `fsverity measure` give. The file needs no fs-verity.",
+  description:
+    "The same value as `fsverity digest` and, where the kernel has fs-verity, `fsverity measure` give. The file needs no fs-verity.",
   operands: [{ name: "FILE", summary: "any regular file" }],
   flags: {
     hash: { type: "string", value: "NAME", choices: ["sha256", "sha512"], default: "sha256", summary: "hash to use" },

@@ -8,7 +8,8 @@ import { asBadInput } from "./composefs-mkimage.ts";
 export const composefsDumpCommand = command({
   name: "composefs dump",
   summary: "Show what a composefs image holds, as a dump",
-  description: "One line for each name: path, size, mode, links, owner, time, object and xattrs. mkimage makes the same image from it.",
+  description:
+    "One line for each name: path, size, mode, links, owner, time, object and xattrs. mkimage makes the same image from it.",
   operands: [{ name: "IMG", summary: "EROFS image of composefs" }],
   flags: {},
   examples: [["berth composefs dump root.erofs", "show every file of the image"]],

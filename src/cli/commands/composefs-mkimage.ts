@@ -15,7 +15,13 @@ export const composefsMkimageCommand = command({
     "byte for byte. Without -o only the image's fs-verity digest is printed.",
   flags: {
     "from-dump": { type: "string", value: "FILE", summary: "dump to read; - is standard input" },
-    hash: { type: "string", value: "NAME", choices: ["sha256", "sha512"], default: "sha256", summary: "hash of the digests in the dump and of the image's own" },
+    hash: {
+      type: "string",
+      value: "NAME",
+      choices: ["sha256", "sha512"],
+      default: "sha256",
+      summary: "hash of the digests in the dump and of the image's own",
+    },
     format: {
       type: "string",
       value: "NAME",
@@ -27,7 +33,10 @@ export const composefsMkimageCommand = command({
     "print-digest": { type: "boolean", summary: "print the image's fs-verity digest also with -o" },
   },
   examples: [
-    ["berth composefs mkimage --from-dump root.dump -o root.erofs --print-digest", "write an image and show what names it"],
+    [
+      "berth composefs mkimage --from-dump root.dump -o root.erofs --print-digest",
+      "write an image and show what names it",
+    ],
     ["zcat root.dump.gz | berth composefs mkimage --from-dump -", "show the digest only"],
   ],
   async run(values, _operands, context) {
@@ -39,10 +48,17 @@ export const composefsMkimageCommand = command({
     const other = algorithm === "sha256" ? "sha512" : "sha256";
     const tree = asBadInput(what, undefined, () => parseDump(text));
     const hint = `if the dump's digests are of ${other}, give --hash ${other}`;
-    const image = asBadInput(what, hint, () => writeErofs(tree, { algorithm, minVersion: values.format === "v1" ? 1 : 0, maxVersion: 1 }));
+    const image = asBadInput(what, hint, () =>
+      writeErofs(tree, { algorithm, minVersion: values.format === "v1" ? 1 : 0, maxVersion: 1 }),
+    );
     const { output } = values;
     if (output !== undefined) context.host.files.replace(textToByteName(output), image, { mode: 0o644 });
-    return { digest: verityDigest(image, algorithm), sizeBytes: image.length, output, print: output === undefined || values["print-digest"] };
+    return {
+      digest: verityDigest(image, algorithm),
+      sizeBytes: image.length,
+      output,
+      print: output === undefined || values["print-digest"],
+    };
   },
   view: (value) => (value.print ? value.digest : undefined),
 });
@@ -51,7 +67,9 @@ async function readDumpFile(file: string, context: Context): Promise<Uint8Array>
   if (file !== "-") return context.host.files.read(textToByteName(file));
   const text = await context.readStdin();
   if (text.includes("\ufffd")) {
-    throw new Failure("bad-input", "Cannot read the dump from standard input: it is not UTF-8", { hint: "give the file's name to --from-dump" });
+    throw new Failure("bad-input", "Cannot read the dump from standard input: it is not UTF-8", {
+      hint: "give the file's name to --from-dump",
+    });
   }
   return Buffer.from(text, "utf8");
 }

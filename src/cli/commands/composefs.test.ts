@@ -23,20 +23,24 @@ interface Ended {
 async function berth(words: readonly string[], stdin = ""): Promise<Ended> {
   let stdout = "";
   let stderr = "";
-  const code = await runProgram(["composefs", ...words], [composefsMkimageCommand, composefsDumpCommand, composefsDigestCommand], {
-    host: createLinuxHost(),
-    signal: new AbortController().signal,
-    version: "0",
-    terminal: {
-      stdout: (text) => void (stdout += text),
-      stderr: (text) => void (stderr += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: async () => stdin,
-      ask: async () => "",
+  const code = await runProgram(
+    ["composefs", ...words],
+    [composefsMkimageCommand, composefsDumpCommand, composefsDigestCommand],
+    {
+      host: createLinuxHost(),
+      signal: new AbortController().signal,
+      version: "0",
+      terminal: {
+        stdout: (text) => void (stdout += text),
+        stderr: (text) => void (stderr += text),
+        stdoutIsTerminal: false,
+        stdinIsTerminal: false,
+        stderrColumns: undefined,
+        readStdin: async () => stdin,
+        ask: async () => "",
+      },
     },
-  });
+  );
   return { code, stdout, stderr };
 }
 
@@ -45,15 +49,28 @@ const wanted = readFileSync(path.join(VECTORS, "08-hardlinks.v1.digest"), "utf8"
 
 test("composefs mkimage writes an image whose digest `composefs digest` gives and whose dump is the input", async () => {
   const image = path.join(scratch, "image");
-  assert.deepEqual(await berth(["mkimage", "--from-dump", dump, "-o", image, "--print-digest"]), { code: 0, stdout: wanted, stderr: "" });
+  assert.deepEqual(await berth(["mkimage", "--from-dump", dump, "-o", image, "--print-digest"]), {
+    code: 0,
+    stdout: wanted,
+    stderr: "",
+  });
   assert.equal((await berth(["digest", image])).stdout, wanted);
   const text = (await berth(["dump", image])).stdout;
   assert.equal((await berth(["mkimage", "--from-dump", "-"], text)).stdout, wanted);
 });
 
 test("composefs mkimage --format default and --hash sha512 give the digests of the references", async () => {
-  assert.equal((await berth(["mkimage", "--from-dump", dump, "--format", "default"])).stdout, readFileSync(path.join(VECTORS, "08-hardlinks.digest"), "utf8"));
-  const sha512 = await berth(["mkimage", "--hash", "sha512", "--from-dump", path.join(VECTORS, "08-hardlinks.sha512.dump")]);
+  assert.equal(
+    (await berth(["mkimage", "--from-dump", dump, "--format", "default"])).stdout,
+    readFileSync(path.join(VECTORS, "08-hardlinks.digest"), "utf8"),
+  );
+  const sha512 = await berth([
+    "mkimage",
+    "--hash",
+    "sha512",
+    "--from-dump",
+    path.join(VECTORS, "08-hardlinks.sha512.dump"),
+  ]);
   assert.equal(sha512.stdout, readFileSync(path.join(VECTORS, "08-hardlinks.v1-sha512.digest"), "utf8"));
 });
 
@@ -62,7 +79,11 @@ test("composefs commands tell what is wrong in one line and write nothing", asyn
   writeFileSync(bad, "/ 0 40755 2 0 0 0 0.0 - - -\n/a 9 100644 1 0 0 0 0.0 - - abcd\n");
   const output = path.join(scratch, "never");
   const cases: readonly (readonly [words: readonly string[], code: number, message: RegExp])[] = [
-    [["mkimage", "--from-dump", bad, "-o", output], 1, /^error: Cannot make an image from dump ".*bad.dump": Cannot parse dump: line 2: DIGEST "abcd" .*\n$/],
+    [
+      ["mkimage", "--from-dump", bad, "-o", output],
+      1,
+      /^error: Cannot make an image from dump ".*bad.dump": Cannot parse dump: line 2: DIGEST "abcd" .*\n$/,
+    ],
     [["mkimage", "--from-dump", path.join(scratch, "none")], 1, /^error: .*none.*\n/],
     [["mkimage"], 2, /^error: .*--from-dump FILE is missing\n/],
     [["mkimage", "--from-dump", dump, "--hash", "sha512"], 1, /is not one of sha512\nhint: .*--hash sha256/],

@@ -14,12 +14,20 @@ function parse(text: string): Directory {
 
 const rejected: readonly (readonly [what: string, text: string, message: RegExp])[] = [
   ["an empty dump", "", /it is empty/],
-  ["a dump that does not start with the root", "/a 0 100644 1 0 0 0 0.0 - - -\n", /line 1: the first line is not the root/],
+  [
+    "a dump that does not start with the root",
+    "/a 0 100644 1 0 0 0 0.0 - - -\n",
+    /line 1: the first line is not the root/,
+  ],
   ["a root that is no directory", "/ 0 100644 1 0 0 0 0.0 - - -\n", /the root must be a directory/],
   ["a hard link as root", "/ 0 @100644 - - - - 0.0 /a - -\n", /the root cannot be a hard link/],
   ["two roots", ROOT + ROOT, /line 2: there are two roots/],
   ["a missing parent", `${ROOT}/a/b 0 100644 1 0 0 0 0.0 - - -\n`, /the parent directory of "\/a\/b" is missing/],
-  ["a parent that is a file", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - -\n/a/b 0 100644 1 0 0 0 0.0 - - -\n`, /line 3: the parent/],
+  [
+    "a parent that is a file",
+    `${ROOT}/a 0 100644 1 0 0 0 0.0 - - -\n/a/b 0 100644 1 0 0 0 0.0 - - -\n`,
+    /line 3: the parent/,
+  ],
   ["a path twice", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - -\n/a 0 100644 1 0 0 0 0.0 - - -\n`, /is there already/],
   ["the name .", `${ROOT}/. 0 40755 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
   ["the name ..", `${ROOT}/.. 0 40755 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
@@ -27,7 +35,11 @@ const rejected: readonly (readonly [what: string, text: string, message: RegExp]
   ["a name of 256 bytes", `${ROOT}/${"a".repeat(256)} 0 100644 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
   ["a NUL in a name", `${ROOT}/a\\x00b 0 100644 1 0 0 0 0.0 - - -\n`, /does not end in a name/],
   ["a NUL byte", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.a=\0\n`, /line 2: there is a NUL byte/],
-  ["content of another size on a symlink", `${ROOT}/a 7 120777 1 0 0 0 0.0 target\n`, /CONTENT has 0 bytes where SIZE says 7/],
+  [
+    "content of another size on a symlink",
+    `${ROOT}/a 7 120777 1 0 0 0 0.0 target\n`,
+    /CONTENT has 0 bytes where SIZE says 7/,
+  ],
   ["a blank line", `${ROOT}\n`, /line 2: MODE "" is not an octal number/],
   ["a mode without type", `${ROOT}/a 0 644 1 0 0 0 0.0 - - -\n`, /MODE "644" has no file type/],
   ["a mode that is too large", `${ROOT}/a 0 1100644 1 0 0 0 0.0 - - -\n`, /is more than 177777/],
@@ -45,16 +57,32 @@ const rejected: readonly (readonly [what: string, text: string, message: RegExp]
   ["a digest before CR LF", `${ROOT}/a 9 100644 1 0 0 0 0.0 - - ${DIGEST}\r\n`, /DIGEST/],
   ["a missing digest field", `${ROOT}/a 9 100644 1 0 0 0 0.0 - -\n`, /DIGEST ""/],
   ["a symlink without target", `${ROOT}/a 0 120777 1 0 0 0 0.0 - - -\n`, /symlink target of 0 bytes/],
-  ["a symlink target of 4096 bytes", `${ROOT}/a 0 120777 1 0 0 0 0.0 ${"a".repeat(4096)} - -\n`, /symlink target of 4096 bytes/],
+  [
+    "a symlink target of 4096 bytes",
+    `${ROOT}/a 0 120777 1 0 0 0 0.0 ${"a".repeat(4096)} - -\n`,
+    /symlink target of 4096 bytes/,
+  ],
   ["an xattr without =", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.a\n`, /xattr "user.a" has no "="/],
   ["two spaces between xattrs", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.a=1  user.b=2\n`, /xattr "" has no "="/],
   ["an empty xattr key", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - =v\n`, /xattr key of 0 bytes/],
-  ["an xattr key of 256 bytes", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - ${"k".repeat(256)}=v\n`, /xattr key of 256 bytes/],
-  ["xattrs over the budget", `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.k=${"v".repeat(32768)}\n`, /xattrs take more than 32767 bytes/],
+  [
+    "an xattr key of 256 bytes",
+    `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - ${"k".repeat(256)}=v\n`,
+    /xattr key of 256 bytes/,
+  ],
+  [
+    "xattrs over the budget",
+    `${ROOT}/a 0 100644 1 0 0 0 0.0 - - - user.k=${"v".repeat(32768)}\n`,
+    /xattrs take more than 32767 bytes/,
+  ],
   ["a link to nothing", `${ROOT}/a 0 @100644 - - - - 0.0 /b - -\n`, /line 2: hard link "\/a" has no target "\/b"/],
   ["a link without target", `${ROOT}/a 0 @100644 - - - - 0.0 - - -\n`, /names no target/],
   ["a link to itself", `${ROOT}/a 0 @100644 - - - - 0.0 /a - -\n`, /leads back to itself/],
-  ["links in a circle", `${ROOT}/a 0 @100644 - - - - 0.0 /b - -\n/b 0 @100644 - - - - 0.0 /a - -\n`, /leads back to itself/],
+  [
+    "links in a circle",
+    `${ROOT}/a 0 @100644 - - - - 0.0 /b - -\n/b 0 @100644 - - - - 0.0 /a - -\n`,
+    /leads back to itself/,
+  ],
   ["a link to a directory", `${ROOT}/a 0 @100644 - - - - 0.0 / - -\n`, /leads to directory/],
   ["a directory as link", `${ROOT}/a 0 @40755 - - - - 0.0 /b - -\n`, /cannot be a hard link/],
   ["a link without type", `${ROOT}/a 0 @0 - - - - 0.0 /b - -\n`, /has no file type/],
@@ -74,17 +102,32 @@ test("parseDump() accepts what mkcomposefs accepts", () => {
       "/twice 0 100644 1 0 0 0 1.5 - - - user.a=1 user.a=2 user.empty= \n" +
       "/last 0 20600 1 1 2 259 0.0",
   );
-  assert.deepEqual(lookup(tree, "/d/f")?.stat, { mode: 0o644, uid: 0, gid: 0, mtimeSec: -5, mtimeNsec: 1_999_999_999, xattrs: new Map() });
+  assert.deepEqual(lookup(tree, "/d/f")?.stat, {
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    mtimeSec: -5,
+    mtimeNsec: 1_999_999_999,
+    xattrs: new Map(),
+  });
   const hole = lookup(tree, "/hole");
   assert.deepEqual(hole?.kind === "file" ? hole.content : undefined, { kind: "external", objectId: undefined });
   const twice = lookup(tree, "/twice")?.stat;
   assert.equal(twice?.mtimeNsec, 5);
-  assert.deepEqual([...(twice?.xattrs ?? [])], [["user.a", Buffer.from("2")], ["user.empty", Buffer.from("")]]);
+  assert.deepEqual(
+    [...(twice?.xattrs ?? [])],
+    [
+      ["user.a", Buffer.from("2")],
+      ["user.empty", Buffer.from("")],
+    ],
+  );
   assert.equal(lookup(tree, "/last")?.stat.gid, 2);
 });
 
 test("parseDump() lets a link come before its target and lead over another link", () => {
-  const tree = parse(`${ROOT}/a 0 @100644 - - - - 0.0 /b - -\n/b 0 @100644 - - - - 0.0 c - -\n/c 1 100644 9 0 0 0 0.0 - x -\n`);
+  const tree = parse(
+    `${ROOT}/a 0 @100644 - - - - 0.0 /b - -\n/b 0 @100644 - - - - 0.0 c - -\n/c 1 100644 9 0 0 0 0.0 - x -\n`,
+  );
   assert.equal(lookup(tree, "/a"), lookup(tree, "/c"));
   assert.equal(lookup(tree, "/b"), lookup(tree, "/c"));
   const leaf = lookup(tree, "/c");

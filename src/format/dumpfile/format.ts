@@ -5,7 +5,15 @@
  * @see composefs-dump(5)
  */
 import { typeBits } from "../../tree/mode.ts";
-import { type Directory, type FileContent, type Leaf, NO_XATTRS, type Node, type Stat, usualPayload } from "../../tree/node.ts";
+import {
+  type Directory,
+  type FileContent,
+  type Leaf,
+  NO_XATTRS,
+  type Node,
+  type Stat,
+  usualPayload,
+} from "../../tree/node.ts";
 import { countLinks, lookup, walk } from "../../tree/walk.ts";
 import { escapeField, escapePath, escapeXattr } from "./escape.ts";
 
@@ -61,7 +69,11 @@ function formatLeaf(path: string, leaf: Leaf, nlink: number): string {
 
 function formatContent(content: FileContent, size: number): { payload?: string; content?: string; digest?: string } {
   if (content.kind === "inline") {
-    return { content: escapeField(Buffer.from(content.bytes.buffer, content.bytes.byteOffset, content.bytes.length).toString("latin1")) };
+    return {
+      content: escapeField(
+        Buffer.from(content.bytes.buffer, content.bytes.byteOffset, content.bytes.length).toString("latin1"),
+      ),
+    };
   }
   if (size === 0) return {};
   const { objectId } = content;

@@ -18,6 +18,7 @@ import {
 } from "../../tree/node.ts";
 import { unescapeField } from "./escape.ts";
 import { type Link, resolveLinks } from "./links.ts";
+import { parseMode, parseNumber, parseTime, U32 } from "./numbers.ts";
 
 export const MAX_INLINE_BYTES = 5000;
 export const MAX_SYMLINK_BYTES = 4095;
@@ -27,7 +28,6 @@ const MAX_XATTR_INODE_BYTES = 32767;
 const MAX_XATTR_LINE_BYTES = 65535;
 /** Longer text does not fit in one string. */
 const MAX_DUMP_BYTES = 0x1fffffe0;
-const U32 = 0xffffffff;
 const HEX = /^[0-9a-f]+$/;
 
 interface State {
@@ -142,7 +142,10 @@ function parseLine(state: State, line: string, lineNumber: number): void {
   else if (place === undefined) throw new SyntaxError("the root must be a directory");
   else {
     const counted = links === 1 ? {} : { nlink: links };
-    place.parent.children.set(place.name, makeLeaf(kind, stat, { sizeBytes, device, counted, content, payload: fields[8] ?? "" }));
+    place.parent.children.set(
+      place.name,
+      makeLeaf(kind, stat, { sizeBytes, device, counted, content, payload: fields[8] ?? "" }),
+    );
   }
 }
 
@@ -231,7 +234,14 @@ function addDirectory(state: State, place: Place | undefined, directory: Directo
 function addLink(state: State, place: Place, target: string, line: number): void {
   const placeholder: Leaf = { kind: "fifo", stat: EMPTY_STAT };
   place.parent.children.set(place.name, placeholder);
-  state.links.push({ placeholder, parent: place.parent, name: place.name, path: place.path, target: normalizePath(target), line });
+  state.links.push({
+    placeholder,
+    parent: place.parent,
+    name: place.name,
+    path: place.path,
+    target: normalizePath(target),
+    line,
+  });
 }
 
 const EMPTY_STAT: Stat = { mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS };
@@ -258,46 +268,20 @@ function parseContent(fields: readonly string[], sizeBytes: number, isFile: bool
   const payload = unescapeOptional(fields[8] ?? "") ?? "";
   if (payload.includes("\0")) throw new SyntaxError("PAYLOAD has a NUL byte");
   if (digest === undefined) return payload === "" ? HOLE : { kind: "external", objectId: undefined, payload };
-  return payload === usualPayload(digest) ? { kind: "external", objectId: digest } : { kind: "external", objectId: digest, payload };
+  return payload === usualPayload(digest)
+    ? { kind: "external", objectId: digest }
+    : { kind: "external", objectId: digest, payload };
 }
 
 const EMPTY_FILE: FileContent = { kind: "inline", bytes: Buffer.alloc(0) };
 const HOLE: FileContent = { kind: "external", objectId: undefined };
 
-function parseMode(text: string): number {
-  if (!/^[0-7]{1,11}$/.test(text)) throw new SyntaxError(`MODE "${text}" is not an octal number`);
-  const mode = Number.parseInt(text, 8);
-  if (mode > 0o177777) throw new RangeError(`MODE "${text}" is more than 177777`);
-  return mode;
-}
-
-function parseNumber(text: string, what: string, max: number): number {
-  let value = 0;
-  for (let index = 0; index < text.length; index++) {
-    const digit = text.charCodeAt(index) - 0x30;
-    if (digit < 0 || digit > 9) throw new SyntaxError(`${what} "${text}" is not a number`);
-    value = value * 10 + digit;
-  }
-  if (text === "") throw new SyntaxError(`${what} "" is not a number`);
-  if (value > max) throw new RangeError(`${what} "${text}" is more than ${max}`);
-  return value;
-}
-
-/** `sec.nsec`, two integers: "1.5" is one second and five nanoseconds. */
-function parseTime(text: string): readonly [sec: number, nsec: number] {
-  const dot = text.indexOf(".");
-  if (dot === -1) throw new SyntaxError(`MTIME "${text}" is not SECONDS.NANOSECONDS`);
-  const seconds = text.slice(0, dot);
-  const sign = seconds.startsWith("-") ? -1 : 1;
-  const magnitude = parseNumber(sign === -1 ? seconds.slice(1) : seconds, "MTIME", Number.MAX_SAFE_INTEGER);
-  return [magnitude === 0 ? 0 : sign * magnitude, parseNumber(text.slice(dot + 1), "MTIME", U32)];
-}
-
 function parseXattrs(state: State, text: string): Xattrs {
   if (text === "") return NO_XATTRS;
   const known = state.xattrs.get(text);
   if (known !== undefined) return known;
-  if (text.length > MAX_XATTR_LINE_BYTES) throw new RangeError(`xattrs of ${text.length} bytes, more than ${MAX_XATTR_LINE_BYTES}`);
+  if (text.length > MAX_XATTR_LINE_BYTES)
+    throw new RangeError(`xattrs of ${text.length} bytes, more than ${MAX_XATTR_LINE_BYTES}`);
   const xattrs = new Map<string, Uint8Array>();
   let total = 12;
   for (const item of (text.endsWith(" ") ? text.slice(0, -1) : text).split(" ")) {

@@ -21,7 +21,10 @@ function read(name: string): Buffer {
   return readFileSync(new URL(name, VECTORS));
 }
 
-async function mergeTar(name: string, algorithm: DigestAlgorithm): Promise<{ tree: Directory; objects: Map<string, Buffer> }> {
+async function mergeTar(
+  name: string,
+  algorithm: DigestAlgorithm,
+): Promise<{ tree: Directory; objects: Map<string, Buffer> }> {
   const objects = new Map<string, Buffer>();
   const store = (bytes: Buffer): FileContent => {
     if (bytes.length <= INLINE_MAX_BYTES) return { kind: "inline", bytes };
@@ -39,7 +42,10 @@ async function mergeTar(name: string, algorithm: DigestAlgorithm): Promise<{ tre
 function checkStage(tree: Directory, name: string, stage: string, algorithm: DigestAlgorithm): void {
   assert.equal(formatDump(tree), read(`${name}.${stage}.${algorithm}.dump`).toString());
   const id = verityDigest(writeErofs(tree, { algorithm }), algorithm);
-  const line = read("digests.txt").toString().split("\n").find((text) => text.startsWith(`${name} ${stage} v1 ${algorithm} `));
+  const line = read("digests.txt")
+    .toString()
+    .split("\n")
+    .find((text) => text.startsWith(`${name} ${stage} v1 ${algorithm} `));
   assert.equal(id, line?.split(" ").at(-1));
 }
 

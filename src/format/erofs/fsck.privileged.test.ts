@@ -1,7 +1,16 @@
 /** Debian's fsck.erofs and, where the kernel can, a real mount judge our images. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -46,14 +55,21 @@ test("fsck.erofs refuses an image with a broken directory, so that its word coun
 test("the kernel mounts an image and shows names, content, modes and links", () => {
   const shared = file("shared\n", { mode: 0o640, uid: 12, gid: 34, mtimeSec: 1_600_000_000 });
   const long = symlink("t".repeat(4000));
-  const tree = directory({ d: directory({ one: shared, two: shared, long }), big: file("x".repeat(4999)), "\xc3\xa4 b": file("") });
+  const tree = directory({
+    d: directory({ one: shared, two: shared, long }),
+    big: file("x".repeat(4999)),
+    "\xc3\xa4 b": file(""),
+  });
   writeFileSync(path.join(scratch, "mount.erofs"), writeErofs(tree, { algorithm: "sha512" }));
   const target = path.join(scratch, "mnt");
   mkdirSync(target);
   execFileSync("mount", ["-t", "erofs", "-o", "ro,loop", path.join(scratch, "mount.erofs"), target], { stdio: "pipe" });
   try {
     const one = statSync(path.join(target, "d/one"));
-    assert.deepEqual([one.nlink, one.mode & 0o7777, one.uid, one.gid, one.mtimeMs], [2, 0o640, 12, 34, 1_600_000_000_000]);
+    assert.deepEqual(
+      [one.nlink, one.mode & 0o7777, one.uid, one.gid, one.mtimeMs],
+      [2, 0o640, 12, 34, 1_600_000_000_000],
+    );
     assert.equal(one.ino, statSync(path.join(target, "d/two")).ino);
     assert.equal(readFileSync(path.join(target, "d/two"), "utf8"), "shared\n");
     assert.equal(readlinkSync(path.join(target, "d/long")), "t".repeat(4000));

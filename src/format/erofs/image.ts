@@ -80,7 +80,9 @@ export function openImage(source: Uint8Array): Image {
     throw new SyntaxError(`Cannot read image: its superblock is not one of composefs (${Superblock.dump(superblock)})`);
   }
   if (superblock.blocks * BLOCK_BYTES !== bytes.length) {
-    throw new SyntaxError(`Cannot read image: it has ${bytes.length} bytes, its superblock says ${superblock.blocks} blocks`);
+    throw new SyntaxError(
+      `Cannot read image: it has ${bytes.length} bytes, its superblock says ${superblock.blocks} blocks`,
+    );
   }
   let budget = bytes.length;
   return {
@@ -105,7 +107,8 @@ export function readInode(image: Image, nid: number): RawInode {
   const extended = isExtended ? InodeExtended.read(image.bytes, offset) : undefined;
   const raw = extended ?? InodeCompact.read(image.bytes, offset);
   const kind = kindOfMode(raw.mode);
-  if (kind === undefined) throw new SyntaxError(`Cannot read inode ${nid}: mode ${raw.mode.toString(8)} has no file type`);
+  if (kind === undefined)
+    throw new SyntaxError(`Cannot read inode ${nid}: mode ${raw.mode.toString(8)} has no file type`);
   const layout = raw.format >> 1;
   if (layout !== LAYOUT_PLAIN && layout !== LAYOUT_INLINE && layout !== LAYOUT_CHUNK) {
     throw new SyntaxError(`Cannot read inode ${nid}: unknown data layout ${layout}`);
@@ -129,7 +132,8 @@ export function readInode(image: Image, nid: number): RawInode {
     xattrBytes,
     tailOffset: xattrOffset + xattrBytes,
   };
-  if (inode.tailOffset > image.bytes.length) throw new RangeError(`Cannot read inode ${nid}: its xattrs end past the image`);
+  if (inode.tailOffset > image.bytes.length)
+    throw new RangeError(`Cannot read inode ${nid}: its xattrs end past the image`);
   image.spend(inode.tailOffset - offset, `inode ${nid}`);
   return inode;
 }
@@ -151,6 +155,7 @@ export function readPieces(image: Image, inode: RawInode): Buffer[] {
 }
 
 function piece(image: Image, nid: number, start: number, length: number): Buffer {
-  if (start + length > image.bytes.length) throw new RangeError(`Cannot read inode ${nid}: its data end past the image`);
+  if (start + length > image.bytes.length)
+    throw new RangeError(`Cannot read inode ${nid}: its data end past the image`);
   return image.bytes.subarray(start, start + length);
 }

@@ -146,7 +146,8 @@ function createInode(
 ): Inode {
   const kind = role === "whiteout" ? "file" : node.kind;
   const { mode } = node.stat;
-  if ((mode & PERMISSION_MASK) !== mode) throw new RangeError(`Cannot write "${name}": its mode ${mode} is more than 07777`);
+  if ((mode & PERMISSION_MASK) !== mode)
+    throw new RangeError(`Cannot write "${name}": its mode ${mode} is more than 07777`);
   return {
     node,
     role,
@@ -192,7 +193,9 @@ const NAME = /^[\x01-\x2e\x30-\xff]{1,255}$/;
 
 function checkName(name: string, parent: Inode): void {
   if (!NAME.test(name) || name === "." || name === "..") {
-    throw new RangeError(`Cannot write name "${name}" in "${pathOf(parent)}/": wanted 1 to 255 bytes other than . and ..`);
+    throw new RangeError(
+      `Cannot write name "${name}" in "${pathOf(parent)}/": wanted 1 to 255 bytes other than . and ..`,
+    );
   }
 }
 
@@ -205,7 +208,9 @@ function checkObjectId(objectId: string, inode: Inode, algorithm: DigestAlgorith
 function checkLeaf(leaf: Leaf, inode: Inode): void {
   if (leaf.kind === "symlink") {
     if (leaf.target === "" || leaf.target.length > 4095) {
-      throw new RangeError(`Cannot write "${pathOf(inode)}": its target has ${leaf.target.length} bytes, wanted 1 to 4095`);
+      throw new RangeError(
+        `Cannot write "${pathOf(inode)}": its target has ${leaf.target.length} bytes, wanted 1 to 4095`,
+      );
     }
   } else if (leaf.kind === "file") {
     const fits = leaf.content.kind === "external" || leaf.content.bytes.length === leaf.size;

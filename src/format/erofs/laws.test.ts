@@ -55,7 +55,10 @@ test("readErofs() and parseDump() of mutated vectors return or throw their own e
 });
 
 test("readErofs() of every cut of an image throws its own error", () => {
-  const image = writeErofs(parseDump(readFileSync(new URL("../../../test/vectors/composefs/07-xattrs.dump", import.meta.url))), V1);
+  const image = writeErofs(
+    parseDump(readFileSync(new URL("../../../test/vectors/composefs/07-xattrs.dump", import.meta.url))),
+    V1,
+  );
   for (let length = 0; length < image.length; length += 97) {
     assert.throws(() => readErofs(image.subarray(0, length)), /^(?:Syntax|Range)Error: Cannot read/);
   }
@@ -75,32 +78,54 @@ const rejected: readonly (readonly [what: string, children: Record<string, Leaf>
   ["a slash in a name", { "a/b": file("x") }, /Cannot write name "a\/b"/],
   ["a name of 256 bytes", { ["n".repeat(256)]: file("x") }, /Cannot write name/],
   ["text that is not bytes in a name", { "€": file("x") }, /Cannot write name/],
-  ["a digest of the other hash", { a: object("5a".repeat(64)) }, /Cannot write "\/a": its digest ".*" is not one of sha256/],
+  [
+    "a digest of the other hash",
+    { a: object("5a".repeat(64)) },
+    /Cannot write "\/a": its digest ".*" is not one of sha256/,
+  ],
   ["a digest that is not hexadecimal", { a: object("zz".repeat(32)) }, /is not hexadecimal/],
   ["content of another size", { a: { ...file("abc"), size: 4 } }, /its size 4 is not that of its content/],
   ["an empty symlink", { a: { kind: "symlink", stat: stat(), target: "" as ByteName } }, /its target has 0 bytes/],
   ["a mode over 07777", { a: file("x", { mode: 0o100644 }) }, /its mode 33188 is more than 07777/],
   ["a uid over 32 bits", { a: file("x", { uid: 2 ** 32, mtimeSec: 1 }) }, /out of range/],
   ["a file of nine petabytes", { a: object("5a".repeat(32), 2 ** 53 - 1) }, /bytes are too many for an image/],
-  ["an xattr value over 64 KiB", { a: file("x", { xattrs: new Map([["user.a", Buffer.alloc(65536)]]) }) }, /its value has 65536 bytes/],
-  ["an xattr name over 255 bytes", { a: file("x", { xattrs: new Map([["k".repeat(256), Buffer.alloc(1)]]) }) }, /its name has 256 bytes/],
+  [
+    "an xattr value over 64 KiB",
+    { a: file("x", { xattrs: new Map([["user.a", Buffer.alloc(65536)]]) }) },
+    /its value has 65536 bytes/,
+  ],
+  [
+    "an xattr name over 255 bytes",
+    { a: file("x", { xattrs: new Map([["k".repeat(256), Buffer.alloc(1)]]) }) },
+    /its name has 256 bytes/,
+  ],
 ];
 
 for (const [what, children, message] of rejected) {
   test(`writeErofs() rejects ${what}`, () => {
-    assert.throws(() => writeErofs(directory(children), V1), (error: unknown) => error instanceof RangeError && message.test(error.message));
+    assert.throws(
+      () => writeErofs(directory(children), V1),
+      (error: unknown) => error instanceof RangeError && message.test(error.message),
+    );
   });
 }
 
 test("writeErofs() rejects a whiteout of several names", () => {
   const whiteout: Leaf = { kind: "char", stat: stat(), rdev: 0 };
-  assert.throws(() => writeErofs(directory({ a: whiteout, b: whiteout }), V1), /Cannot write "\/a": a whiteout has several names/);
+  assert.throws(
+    () => writeErofs(directory({ a: whiteout, b: whiteout }), V1),
+    /Cannot write "\/a": a whiteout has several names/,
+  );
 });
 
 test("readErofs() keeps the opaque mark that a directory with whiteouts had at format 0", () => {
   const whiteout: Leaf = { kind: "char", stat: stat({ mode: 0o600 }), rdev: 0 };
   const opaque = new Map([["trusted.overlay.opaque", Buffer.from("y")]]);
-  const image = writeErofs(directory({ d: directory({ gone: whiteout }, { xattrs: opaque }) }), { ...V1, minVersion: 0, maxVersion: 0 });
+  const image = writeErofs(directory({ d: directory({ gone: whiteout }, { xattrs: opaque }) }), {
+    ...V1,
+    minVersion: 0,
+    maxVersion: 0,
+  });
   const tree = readErofs(image);
   assert.deepEqual([...(lookup(tree, "/d")?.stat.xattrs ?? [])], [["trusted.overlay.opaque", Buffer.from("y")]]);
   assert.equal(lookup(tree, "/d/gone")?.kind, "char");

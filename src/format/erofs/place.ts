@@ -61,7 +61,8 @@ export function placeInodes(inodes: readonly Inode[]): Placement {
     const extended = needsExtended(inode, demand, buildTime);
     const xattrs = xattrBytes(inode.pairs);
     const metaBytes = (extended ? InodeExtended.sizeBytes : InodeCompact.sizeBytes) + xattrs;
-    const place = inode.node.kind === "symlink" ? placeSymlink(offset, metaBytes, demand) : placeOther(offset, metaBytes, demand);
+    const place =
+      inode.node.kind === "symlink" ? placeSymlink(offset, metaBytes, demand) : placeOther(offset, metaBytes, demand);
     placed.push({
       inode,
       offset: place.offset,
@@ -98,7 +99,8 @@ function measure(inode: Inode): Demand {
     return { size, ...settleTail({ blocks: Math.floor(size / BLOCK_BYTES), tailBytes: size % BLOCK_BYTES }) };
   }
   const chunks = Math.ceil(size / 2 ** chunkBits(size));
-  if (chunks > MAX_CHUNKS) throw new RangeError(`Cannot write "${pathOf(inode)}": ${size} bytes are too many for an image`);
+  if (chunks > MAX_CHUNKS)
+    throw new RangeError(`Cannot write "${pathOf(inode)}": ${size} bytes are too many for an image`);
   return { size, blocks: 0, tailBytes: chunks * 4 };
 }
 
@@ -150,13 +152,16 @@ function placeOther(after: number, metaBytes: number, { blocks, tailBytes }: Dem
 function needsExtended(inode: Inode, demand: Demand, buildTime: Time): boolean {
   const { stat } = inode.node;
   const isOld = stat.mtimeSec === buildTime.sec && stat.mtimeNsec === buildTime.nsec;
-  return !isOld || inode.nlink > 0xffff || stat.uid > 0xffff || stat.gid > 0xffff || statedSize(inode, demand) > 0xffffffff;
+  return (
+    !isOld || inode.nlink > 0xffff || stat.uid > 0xffff || stat.gid > 0xffff || statedSize(inode, demand) > 0xffffffff
+  );
 }
 
 /** Devices and pipes have no bytes, but the size that their dump line states counts. */
 function statedSize(inode: Inode, demand: Demand): number {
   const { node } = inode;
-  if (inode.role === "whiteout" || node.kind === "directory" || node.kind === "symlink" || node.kind === "file") return demand.size;
+  if (inode.role === "whiteout" || node.kind === "directory" || node.kind === "symlink" || node.kind === "file")
+    return demand.size;
   return node.size ?? 0;
 }
 

@@ -16,7 +16,8 @@ export function readDirectory(image: Image, inode: RawInode, parentNid: number):
   let dots = 0;
   for (const block of readPieces(image, inode)) {
     for (const entry of readBlock(inode.nid, block)) {
-      if (entry.name <= previous) throw new SyntaxError(`Cannot read directory ${inode.nid}: its names are not in order`);
+      if (entry.name <= previous)
+        throw new SyntaxError(`Cannot read directory ${inode.nid}: its names are not in order`);
       previous = entry.name;
       if (entry.name === "." || entry.name === "..") {
         dots += 1;
@@ -37,7 +38,9 @@ function readBlock(nid: number, block: Buffer): Entry[] {
   if (!Number.isInteger(count) || count === 0 || first > block.length) {
     throw new SyntaxError(`Cannot read directory ${nid}: its first name stands at ${first}`);
   }
-  const records = Array.from({ length: count }, (_, index) => DirectoryEntry.read(block, index * DirectoryEntry.sizeBytes));
+  const records = Array.from({ length: count }, (_, index) =>
+    DirectoryEntry.read(block, index * DirectoryEntry.sizeBytes),
+  );
   return records.map((record, index) => {
     const next = records[index + 1];
     const end = next === undefined ? endOfLastName(block, record.nameOffset) : next.nameOffset;
@@ -45,7 +48,8 @@ function readBlock(nid: number, block: Buffer): Entry[] {
       throw new RangeError(`Cannot read directory ${nid}: a name stands from ${record.nameOffset} to ${end}`);
     }
     const name = block.toString("latin1", record.nameOffset, end);
-    if (name.includes("/") || name.includes("\0")) throw new SyntaxError(`Cannot read directory ${nid}: bad name ${JSON.stringify(name)}`);
+    if (name.includes("/") || name.includes("\0"))
+      throw new SyntaxError(`Cannot read directory ${nid}: bad name ${JSON.stringify(name)}`);
     return { name, nid: record.nid, fileType: record.fileType };
   });
 }

@@ -37,7 +37,9 @@ export function createXattrReader(image: Image): XattrReader {
       const { sharedCount } = XattrHeader.read(image.bytes, inode.xattrOffset);
       let at = inode.xattrOffset + XattrHeader.sizeBytes;
       if (at + sharedCount * 4 > end) {
-        throw new RangeError(`Cannot read inode ${inode.nid}: ${sharedCount} shared xattr ids do not fit in ${inode.xattrBytes} bytes`);
+        throw new RangeError(
+          `Cannot read inode ${inode.nid}: ${sharedCount} shared xattr ids do not fit in ${inode.xattrBytes} bytes`,
+        );
       }
       for (let index = 0; index < sharedCount; index++, at += 4) add(readShared(image.bytes.readUInt32LE(at)));
       while (at < end) {
@@ -51,7 +53,8 @@ export function createXattrReader(image: Image): XattrReader {
 }
 
 function readEntry(image: Image, offset: number, limit: number): Entry {
-  if (offset + XattrEntry.sizeBytes > limit) throw new RangeError(`Cannot read xattr at ${offset}: it ends past ${limit}`);
+  if (offset + XattrEntry.sizeBytes > limit)
+    throw new RangeError(`Cannot read xattr at ${offset}: it ends past ${limit}`);
   const { nameLength, nameIndex, valueLength } = XattrEntry.read(image.bytes, offset);
   const nameAt = offset + XattrEntry.sizeBytes;
   const valueAt = nameAt + nameLength;
@@ -60,6 +63,7 @@ function readEntry(image: Image, offset: number, limit: number): Entry {
   const prefix = nameIndex === 0 ? "" : XATTR_PREFIXES.find(([, index]) => index === nameIndex)?.[0];
   if (prefix === undefined) throw new SyntaxError(`Cannot read xattr at ${offset}: unknown name index ${nameIndex}`);
   const name = prefix + image.bytes.toString("latin1", nameAt, valueAt);
-  if (name === "" || name.includes("\0")) throw new SyntaxError(`Cannot read xattr at ${offset}: its name is empty or has a NUL byte`);
+  if (name === "" || name.includes("\0"))
+    throw new SyntaxError(`Cannot read xattr at ${offset}: its name is empty or has a NUL byte`);
   return { name, value: image.bytes.subarray(valueAt, valueAt + valueLength), end };
 }

@@ -85,7 +85,8 @@ export function readErofs(image: Uint8Array): Directory {
 
 function openDirectory(reader: Reader, inode: RawInode, parentNid: number, path: string): Directory {
   if (inode.kind !== "directory") throw new SyntaxError(`Cannot read image: its root is a ${inode.kind}`);
-  if (reader.directoryNids.has(inode.nid)) throw new SyntaxError(`Cannot read directory ${inode.nid}: it has two names`);
+  if (reader.directoryNids.has(inode.nid))
+    throw new SyntaxError(`Cannot read directory ${inode.nid}: it has two names`);
   reader.directoryNids.add(inode.nid);
   const attributes = reader.xattrs.read(inode);
   const directory = createDirectory(statOf(inode, attributes));
@@ -127,8 +128,7 @@ function isStub(inode: RawInode, name: string): boolean {
 
 function readLeaf(reader: Reader, inode: RawInode): LeafNames {
   const attributes = reader.xattrs.read(inode);
-  const isWhiteout =
-    inode.kind === "file" && inode.size === 0 && WHITEOUT_MARKS.every((name) => attributes.has(name));
+  const isWhiteout = inode.kind === "file" && inode.size === 0 && WHITEOUT_MARKS.every((name) => attributes.has(name));
   if (isWhiteout) for (const name of WHITEOUT_MARKS) attributes.delete(name);
   const leaf = isWhiteout ? makeWhiteout(inode, attributes) : makeLeaf(reader.image, inode, attributes);
   const names: LeafNames = { leaf, inode, isWhiteout, parents: [], original: undefined, first: undefined };
@@ -149,7 +149,9 @@ function makeLeaf(image: Image, inode: RawInode, attributes: Attributes): Leaf {
     case "symlink": {
       const target = Buffer.concat(readPieces(image, inode)).toString("latin1");
       if (target === "" || target.length > 4095 || target.includes("\0")) {
-        throw new SyntaxError(`Cannot read inode ${inode.nid}: its symlink target has ${target.length} bytes or a NUL byte`);
+        throw new SyntaxError(
+          `Cannot read inode ${inode.nid}: its symlink target has ${target.length} bytes or a NUL byte`,
+        );
       }
       return { kind: "symlink", stat: statOf(inode, unescapeNames(attributes)), target: target as ByteName };
     }
@@ -175,7 +177,8 @@ function readContent(image: Image, inode: RawInode, attributes: Attributes): Fil
   const redirect = attributes.get(REDIRECT);
   attributes.delete(METACOPY);
   attributes.delete(REDIRECT);
-  if (redirect === undefined) return objectId === undefined ? { kind: "external", objectId } : { kind: "external", objectId, payload: "" };
+  if (redirect === undefined)
+    return objectId === undefined ? { kind: "external", objectId } : { kind: "external", objectId, payload: "" };
   const path = Buffer.from(redirect).toString("latin1");
   if (!path.startsWith("/") || path.length < 2 || path.includes("\0")) {
     throw new SyntaxError(`Cannot read inode ${inode.nid}: its redirect ${JSON.stringify(path)} is no absolute path`);
@@ -190,7 +193,13 @@ function readContent(image: Image, inode: RawInode, attributes: Attributes): Fil
 function parseMetacopy(inode: RawInode, value: Uint8Array | undefined): string | undefined {
   if (value === undefined || value.length === 0) return undefined;
   const digestBytes = value[3] === 1 ? 32 : value[3] === 2 ? 64 : 0;
-  if (digestBytes === 0 || value.length !== 4 + digestBytes || value[0] !== 0 || value[1] !== value.length || value[2] !== 0) {
+  if (
+    digestBytes === 0 ||
+    value.length !== 4 + digestBytes ||
+    value[0] !== 0 ||
+    value[1] !== value.length ||
+    value[2] !== 0
+  ) {
     throw new SyntaxError(`Cannot read inode ${inode.nid}: its ${METACOPY} is no fs-verity digest`);
   }
   return Buffer.from(value.subarray(4)).toString("hex");
@@ -239,7 +248,8 @@ function finishDirectory(open: Open, isRoot: boolean): void {
   if (isRoot) attributes.delete(OPAQUE);
   if (open.holdsWhiteout) {
     for (const name of WHITEOUTS_MARKS) attributes.delete(name);
-    for (const name of OPAQUE_MARKS) if (Buffer.from(attributes.get(name) ?? []).toString("latin1") === "x") attributes.delete(name);
+    for (const name of OPAQUE_MARKS)
+      if (Buffer.from(attributes.get(name) ?? []).toString("latin1") === "x") attributes.delete(name);
   }
   open.directory.stat = statOf(open.inode, unescapeNames(attributes));
 }

@@ -19,7 +19,9 @@ const names = readdirSync(VECTORS)
 
 function readDump(name: string): Directory {
   const plain = new URL(`${name}.dump`, VECTORS);
-  return parseDump(existsSync(plain) ? readFileSync(plain) : gunzipSync(readFileSync(new URL(`${name}.dump.gz`, VECTORS))));
+  return parseDump(
+    existsSync(plain) ? readFileSync(plain) : gunzipSync(readFileSync(new URL(`${name}.dump.gz`, VECTORS))),
+  );
 }
 
 function wanted(name: string): string {

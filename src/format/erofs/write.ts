@@ -63,7 +63,8 @@ export function writeErofs(tree: Directory, options: WriteErofsOptions): Buffer 
 
 function chooseVersion(tree: Directory, options: WriteErofsOptions): 0 | 1 {
   const { minVersion = 1, maxVersion = 1 } = options;
-  if (minVersion > maxVersion) throw new RangeError(`Cannot write format ${minVersion} to ${maxVersion}: there is none`);
+  if (minVersion > maxVersion)
+    throw new RangeError(`Cannot write format ${minVersion} to ${maxVersion}: there is none`);
   return minVersion < maxVersion && hasWhiteout(tree) ? 1 : minVersion;
 }
 

@@ -62,7 +62,8 @@ export function createXattrTable(): XattrTable {
   const pair = (full: string, text: string): Pair => {
     const { name, pairs } = named(full);
     let entry = pairs.get(text);
-    if (entry === undefined) pairs.set(text, (entry = createPair(name, { form: "bytes", text, sizeBytes: text.length })));
+    if (entry === undefined)
+      pairs.set(text, (entry = createPair(name, { form: "bytes", text, sizeBytes: text.length })));
     return entry;
   };
   const ofObject = (objectId: string): readonly [metacopy: Pair, redirect: Pair] => {
@@ -70,7 +71,11 @@ export function createXattrTable(): XattrTable {
     if (entry === undefined) {
       const digestBytes = objectId.length / 2;
       entry = [
-        createPair(named(METACOPY).name, { form: "metacopy", text: objectId, sizeBytes: METACOPY_HEAD_BYTES + digestBytes }),
+        createPair(named(METACOPY).name, {
+          form: "metacopy",
+          text: objectId,
+          sizeBytes: METACOPY_HEAD_BYTES + digestBytes,
+        }),
         createPair(named(REDIRECT).name, { form: "redirect", text: objectId, sizeBytes: objectId.length + 2 }),
       ];
       usual.set(objectId, entry);
@@ -118,7 +123,8 @@ const USUAL_PAYLOAD = /^([0-9a-f]{2})\/((?:[0-9a-f]{62})|(?:[0-9a-f]{126}))$/;
 const METACOPY_HEAD_BYTES = 4;
 
 function createPair(name: Name, value: Value): Pair {
-  if (value.sizeBytes > 0xffff) throw new RangeError(`Cannot write xattr "${name.full}": its value has ${value.sizeBytes} bytes`);
+  if (value.sizeBytes > 0xffff)
+    throw new RangeError(`Cannot write xattr "${name.full}": its value has ${value.sizeBytes} bytes`);
   const entryBytes = alignUp(XattrEntry.sizeBytes + name.suffix.length + value.sizeBytes, 4);
   return { name, value, entryBytes, uses: 0, sharedId: undefined };
 }
@@ -223,7 +229,8 @@ function splitName(full: string): Name {
   const prefix = XATTR_PREFIXES.find(([text]) => full.startsWith(text));
   const [text, index] = prefix ?? ["", 0];
   const suffix = full.slice(text.length);
-  if (full === "" || suffix.length > 255) throw new RangeError(`Cannot write xattr "${full}": its name has ${full.length} bytes`);
+  if (full === "" || suffix.length > 255)
+    throw new RangeError(`Cannot write xattr "${full}": its name has ${full.length} bytes`);
   const hash = xxh32(Buffer.from(suffix, "latin1"), FILTER_SEED + index);
   return { full, index, suffix, filterBit: hash & 31 };
 }

@@ -68,7 +68,12 @@ export function merkleTree(bytes: Uint8Array, algorithm: DigestAlgorithm): Merkl
   blocks.finish();
   const rootHash = tree.finish();
   const descriptor = describe(algorithm, bytes.length, rootHash);
-  return { rootHash, tree: Buffer.concat(levels.toReversed().flat()), descriptor, id: hash(algorithm, descriptor, "hex") };
+  return {
+    rootHash,
+    tree: Buffer.concat(levels.toReversed().flat()),
+    descriptor,
+    id: hash(algorithm, descriptor, "hex"),
+  };
 }
 
 const Descriptor = struct("fsverity_descriptor", 256, {
