@@ -373,7 +373,9 @@ async function finish(run: Run, plan: StagePlan, shown: { readonly prefix: strin
   if (stage.layers.length === 0) stage.layers.push(await store.addLayer(writeTar([])));
   const annotations = new Map(request.annotations);
   if (stage.base !== undefined) {
-    annotations.set("org.opencontainers.image.base.name", stage.base.names.find((name) => name.includes(stage.baseName ?? "")) ?? stage.baseName ?? "");
+    const written = stage.baseName ?? "";
+    const full = stage.base.names.find((name) => [written, `${written}:latest`, `localhost/${written}`, `localhost/${written}:latest`].includes(name));
+    annotations.set("org.opencontainers.image.base.name", full ?? written);
     annotations.set("org.opencontainers.image.base.digest", stage.base.digest);
   }
   const { config, author, layers, history } = stage;

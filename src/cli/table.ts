@@ -37,6 +37,12 @@ export function formatAge(durationMs: number): string {
   return `${Math.floor(days / 365)} years`;
 }
 
+/** "2 hours ago"; `time` is RFC 3339 and may be missing. */
+export function formatSince(time: string | undefined, nowMs: number): string {
+  const since = time === undefined ? Number.NaN : Date.parse(time);
+  return Number.isNaN(since) ? "N/A" : `${formatAge(nowMs - since)} ago`;
+}
+
 /** An id as a table shows it. */
 export function shortId(id: string): string {
   return id.replace(/^sha(?:256|512):/, "").slice(0, 12);

@@ -3,7 +3,7 @@ import { digestHex } from "../../core/digest.ts";
 import { formatBytes } from "../../core/units.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
-import { formatAge, formatColumns } from "../image-columns.ts";
+import { formatSince, formatTable, shortId } from "../table.ts";
 import { findStoredImage } from "../image-names.ts";
 
 const SHOWN_CHARACTERS = 60;
@@ -34,14 +34,14 @@ export const historyCommand = command({
     const rows = steps.map((step, i) => {
       const by = step.createdBy.replace(/\s+/g, " ");
       return [
-        i === 0 ? (whole ? `sha256:${id}` : id.slice(0, 12)) : "<missing>",
-        formatAge(step.created, context.host.clock.now()),
+        i === 0 ? (whole ? `sha256:${id}` : shortId(id)) : "<missing>",
+        formatSince(step.created, context.host.clock.now()),
         whole || by.length <= SHOWN_CHARACTERS ? by : `${by.slice(0, SHOWN_CHARACTERS - 1)}…`,
         formatBytes(step.size),
         step.comment,
       ];
     });
     if (quiet) return rows.map((row) => `${row[0]}\n`).join("");
-    return formatColumns([["ID", "CREATED", "CREATED BY", "SIZE", "COMMENT"], ...rows]);
+    return formatTable(["ID", "CREATED", "CREATED BY", "SIZE", "COMMENT"], rows);
   },
 });

@@ -6,7 +6,7 @@ import { parseImageRef } from "../../oci/reference.ts";
 import type { Store, StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
-import { formatAge, formatColumns } from "../image-columns.ts";
+import { formatSince, formatTable, shortId } from "../table.ts";
 
 interface ImageRow {
   readonly repository: string;
@@ -38,12 +38,12 @@ export const imagesCommand = command({
     return { rows: wanted, quiet: values.quiet, whole: values["no-trunc"], digests: values.digests };
   },
   view({ rows, quiet, whole, digests }, context) {
-    const id = (row: ImageRow): string => (whole ? `sha256:${row.id}` : row.id.slice(0, 12));
+    const id = (row: ImageRow): string => (whole ? `sha256:${row.id}` : shortId(row.id));
     if (quiet) return [...new Set(rows.map(id))].map((line) => `${line}\n`).join("");
     const digest = (text: string): string[] => (digests ? [text] : []);
     const header = ["REPOSITORY", "TAG", ...digest("DIGEST"), "IMAGE ID", "CREATED", "SIZE"];
-    const lines = rows.map((row) => [row.repository, row.tag, ...digest(row.digest), id(row), formatAge(row.created, context.host.clock.now()), formatBytes(row.size)]);
-    return formatColumns([header, ...lines]);
+    const lines = rows.map((row) => [row.repository, row.tag, ...digest(row.digest), id(row), formatSince(row.created, context.host.clock.now()), formatBytes(row.size)]);
+    return formatTable(header, lines);
   },
 });
 
