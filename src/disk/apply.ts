@@ -2,10 +2,10 @@
  * applyDiskPlan(): carries out the steps of a plan in a work directory beside the result. The result appears under its name whole and
  * synced, or not at all.
  */
+import { byteNameToText } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { InstalledDeployment } from "../deploy/install.ts";
-import { storePath } from "../deploy/layout.ts";
 import { MACHINE_STORE } from "../store/paths.ts";
 import type { Host } from "../host/host.ts";
 import type { Store, StoredImage } from "../store/store.ts";
@@ -15,12 +15,10 @@ import { GRUB_MODULE_DIRECTORY } from "./image-facts.ts";
 import { writeMachineState } from "./machine-state.ts";
 import { type DiskPlan, type DiskStep, gigabytes } from "./plan.ts";
 import type { DiskRequest } from "./request.ts";
-import { settleCommands, settleEsp } from "./settle.ts";
 import { stageDeployment, stageGrubModules, stageRepository, stageUefiLoader } from "./stage.ts";
-import { stageVerity } from "./stage-verity.ts";
 import { runTool } from "./tools.ts";
-import { type VerityFile, verityCommands } from "./verity-file.ts";
-import { createRawDisk, runDebugfs, writeEsp, writePieces, writeRoot } from "./write-disk.ts";
+import { createRawDisk, writeEsp, writePieces } from "./write-disk.ts";
+import { writeRoot } from "./write-root.ts";
 
 export interface ApplyOptions {
   readonly store: Store;
@@ -42,12 +40,14 @@ export interface DiskResult {
 /** Failure "no-space" before anything is written. */
 export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOptions): Promise<DiskResult> {
   host.files.makeDirectory(options.output);
-  const { freeBytes } = host.files.space(options.output);
-  if (freeBytes < plan.spaceBytes) {
-    throw new Failure("no-space", `Cannot make a disk in "${options.output}": ${gigabytes(freeBytes)} are free, wanted ${gigabytes(plan.spaceBytes)}`);
-  }
+  const storeDirectory = options.store.path.slice(0, options.store.path.lastIndexOf("/"));
+  requireSpace(host, options.output, plan.outputBytes);
+  requireSpace(host, storeDirectory, plan.stagingBytes);
+
+  // Staged beside the store, where objects can be linked; the disk grows beside its final name, where it can be renamed.
+  using staging = host.files.temporaryDirectory(`${storeDirectory}/disk-`);
   using work = host.files.temporaryDirectory(`${options.output}/.berth-disk-`);
-  const bench = createBench(host, plan, { ...options, work: work.path });
+  const bench = createBench(host, plan, { ...options, staging: staging.path, work: work.path });
   for (const step of plan.steps) {
     options.signal.throwIfAborted();
     await bench.run(step);
@@ -55,19 +55,24 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
   return bench.result();
 }
 
+function requireSpace(host: Host, directory: string, wantedBytes: number): void {
+  const { freeBytes } = host.files.space(directory);
+  if (freeBytes >= wantedBytes) return;
+  throw new Failure("no-space", `Cannot make a disk: "${byteNameToText(directory)}" has ${gigabytes(freeBytes)} free, wanted ${gigabytes(wantedBytes)}`);
+}
+
 interface Bench {
   run(step: DiskStep): Promise<void>;
   result(): DiskResult;
 }
 
-function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { work: string }): Bench {
-  const { work, store, image, progress, signal } = options;
+function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { staging: string; work: string }): Bench {
+  const { staging, work, store, image, progress, signal } = options;
   const { layout, epoch, id } = plan;
-  const folders = { root: `${work}/root`, esp: `${work}/esp` };
+  const folders = { root: `${staging}/root`, esp: `${staging}/esp` };
   const raw = `${work}/disk.raw`;
   const tools = { layout, epoch, signal };
   let deployment: InstalledDeployment | undefined;
-  let verityFiles: readonly VerityFile[] = [];
   let current = raw;
   let result: DiskResult | undefined;
 
@@ -90,24 +95,25 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { work:
           return writeMachineState(host.files, { etc: deployment.etc, var: deployment.var, shell: options.shell }, options.request);
         case "stage-uefi-loader":
           return stageUefiLoader(host, folders.esp, { store, id, loader: step.loader });
-        case "stage-verity":
-          verityFiles = await stageVerity(host, { repository: storePath(folders.root), mountedAt: `/${MACHINE_STORE}`, algorithm: store.algorithm, progress, signal });
-          return;
         case "create-disk":
           return createRawDisk(host, raw, layout);
         case "write-esp":
-          settleEsp(host, { tree: folders.esp, epoch });
-          return told(step, () => writeEsp(host, raw, { ...tools, tree: folders.esp }));
+          return told(step, () => writeEsp(host, raw, { ...tools, tree: folders.esp, scratch: staging }));
         case "write-root":
-          return told(step, async () => {
-            await writeRoot(host, raw, { ...tools, tree: folders.root });
-            const commands = [...verityFiles.flatMap(verityCommands), ...settleCommands(host, { tree: folders.root, epoch })];
-            host.files.write(`${work}/debugfs`, `${commands.join("\n")}\n`);
-            await runDebugfs(host, raw, { ...tools, script: `${work}/debugfs` });
-          });
+          host.files.makeDirectory(`${staging}/scratch`);
+          return told(step, () =>
+            writeRoot(host, raw, {
+              ...tools,
+              tree: folders.root,
+              objects: `/${MACHINE_STORE}/objects`,
+              algorithm: store.algorithm,
+              scratch: `${staging}/scratch`,
+              progress,
+            }),
+          );
         case "write-bios-loader": {
-          const modules = step.grub.origin === "image" ? stageGrubModules(host, `${work}/grub`, { store, id }) : `/${GRUB_MODULE_DIRECTORY}`;
-          const core = `${work}/core.img`;
+          const modules = step.grub.origin === "image" ? stageGrubModules(host, `${staging}/grub`, { store, id }) : `/${GRUB_MODULE_DIRECTORY}`;
+          const core = `${staging}/core.img`;
           await runTool(host, mkimageArgv({ modules, partition: step.partition, directory: step.directory, output: core }), tools);
           const loader = { bootImage: host.files.read(`${modules}/boot.img`), coreImage: host.files.read(core) };
           return writePieces(host, raw, placeBiosLoader(loader, layout.biosBoot));

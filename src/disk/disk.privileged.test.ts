@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { addTinyImage } from "../../test/disk/tiny-image.ts";
+import { byteNameToText, textToByteName } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { readGpt } from "../format/gpt/gpt.ts";
@@ -17,8 +18,10 @@ import { openWorkstationStore } from "../store/workstation.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { applyDiskPlan, type DiskResult } from "./apply.ts";
 import { readDiskFacts } from "./image-facts.ts";
+import { planLayout } from "./layout.ts";
 import { type DiskPlan, planDisk } from "./plan.ts";
 import type { DiskRequest } from "./request.ts";
+import { createRawDisk, writeEsp } from "./write-disk.ts";
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvb2JhcmJhemZvb2JhcmJhemZvb2JhcmJhemZvb2Jh me@here\n";
 const request: DiskRequest = {
@@ -156,10 +159,22 @@ test("the ESP holds both loaders' files and passes fsck.vfat", () => {
   rmSync(image);
 });
 
+test("the ESP of a large disk is FAT32 for mtools, too", async () => {
+  const layout = planLayout({ sizeBytes: 64 * 2 ** 30, architecture: "amd64", identity: "large" });
+  const path = join(work, "large.raw");
+  const tree = join(work, "large");
+  host.files.makeDirectory(`${tree}/loader`);
+  host.files.write(`${tree}/loader/loader.conf`, "timeout 0\n");
+  createRawDisk(host, path, layout);
+  await writeEsp(host, path, { layout, tree, scratch: join(work, "scratch"), epoch: 1_767_323_045, signal: AbortSignal.timeout(60_000) });
+  assert.equal(execFileSync("mtype", ["-i", `${path}@@${layout.esp.offsetBytes}`, "::/loader/loader.conf"], { encoding: "utf8" }), "timeout 0\n");
+  rmSync(path);
+});
+
 test("the same request gives the same bytes, and nothing else is left in the folder", async () => {
-  const again = await make(request, join(work, "again"));
-  execFileSync("cmp", [disk.path, again.disk.path]);
-  assert.deepEqual(readdirSync(join(work, "again")), ["disk.raw"]);
+  const again = await make(request, textToByteName(join(work, "agäin")));
+  execFileSync("cmp", [disk.path, byteNameToText(again.disk.path)]);
+  assert.deepEqual(readdirSync(join(work, "agäin")), ["disk.raw"]);
 });
 
 test("a qcow2 disk holds the same bytes as the raw one", async () => {

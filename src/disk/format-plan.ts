@@ -15,7 +15,7 @@ export function formatDiskPlan(plan: DiskPlan): string {
     `Follows: ${plan.source}`,
     `Disk:    ${gigabytes(layout.sizeBytes)}, GPT ${layout.gpt.guid}, root UUID ${layout.root.uuid}`,
     ...partitions,
-    `Space:   up to ${gigabytes(plan.spaceBytes)} while it is made`,
+    `Space:   up to ${gigabytes(plan.outputBytes)} beside the result, ${gigabytes(plan.stagingBytes)} beside the store while it is made`,
     "Steps:",
     ...plan.steps.map((step, index) => `  ${String(index + 1).padStart(2)}. ${describeStep(step)}`),
     ...plan.notes.map((note) => `Note: ${note}`),
@@ -34,14 +34,12 @@ export function describeStep(step: DiskStep): string {
       return `Add machine state: ${stateWords(step).join(", ")}`;
     case "stage-uefi-loader":
       return `Add systemd-boot from the image (${step.loader.from})`;
-    case "stage-verity":
-      return `Give ${step.objectCount} objects fs-verity`;
     case "create-disk":
       return "Create the disk and its partition table";
     case "write-esp":
       return "Write the EFI system partition";
     case "write-root":
-      return "Write the root file system";
+      return `Write the root file system, ${step.objectCount} objects with fs-verity`;
     case "write-bios-loader":
       return `Write GRUB ${step.grub.version} for BIOS (modules of the ${step.grub.origin})`;
     case "convert":

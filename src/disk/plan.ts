@@ -15,10 +15,9 @@ export type DiskStep =
   | { readonly kind: "install-deployment"; readonly rootKargs: readonly string[]; readonly kargs: readonly string[] }
   | { readonly kind: "write-machine-state"; readonly users: readonly string[]; readonly rootKeys: boolean; readonly hostname: string | undefined }
   | { readonly kind: "stage-uefi-loader"; readonly loader: LoaderFile }
-  | { readonly kind: "stage-verity"; readonly objectCount: number }
   | { readonly kind: "create-disk" }
   | { readonly kind: "write-esp" }
-  | { readonly kind: "write-root" }
+  | { readonly kind: "write-root"; readonly objectCount: number }
   | { readonly kind: "write-bios-loader"; readonly grub: GrubFacts; readonly partition: number; readonly directory: string }
   | { readonly kind: "convert"; readonly format: "qcow2" }
   | { readonly kind: "publish"; readonly name: string };
@@ -32,8 +31,10 @@ export interface DiskPlan {
   readonly layout: DiskLayout;
   readonly epoch: number;
   readonly objectCount: number;
-  /** Bytes that the work directory and the result take at most. */
-  readonly spaceBytes: number;
+  /** Bytes that the result and its making take at most in the output folder. */
+  readonly outputBytes: number;
+  /** Bytes that are staged beside the store: objects are linked there, not copied. */
+  readonly stagingBytes: number;
   readonly steps: readonly DiskStep[];
   /** What the user should know before the disk is used. */
   readonly notes: readonly string[];
@@ -42,6 +43,9 @@ export interface DiskPlan {
 const MIB = 1024 * 1024;
 /** Journal, inode tables in use, directories, /etc, /var: what the root needs besides objects. */
 const ROOT_FIXED_BYTES = 160 * MIB;
+
+/** /etc, /var, GRUB's modules, scripts. */
+const STAGING_FIXED_BYTES = 128 * MIB;
 
 /** The menu that both loaders read. */
 const MENU_DIRECTORY = "/loader/entries";
@@ -72,7 +76,8 @@ export function planDisk(image: string, request: DiskRequest, facts: DiskFacts):
     layout,
     epoch: facts.epoch,
     objectCount: facts.objectCount,
-    spaceBytes: 2 * rootBytes + 2 * facts.espBytes + (request.type === "raw" ? 0 : rootBytes),
+    outputBytes: (request.type === "raw" ? 1 : 2) * (rootBytes + facts.espBytes),
+    stagingBytes: facts.espBytes + STAGING_FIXED_BYTES,
     steps: planSteps(request, facts, layout),
     notes: notes(request, facts),
   };
@@ -96,10 +101,9 @@ function planSteps(request: DiskRequest, facts: DiskFacts, layout: DiskLayout): 
     { kind: "install-deployment", rootKargs: [`root=UUID=${layout.root.uuid}`, "rw"], kargs: request.kargs },
     ...(users.length > 0 || rootKeys || hostname !== undefined ? ([{ kind: "write-machine-state", users, rootKeys, hostname }] as const) : []),
     { kind: "stage-uefi-loader", loader: facts.loader },
-    { kind: "stage-verity", objectCount: facts.objectCount },
     { kind: "create-disk" },
     { kind: "write-esp" },
-    { kind: "write-root" },
+    { kind: "write-root", objectCount: facts.objectCount },
     ...(facts.grub === undefined
       ? []
       : ([{ kind: "write-bios-loader", grub: facts.grub, partition: ESP_PARTITION, directory: MENU_DIRECTORY }] as const)),

@@ -39,7 +39,7 @@ export async function stageRepository(
     access: "shared",
   });
   const { signal } = options;
-  const image = await copyImage(scratch, options.store, staged, options.image, { link: false, signal, onObject: () => task.advance(1) });
+  const image = await copyImage(scratch, options.store, staged, options.image, { signal, onObject: () => task.advance(1) });
   const id = staged.imageId(image, "boot");
   if (id !== options.id) throw new Failure("corrupt", `Cannot stage image "${options.image.digest}": its id came out as ${id}, wanted ${options.id}`);
   staged.tag(deploymentTag(image.digest), image.digest);
@@ -51,7 +51,7 @@ function withoutSync(host: Host): Host {
   return { ...host, files: { ...host.files, syncFileSystem: () => {}, sync: () => {} } };
 }
 
-/** The first deployment, read from the workstation's store: the staged objects may carry their fs-verity tails already. */
+/** The first deployment. */
 export function stageDeployment(
   host: Host,
   folders: { root: string; esp: string },

@@ -1,4 +1,5 @@
 /** The programs that make disk images: where they come from, and the environment that makes them reproducible. */
+import { byteNameToText } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 
@@ -31,9 +32,9 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
-/** Runs a tool with a fixed clock and time zone. Returns its stdout; Failure "exec-failed". */
+/** Runs a tool with a fixed clock and time zone; `argv` holds paths, so byte strings. Failure "exec-failed". */
 export async function runTool(host: Pick<Host, "exec" | "env" | "which">, argv: readonly string[], options: RunOptions): Promise<{ stdout: string; stderr: string }> {
-  const [program = "", ...rest] = argv;
+  const [program = "", ...rest] = argv.map(byteNameToText);
   const result = await host.exec([host.which(program) ?? program, ...rest], {
     timeoutMs: options.timeoutMs ?? 600_000,
     signal: options.signal,

@@ -25,6 +25,7 @@ const TEXT: Readonly<Record<string, string>> = {
   "usr/bin/bash": "#!/bin/sh\n".repeat(20),
   "usr/share/big": "0123456789abcdef".repeat(300_000),
   "usr/share/a name with blanks": "y".repeat(5000),
+  "etc/ssl/NetLock_Főtanúsítvány \"=\".pem": "z".repeat(100),
   "usr/share/empty": "",
   "usr/share/small": "inline",
   "etc/passwd": "root:x:0:0:root:/root:/bin/bash\n",
