@@ -76,6 +76,12 @@ test("applyLayout() leaves nothing of the machine and the minute of the build", 
   assert.equal(files.lstat("/r/tmp")?.mode, 0o1777);
 });
 
+test("applyLayout() mounts /tmp where systemd does not by itself", () => {
+  const { files } = installed({ "/r/usr/share/systemd/tmp.mount": "[Mount]\n" });
+  applyLayout(files, "/r", OPTIONS);
+  assert.equal(files.readText("/r/usr/lib/systemd/system/local-fs.target.wants/tmp.mount"), "[Mount]\n");
+});
+
 test("applyLayout() gives the image its sources and no proxy of the host", () => {
   const { files } = installed();
   applyLayout(files, "/r", OPTIONS);

@@ -65,6 +65,7 @@ export function applyLayout(files: Files, root: string, options: LayoutOptions):
   for (const [link, target, home, mode] of INTO_VAR) moveIntoVar(files, root, { link, target, home, mode });
   moveDpkg(files, root);
   removeEmptyLibraryLinks(files, root);
+  mountTmp(files, root);
   files.symlink("sysroot/ostree", `${root}/ostree`);
   writeAptConfiguration(files, root, options);
   for (const path of programFiles(FILES_FOLDER)) installFile(files, `${root}${path.slice(FILES_FOLDER.length)}`, programFile(path), 0o644);
@@ -113,6 +114,16 @@ function moveIntoVar(files: Files, root: string, move: { link: string; target: s
   files.chown(to, 0, 0);
   if (stat?.kind === "symlink") files.remove(from);
   files.symlink(move.target, from);
+}
+
+/** The root cannot be written, so /tmp must be a file system of its own; where systemd leaves that to the administrator it is set. */
+function mountTmp(files: Files, root: string): void {
+  const units = `${root}/usr/lib/systemd/system`;
+  const spare = `${root}/usr/share/systemd/tmp.mount`;
+  if (files.exists(`${units}/tmp.mount`) || !files.exists(spare)) return;
+  installFile(files, `${units}/tmp.mount`, files.read(spare), 0o644);
+  files.makeDirectory(`${units}/local-fs.target.wants`, { mode: 0o755 });
+  files.symlink("../tmp.mount", `${units}/local-fs.target.wants/tmp.mount`);
 }
 
 /** Links of a merged /usr for libraries of other word sizes, where there are none. */

@@ -33,7 +33,7 @@ const ON_DEMAND = [
   ...["vmw_pvscsi", "hv_storvsc", "hv_vmbus", "hv_netvsc", "xen_blkfront"],
 ];
 const APPLETS =
-  "sh mount umount mkdir modprobe insmod lsmod switch_root reboot sleep cat echo ls findfs dmesg sort find grep cmp xargs sed tr mv setsid test [ ps vi".split(
+  "sh mount umount mkdir modprobe insmod lsmod switch_root reboot sleep cat echo ls findfs dmesg sort find grep xargs sed tr dd hexdump readlink setsid test [ ps vi".split(
     " ",
   );
 /** Where an image's loader looks, Debian's own order first. */
