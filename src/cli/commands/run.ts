@@ -108,6 +108,9 @@ function checkTerminal(values: FlagValues<typeof FLAGS>, context: Context): void
 function readOptions(values: FlagValues<typeof FLAGS>, { host }: Context): Omit<Parameters<typeof createContainer>[2], "image" | "imageName" | "args"> {
   const { network } = values;
   if (network !== "private" && network !== "host" && network !== "none") throw new Failure("usage", `Cannot use network "${network}"`);
+  if (values.publish.length > 0 && network !== "private") {
+    throw new Failure("usage", `Cannot publish ports with --network ${network}: only a container with its own network has ports to publish`);
+  }
   return {
     name: values.name === undefined ? undefined : parseContainerName(values.name),
     entrypoint: values.entrypoint === undefined ? undefined : values.entrypoint === "" ? [] : [values.entrypoint],
