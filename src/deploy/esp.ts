@@ -24,7 +24,8 @@ export async function findEsp(
   host: Pick<Host, "exec" | "files">,
   root: { path: string; source: string },
 ): Promise<string> {
-  const argv = ["lsblk", "-J", "-o", "PATH,MAJ:MIN,PARTTYPE"];
+  // NAME makes it a tree of disks and partitions; without that column lsblk prints a flat list.
+  const argv = ["lsblk", "-J", "-o", "NAME,PATH,MAJ:MIN,PARTTYPE"];
   const { stdout } = await host.exec(argv, { timeoutMs: 30_000 });
   const devices = parseLsblk(stdout.toString("utf8"));
   const dev = host.files.stat(root.path)?.dev ?? 0;
