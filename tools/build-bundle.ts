@@ -4,7 +4,7 @@
  *
  *   node tools/build-bundle.ts
  */
-import { globSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
