@@ -12,6 +12,8 @@ import { containerfileCheckCommand } from "./commands/containerfile-check.ts";
 import { diskCommand } from "./commands/disk.ts";
 import { execCommand } from "./commands/exec.ts";
 import { historyCommand } from "./commands/history.ts";
+import { imageExportCommand } from "./commands/image-export.ts";
+import { imageImportCommand } from "./commands/image-import.ts";
 import { imagesCommand } from "./commands/images.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { internalFinalizeCommand } from "./commands/internal-finalize.ts";
@@ -32,6 +34,8 @@ import { rollbackCommand } from "./commands/rollback.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import { stopCommand } from "./commands/stop.ts";
+import { storeFsckCommand } from "./commands/store-fsck.ts";
+import { storeGcCommand } from "./commands/store-gc.ts";
 import { switchCommand } from "./commands/switch.ts";
 import { tagCommand } from "./commands/tag.ts";
 import { tourCommand } from "./commands/tour.ts";
@@ -55,6 +59,8 @@ export const commands: readonly Command[] = [
   historyCommand,
   tagCommand,
   rmiCommand,
+  imageImportCommand,
+  imageExportCommand,
   containerfileCheckCommand,
   containerLintCommand,
   runCommand,
@@ -87,6 +93,8 @@ export const commands: readonly Command[] = [
   rollbackCommand,
   usrOverlayCommand,
   internalFinalizeCommand,
+  storeGcCommand,
+  storeFsckCommand,
   composefsDigestCommand,
   composefsDumpCommand,
   composefsMkimageCommand,
