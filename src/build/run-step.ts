@@ -68,12 +68,15 @@ function exitHint(exitCode: number): { hint?: string } {
   return {};
 }
 
-/** The upper's root is the one that the container sees. */
+/**
+ * The upper's root is the one that the container sees. Where no layer has described the root its mode is 0, which no process but root's
+ * could use: everybody makes that 0755.
+ */
 function copyMetadata(files: Files, from: string, to: string): void {
   const stat = files.lstat(from);
   if (stat === undefined) throw new Failure("not-found", `Cannot read "${byteNameToText(from)}": it is gone`);
   files.chown(to, stat.uid, stat.gid);
-  files.chmod(to, stat.mode);
+  files.chmod(to, stat.mode === 0 ? 0o755 : stat.mode);
   for (const [name, value] of files.xattrs(from)) if (!name.startsWith("trusted.overlay.")) files.setXattr(to, name, value);
   files.setTimes(to, stat.mtimeSec, stat.mtimeNsec);
 }

@@ -54,7 +54,7 @@ function collect(files: Files, input: UpperInput, path: string, found: Found[]):
   if (stat === undefined || stat.kind === "socket") return false;
   const all = files.xattrs(absolute);
   const xattrs = withoutOverlay(all);
-  const lower = files.lstat(join(input.lower, path));
+  const lower = lowerStat(files, input, path);
   // The kernel marks every new directory; it says something only where one was below.
   const opaque = stat.kind === "directory" && lower?.kind === "directory" && all.get(OPAQUE)?.[0] === 0x79;
   const item: Found = { path, stat, xattrs, opaque };
@@ -76,6 +76,12 @@ function collect(files: Files, input: UpperInput, path: string, found: Found[]):
   if (same && !opaque && (path === "" || !changedBelow)) return changedBelow;
   found.splice(at, 0, item);
   return true;
+}
+
+/** A root of mode 0 is one that no layer has described: run-step.ts makes it 0755, which is no change. */
+function lowerStat(files: Files, input: UpperInput, path: string): FileStat | undefined {
+  const stat = files.lstat(join(input.lower, path));
+  return path === "" && stat?.mode === 0 ? { ...stat, mode: 0o755 } : stat;
 }
 
 /** All below a directory that came from elsewhere, as the merged mount shows it. */
