@@ -75,6 +75,18 @@ test("a running container is not removed; what is half made is no container", as
   assert.deepEqual(host.files.list(DIRECTORY), ["half"]);
 });
 
+test("a power cut that loses the state leaves a container that does not run", () => {
+  const host = hostWith(STAT);
+  const one = record("a", "web");
+  writeRecord(host.files, DIRECTORY, one);
+  host.files.syncFileSystem("/");
+  writeState(host.files, DIRECTORY, one.id, { ...initialState("boot-1"), status: "running", process: { pid: 77, start: "5555" } });
+  host.files.sync(`${DIRECTORY}/${one.id}`);
+  host.reboot();
+  assert.equal(host.files.readText(`${DIRECTORY}/${one.id}/state.json`), "");
+  assert.equal(findContainer(host, STORE, "web").state.status, "created");
+});
+
 test("a damaged record is one clear error", () => {
   const host = hostWith(STAT);
   for (const text of ["", "[]", '{"id":1}', JSON.stringify({ ...record("a", "x"), network: "bridge" })]) {

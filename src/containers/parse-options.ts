@@ -6,7 +6,7 @@ import type { BundleMount } from "./run-process.ts";
 export interface PublishedPort {
   /** Address of the host that listens. */
   readonly address: string;
-  /** 0: any free one. */
+  /** 0 picks a free one. */
   readonly hostPort: number;
   readonly containerPort: number;
 }

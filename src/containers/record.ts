@@ -93,14 +93,16 @@ export function listRecords(files: Files, directory: string): ContainerRecord[] 
     .sort((left, right) => right.createdMs - left.createdMs);
 }
 
+/** Whole for every reader, but not synced: after a power cut the container does not run anyway, and an empty state says so. */
 export function writeState(files: Files, directory: string, id: string, state: ContainerState): void {
-  files.replace(`${directory}/${id}/state.json`, JSON.stringify(state), { mode: 0o600 });
+  files.write(`${directory}/${id}/state.json.new`, JSON.stringify(state), { mode: 0o600 });
+  files.rename(`${directory}/${id}/state.json.new`, `${directory}/${id}/state.json`);
 }
 
 /** The state as it is now: what a crash or a reboot left behind is "exited". */
 export function readState(host: Pick<Host, "files">, directory: string, id: string): ContainerState {
   const text = host.files.readTextIfAny(`${directory}/${id}/state.json`);
-  if (text === undefined) return initialState(bootId(host.files));
+  if (text === undefined || text === "") return initialState(bootId(host.files));
   const state = parseState(text, id);
   if (state.status !== "running" || isAlive(host.files, state, state.process) || isAlive(host.files, state, state.supervisor)) return state;
   return { ...state, status: "exited", exitCode: state.exitCode ?? LOST_EXIT_CODE };

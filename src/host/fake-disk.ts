@@ -159,7 +159,7 @@ export function createFakeDisk(now: () => number): FakeDisk {
       journal = journal.slice(last + 1);
     },
     syncAll() {
-      for (const inode of [...dirty]) settle(inode);
+      for (const inode of dirty) settle(inode);
       journal = [];
     },
     usedBytes: () => usedBytes(root),
@@ -170,7 +170,7 @@ export function createFakeDisk(now: () => number): FakeDisk {
         : Math.floor(random() * (journal.length + 1));
       for (const { undo } of journal.slice(kept).reverse()) undo();
       journal = [];
-      for (const inode of [...dirty]) {
+      for (const inode of dirty) {
         const fate = durability === "optimistic" ? 1 : durability === "pessimistic" ? 0 : random();
         if (fate < 2 / 3) forget(inode, fate < 1 / 3 ? inode.durable.length : Math.floor(random() * (inode.size + 1)), fate);
         settle(inode);

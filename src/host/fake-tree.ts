@@ -226,7 +226,7 @@ function removeBelow(
 ): void {
   const inode = directory.children.get(name);
   if (inode === undefined) return;
-  for (const child of [...inode.children.keys()]) removeBelow(world, tree, `${path}/${child}`, mount, inode, child);
+  for (const child of inode.children.keys()) removeBelow(world, tree, `${path}/${child}`, mount, inode, child);
   tree.refuseReadOnly("remove", path, mount);
   world.mutate("remove", path, () => world.disk.setName(directory, name, undefined));
 }

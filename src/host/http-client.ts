@@ -8,11 +8,11 @@
  */
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import * as http from "node:http";
-import * as https from "node:https";
-import * as tls from "node:tls";
+import type * as http from "node:http";
+import type * as https from "node:https";
 import { Failure } from "../core/failure.ts";
 import type { ClientTls, HttpRequest, HttpResponse } from "./host.ts";
+import { httpModule, httpsModule, tlsModule } from "./http-modules.ts";
 
 const AGENT = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 32 } as const;
 const DRAIN_LIMIT_BYTES = 1 << 16;
@@ -26,8 +26,8 @@ export function createHttpClient(): (request: HttpRequest) => Promise<HttpRespon
     const known = agents.get(key);
     if (known !== undefined) return known;
     const agent = url.protocol === "https:"
-      ? new https.Agent({ ...AGENT, ...proxy, ...tlsOptions(settings) })
-      : new http.Agent({ ...AGENT, ...proxy });
+      ? new (httpsModule().Agent)({ ...AGENT, ...proxy, ...tlsOptions(settings) })
+      : new (httpModule().Agent)({ ...AGENT, ...proxy });
     agents.set(key, agent);
     return agent;
   };
@@ -59,7 +59,7 @@ function exchange(request: HttpRequest, url: URL, agent: http.Agent): Promise<Ht
   const repeatable = request.body === undefined || request.body instanceof Uint8Array;
   const target = `${url.protocol}//${url.host}`;
   return new Promise((resolve, reject) => {
-    const message = (url.protocol === "https:" ? https : http).request(url, {
+    const message = (url.protocol === "https:" ? httpsModule() : httpModule()).request(url, {
       agent,
       method: request.method,
       headers: { ...request.headers, ...lengthHeader(request) },
@@ -180,7 +180,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127\./.test(hostname);
+  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }
 
 function tlsKey(settings: ClientTls): string {
@@ -217,5 +217,5 @@ function readAuthorities(): readonly string[] {
   for (const path of named === undefined ? BUNDLES : [named, ...BUNDLES]) {
     if (fs.existsSync(path)) return [fs.readFileSync(path, "utf8")];
   }
-  return tls.rootCertificates;
+  return tlsModule().rootCertificates;
 }

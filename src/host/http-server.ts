@@ -6,11 +6,11 @@
  *
  * @see RFC 9110 section 6.4.1 (which responses have content)
  */
-import * as http from "node:http";
-import * as https from "node:https";
+import type * as http from "node:http";
 import { Readable } from "node:stream";
 import { Failure } from "../core/failure.ts";
 import type { HttpHandler, HttpServer, ServeOptions } from "./host.ts";
+import { httpModule, httpsModule } from "./http-modules.ts";
 
 const HIGH_WATER_MARK_BYTES = 1 << 20;
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -29,8 +29,8 @@ export async function serveHttp(handler: HttpHandler, options: ServeOptions): Pr
     void answer(handler, incoming, outgoing, scheme);
   };
   const server = options.tls === undefined
-    ? http.createServer(settings, listener)
-    : https.createServer({ ...settings, ...options.tls }, listener);
+    ? httpModule().createServer(settings, listener)
+    : httpsModule().createServer({ ...settings, ...options.tls }, listener);
   server.timeout = 120_000;
   await listen(server, options);
   const address = server.address();
@@ -107,11 +107,9 @@ function toRequest(incoming: http.IncomingMessage, scheme: string, signal: Abort
     method,
     headers,
     signal,
-    ...(hasBody && { body: Readable.toWeb(incoming, BYTES), duplex: "half" as const }),
+    ...(hasBody && { body: Readable.toWeb(incoming, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK_BYTES }) }), duplex: "half" as const }),
   });
 }
-
-const BYTES = { strategy: new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK_BYTES }) };
 
 function isEmpty(incoming: http.IncomingMessage): boolean {
   return incoming.headers["transfer-encoding"] === undefined && Number(incoming.headers["content-length"] ?? 0) === 0;
