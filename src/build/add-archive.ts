@@ -67,7 +67,9 @@ async function archivePacking(host: Host, path: string): Promise<Packing | undef
   if (packing === "none") return isTarBlock(start) ? packing : undefined;
   const tool = PROGRAMS[packing];
   if (tool !== undefined && host.which(tool) === undefined) {
-    throw new Failure("missing-tool", `Cannot look into "${path}": ${tool} is not installed`, { hint: `install the package ${tool === "xz" ? "xz-utils" : tool}` });
+    throw new Failure("missing-tool", `Cannot look into "${path}": ${tool} is not installed`, {
+      hint: `install the package ${tool === "xz" ? "xz-utils" : tool}`,
+    });
   }
   try {
     for await (const chunk of unpacked(host, path, packing)) return isTarBlock(chunk) ? packing : undefined;
@@ -98,7 +100,8 @@ async function* unpacked(host: Host, path: string, packing: Packing): AsyncGener
   } finally {
     if (!whole) child.kill("SIGKILL");
     const { exitCode } = await child.ended;
-    if (whole && exitCode !== 0) throw new Failure("bad-input", `Cannot unpack "${path}": ${program} ended with exit status ${exitCode}`);
+    if (whole && exitCode !== 0)
+      throw new Failure("bad-input", `Cannot unpack "${path}": ${program} ended with exit status ${exitCode}`);
   }
 }
 
@@ -120,7 +123,11 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
           if (made.has(here)) continue;
           made.add(here);
           const existing = existingStat(files, view, here);
-          if (existing === "other") throw new Failure("conflict", `Cannot unpack to "/${byteNameToText(here)}": it is no directory in the image`);
+          if (existing === "other")
+            throw new Failure(
+              "conflict",
+              `Cannot unpack to "/${byteNameToText(here)}": it is no directory in the image`,
+            );
           const stat = existing ?? { mode: 0o755, uid: 0, gid: 0, mtimeSec: nowSec, mtimeNsec: 0, xattrs: NO_XATTRS };
           yield { member: { kind: "directory", path: toPath(here), stat } };
         }
@@ -139,10 +146,19 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
           const slash = here.lastIndexOf("/");
           yield* parents(slash < 0 ? "" : here.slice(0, slash));
           if (member.kind === "directory") made.add(here);
-          const mode = action.chmod === undefined || member.kind === "symlink" ? member.stat.mode : applyMode(member.stat.mode, action.chmod, member.kind === "directory");
+          const mode =
+            action.chmod === undefined || member.kind === "symlink"
+              ? member.stat.mode
+              : applyMode(member.stat.mode, action.chmod, member.kind === "directory");
           const stat = { ...member.stat, mode, mtimeNsec: 0, ...owner };
-          if (member.kind === "directory" && resolveInRoot(files, view, here, { followLast: true }).stat?.kind === "directory" && isLink(here, view)) continue;
-          if (member.kind === "hardlink") yield { member: { ...member, path: toPath(here), stat, target: toPath(place(member.target)) } };
+          if (
+            member.kind === "directory" &&
+            resolveInRoot(files, view, here, { followLast: true }).stat?.kind === "directory" &&
+            isLink(here, view)
+          )
+            continue;
+          if (member.kind === "hardlink")
+            yield { member: { ...member, path: toPath(here), stat, target: toPath(place(member.target)) } };
           else yield { member: { ...member, path: toPath(here), stat }, ...(member.kind === "file" && { content }) };
         }
       } catch (error) {

@@ -41,7 +41,9 @@ export function assembleImage(parts: ImageParts): AssembledImage {
     mediaType: MANIFEST,
     config: { mediaType: CONFIG, digest: digestOf(configBytes), size: configBytes.length },
     layers: parts.layers.map((layer) => ociLayer(layer.descriptor)),
-    ...(parts.annotations.size > 0 && { annotations: Object.fromEntries([...parts.annotations].sort(([left], [right]) => (left < right ? -1 : 1))) }),
+    ...(parts.annotations.size > 0 && {
+      annotations: Object.fromEntries([...parts.annotations].sort(([left], [right]) => (left < right ? -1 : 1))),
+    }),
   };
   return { configBytes, manifestBytes: Buffer.from(JSON.stringify(manifest)) };
 }

@@ -41,7 +41,9 @@ const VERSION = "berth-build-1";
 
 /** The digest of a value: sha256 of its JSON, lower-case hex. */
 export function cacheKey(material: unknown): string {
-  return createHash("sha256").update(JSON.stringify([VERSION, material])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([VERSION, material]))
+    .digest("hex");
 }
 
 export function openBuildCache(files: Files, store: Store): BuildCache {
@@ -72,7 +74,9 @@ export function openBuildCache(files: Files, store: Store): BuildCache {
     },
     putStep: (key, result) => write(key, { created: result.created, layer: result.layer ?? null }),
     image(key) {
-      const digest = read(key, (text) => parseDigest(asString(parseJsonObject(text, "cache entry")["manifest"], "manifest")));
+      const digest = read(key, (text) =>
+        parseDigest(asString(parseJsonObject(text, "cache entry")["manifest"], "manifest")),
+      );
       return digest !== undefined && store.image(digest) !== undefined ? digest : undefined;
     },
     putImage: (key, digest) => write(key, { manifest: digest }),
@@ -105,6 +109,9 @@ function parseStepResult(text: string): StepResult {
   const layer = asObject(object["layer"], "layer");
   return {
     created,
-    layer: { diffId: parseDigest(asString(layer["diffId"], "diffId")), descriptor: parseDescriptor(layer["descriptor"], "descriptor") },
+    layer: {
+      diffId: parseDigest(asString(layer["diffId"], "diffId")),
+      descriptor: parseDescriptor(layer["descriptor"], "descriptor"),
+    },
   };
 }

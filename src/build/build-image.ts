@@ -27,7 +27,10 @@ export interface BuildImageOptions {
 }
 
 /** Fetches what is missing, then plans. Throws as planBuild(). */
-export async function prepareBuild(store: Store, options: Pick<BuildImageOptions, "request" | "pull">): Promise<BuildPlan> {
+export async function prepareBuild(
+  store: Store,
+  options: Pick<BuildImageOptions, "request" | "pull">,
+): Promise<BuildPlan> {
   for (const name of imageNames(options.request)) {
     if (findImage(store, name) !== undefined) continue;
     const ref = remoteReference(name);

@@ -52,6 +52,13 @@ export function createQuietOutput(): BuildOutput & { readonly tail: () => readon
   const keep = (line: string): void => {
     lines = [...lines, line].slice(-TAIL_LINES);
   };
-  const inner = createBuildOutput({ print: (text) => text.split("\n").filter((line) => line !== "").forEach(keep), say: keep });
+  const inner = createBuildOutput({
+    print: (text) =>
+      text
+        .split("\n")
+        .filter((line) => line !== "")
+        .forEach(keep),
+    say: keep,
+  });
   return { ...inner, line() {}, tail: () => lines };
 }

@@ -81,7 +81,12 @@ export function createBuildState(parts: StateParts, start: readonly Digest[]): B
   };
   const ensure = (): void => {
     if (lowers.length > LOWERS_MAX) unmount();
-    if (lowers.length === 0) lowers = [diffIds.length === 0 ? emptyRoot(host.files, directory()) : mounted(mountErofs(host, store, treeOf(parts, diffIds), directory()))];
+    if (lowers.length === 0)
+      lowers = [
+        diffIds.length === 0
+          ? emptyRoot(host.files, directory())
+          : mounted(mountErofs(host, store, treeOf(parts, diffIds), directory())),
+      ];
   };
   const pushed = (diffId: Digest, lower: () => string): void => {
     diffIds = [...diffIds, diffId];
@@ -115,7 +120,10 @@ export function createBuildState(parts: StateParts, start: readonly Digest[]): B
 function mountErofs(host: Host, store: Store, id: string, target: string): Mount {
   const path = store.objectPath(id);
   const actual = host.files.measureVerity(path) ?? verityDigest(host.files.read(path), store.algorithm);
-  if (actual !== id) throw new Failure("corrupt", `Cannot mount image "${id}": its content has the digest ${actual}`, { hint: "run berth store fsck --repair" });
+  if (actual !== id)
+    throw new Failure("corrupt", `Cannot mount image "${id}": its content has the digest ${actual}`, {
+      hint: "run berth store fsck --repair",
+    });
   return host.mounts.erofs(path, target);
 }
 
@@ -134,9 +142,15 @@ function emptyRoot(files: Files, path: string): string {
 }
 
 /** The tree of one layer by itself. Its root is the one that an overlay shows, so it has the metadata of the root below. */
-function layerTree(files: Files, store: Store, view: string, layer: { readonly diffId: Digest; readonly members: readonly TarInput[] }): Directory {
+function layerTree(
+  files: Files,
+  store: Store,
+  view: string,
+  layer: { readonly diffId: Digest; readonly members: readonly TarInput[] },
+): Directory {
   const tree = store.readTree([layer.diffId]);
   const stat = existingStat(files, view, "");
-  if (stat !== undefined && stat !== "other" && !layer.members.some(({ member }) => member.path === "")) tree.stat = stat;
+  if (stat !== undefined && stat !== "other" && !layer.members.some(({ member }) => member.path === ""))
+    tree.stat = stat;
   return tree;
 }

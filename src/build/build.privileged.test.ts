@@ -4,7 +4,18 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -26,7 +37,34 @@ const main = path.resolve(import.meta.dirname, "../cli/main.ts");
 const linux = createLinuxHost();
 const host: Host = { ...linux, env: { ...linux.env, BERTH_STORE: storeRoot } };
 
-const APPLETS = ["sh", "cat", "chmod", "chown", "cp", "dd", "echo", "env", "find", "grep", "id", "ip", "ln", "ls", "mkdir", "mknod", "mv", "pwd", "rm", "sleep", "stat", "tar", "test", "touch", "true", "wget"];
+const APPLETS = [
+  "sh",
+  "cat",
+  "chmod",
+  "chown",
+  "cp",
+  "dd",
+  "echo",
+  "env",
+  "find",
+  "grep",
+  "id",
+  "ip",
+  "ln",
+  "ls",
+  "mkdir",
+  "mknod",
+  "mv",
+  "pwd",
+  "rm",
+  "sleep",
+  "stat",
+  "tar",
+  "test",
+  "touch",
+  "true",
+  "wget",
+];
 
 before(async () => {
   using store = openWorkstationStore(host);
@@ -44,13 +82,24 @@ async function addBase(store: Store): Promise<void> {
     const content = Buffer.from(text);
     return { member: { kind: "file", path: textToByteName(name), stat, size: content.length }, content };
   };
-  const directory = (name: string, mode = 0o755): TarInput => ({ member: { kind: "directory", path: textToByteName(name), stat: statOf(mode) } });
+  const directory = (name: string, mode = 0o755): TarInput => ({
+    member: { kind: "directory", path: textToByteName(name), stat: statOf(mode) },
+  });
   const attributed = statOf(0o644, { xattrs: new Map([["user.berth", Buffer.from("kept")]]) });
   const layer = await store.addLayer(
     writeTar([
       directory("bin"),
       file("bin/busybox", busybox, statOf(0o755)),
-      ...APPLETS.map((name): TarInput => ({ member: { kind: "symlink", path: textToByteName(`bin/${name}`), stat: statOf(0o777), target: textToByteName("busybox") } })),
+      ...APPLETS.map(
+        (name): TarInput => ({
+          member: {
+            kind: "symlink",
+            path: textToByteName(`bin/${name}`),
+            stat: statOf(0o777),
+            target: textToByteName("busybox"),
+          },
+        }),
+      ),
       directory("data"),
       file("data/big", Buffer.alloc(100_000, "x"), statOf(0o644)),
       file("data/attributed", "a".repeat(200), attributed),
@@ -101,10 +150,18 @@ function context(files: Readonly<Record<string, string | Buffer>>): string {
   return directory;
 }
 
-function berth(args: readonly string[], options: { cwd?: string; env?: Record<string, string>; input?: string } = {}): Built {
+function berth(
+  args: readonly string[],
+  options: { cwd?: string; env?: Record<string, string>; input?: string } = {},
+): Built {
   const result = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...args], {
     cwd: options.cwd ?? scratch,
-    env: { ...process.env, BERTH_STORE: storeRoot, NODE_COMPILE_CACHE: path.join(scratch, "compile-cache"), ...options.env },
+    env: {
+      ...process.env,
+      BERTH_STORE: storeRoot,
+      NODE_COMPILE_CACHE: path.join(scratch, "compile-cache"),
+      ...options.env,
+    },
     encoding: "utf8",
     ...(options.input !== undefined && { input: options.input }),
   });
@@ -112,7 +169,12 @@ function berth(args: readonly string[], options: { cwd?: string; env?: Record<st
 }
 
 /** Builds and expects success. */
-function build(containerfile: string, files: Readonly<Record<string, string | Buffer>> = {}, args: readonly string[] = [], env: Record<string, string> = {}): Built {
+function build(
+  containerfile: string,
+  files: Readonly<Record<string, string | Buffer>> = {},
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Built {
   const directory = context({ Containerfile: containerfile, ...files });
   const built = berth(["build", ...args, directory], { env });
   assert.equal(built.status, 0, built.stderr + built.stdout);
@@ -141,9 +203,11 @@ async function newLayers(id: string, baseLayers = 1): Promise<Listing[]> {
     const listing: Record<string, string> = {};
     for await (const { member, content } of readTar(store.readLayer(diffId))) {
       const bytes = await collectBytes(content);
-      const what = member.kind === "file" ? (bytes.length > 60 ? `${bytes.length} bytes` : bytes.toString()) : member.kind;
+      const what =
+        member.kind === "file" ? (bytes.length > 60 ? `${bytes.length} bytes` : bytes.toString()) : member.kind;
       const target = member.kind === "symlink" || member.kind === "hardlink" ? ` ${member.target}` : "";
-      listing[byteNameToText(member.path)] = `${member.stat.mode.toString(8)} ${member.stat.uid}:${member.stat.gid} ${what}${target}`;
+      listing[byteNameToText(member.path)] =
+        `${member.stat.mode.toString(8)} ${member.stat.uid}:${member.stat.gid} ${what}${target}`;
     }
     listings.push(listing);
   }
@@ -159,7 +223,12 @@ test("steps, layers, configuration and history of a build", async () => {
   assert.match(built.stdout, /^STEP 1\/9: FROM tiny:1\nSTEP 2\/9: ARG V=1\n--> [0-9a-f]{12}\n/);
   assert.match(built.stdout, /\nSTEP 5\/9: RUN echo .*\nto-stdout\n--> [0-9a-f]{12}\n/);
   assert.match(built.stderr, /^to-stderr$/m);
-  assert.match(built.stdout, new RegExp(`\nCOMMIT localhost/one:2\n--> ${built.id.slice(0, 12)}\nSuccessfully tagged localhost/one:2\nSuccessfully tagged localhost/two:latest\n${built.id}\n$`));
+  assert.match(
+    built.stdout,
+    new RegExp(
+      `\nCOMMIT localhost/one:2\n--> ${built.id.slice(0, 12)}\nSuccessfully tagged localhost/one:2\nSuccessfully tagged localhost/two:latest\n${built.id}\n$`,
+    ),
+  );
   assert.deepEqual(await newLayers(built.id), [
     { srv: "755 0:0 directory", "srv/www": "755 0:0 directory", "srv/www/page": "644 0:0 hello" },
     { out: "644 0:0 1 1\n" },
@@ -168,16 +237,36 @@ test("steps, layers, configuration and history of a build", async () => {
   ]);
   const { config, manifest, names } = imageOf(built.id);
   assert.deepEqual(names, ["localhost/one:2", "localhost/two:latest"]);
-  assert.deepEqual(config.config, { Env: ["PATH=/bin", "A=1"], Cmd: ["x"], Labels: { base: "yes" }, WorkingDir: "/w", User: "web" });
-  assert.deepEqual(config.history.map((entry) => entry.empty_layer ?? false), [false, true, true, false, false, false, true, false, true]);
-  assert.match(config.history[3]?.created_by ?? "", /^\/bin\/sh -c #\(nop\) COPY file:[0-9a-f]{64} in \/srv\/www\/page $/);
-  assert.equal(config.history[4]?.created_by, '|1 V=1 /bin/sh -c echo "$A $V" > /out && echo to-stdout && echo to-stderr >&2');
+  assert.deepEqual(config.config, {
+    Env: ["PATH=/bin", "A=1"],
+    Cmd: ["x"],
+    Labels: { base: "yes" },
+    WorkingDir: "/w",
+    User: "web",
+  });
+  assert.deepEqual(
+    config.history.map((entry) => entry.empty_layer ?? false),
+    [false, true, true, false, false, false, true, false, true],
+  );
+  assert.match(
+    config.history[3]?.created_by ?? "",
+    /^\/bin\/sh -c #\(nop\) COPY file:[0-9a-f]{64} in \/srv\/www\/page $/,
+  );
+  assert.equal(
+    config.history[4]?.created_by,
+    '|1 V=1 /bin/sh -c echo "$A $V" > /out && echo to-stdout && echo to-stderr >&2',
+  );
   const base = withStore((store) => store.image("localhost/tiny:1"));
-  assert.deepEqual(manifest.annotations, { "org.opencontainers.image.base.digest": base?.digest, "org.opencontainers.image.base.name": "localhost/tiny:1" });
+  assert.deepEqual(manifest.annotations, {
+    "org.opencontainers.image.base.digest": base?.digest,
+    "org.opencontainers.image.base.name": "localhost/tiny:1",
+  });
 });
 
 test("a RUN that changes nothing makes no layer, and leaves no mount points", async () => {
-  const built = build("FROM tiny:1\nRUN --mount=type=tmpfs,target=/mnt/deep/x touch /mnt/deep/x/gone && cat /etc/resolv.conf /proc/1/comm > /run/y\nRUN touch /new\n");
+  const built = build(
+    "FROM tiny:1\nRUN --mount=type=tmpfs,target=/mnt/deep/x touch /mnt/deep/x/gone && cat /etc/resolv.conf /proc/1/comm > /run/y\nRUN touch /new\n",
+  );
   assert.deepEqual(await newLayers(built.id), [{ new: "644 0:0 " }]);
 });
 
@@ -217,8 +306,11 @@ RUN rm -r /moved && echo f > /moved
   assert.deepEqual(fourth, { moved: "644 0:0 f\n" });
   const xattrs: string[] = [];
   using store = openWorkstationStore(host);
-  for await (const { member } of readTar(store.readLayer(imageOf(built.id).config.rootfs.diff_ids[3] ?? ("" as never)))) {
-    if (member.path === "moved/attributed") xattrs.push(...[...member.stat.xattrs].map(([name, value]) => `${name}=${Buffer.from(value)}`));
+  for await (const { member } of readTar(
+    store.readLayer(imageOf(built.id).config.rootfs.diff_ids[3] ?? ("" as never)),
+  )) {
+    if (member.path === "moved/attributed")
+      xattrs.push(...[...member.stat.xattrs].map(([name, value]) => `${name}=${Buffer.from(value)}`));
   }
   assert.deepEqual(xattrs, ["user.berth=kept"]);
 });
@@ -241,11 +333,19 @@ SHELL ["/bin/sh", "-ec"]
 RUN echo d > /d
 `);
   assert.match(built.stdout, /#!\/bin\/cat\nas a script\n/);
-  assert.deepEqual(await newLayers(built.id), [{ $HOME: "644 0:0 " }, { a: "644 0:0 a\nb\n" }, { c: "644 0:0 /bin\n" }, { d: "644 0:0 d\n" }]);
+  assert.deepEqual(await newLayers(built.id), [
+    { $HOME: "644 0:0 " },
+    { a: "644 0:0 a\nb\n" },
+    { c: "644 0:0 /bin\n" },
+    { d: "644 0:0 d\n" },
+  ]);
 });
 
 test("an unchanged build comes from the cache and is the same image; times do not matter, content does", () => {
-  const directory = context({ Containerfile: "FROM tiny:1\nRUN echo cache-test > /a\nCOPY page /b\nRUN cat /b > /c\nLABEL x=y\n", page: "1" });
+  const directory = context({
+    Containerfile: "FROM tiny:1\nRUN echo cache-test > /a\nCOPY page /b\nRUN cat /b > /c\nLABEL x=y\n",
+    page: "1",
+  });
   const run = (...args: string[]): Built => {
     const built = berth(["build", ...args, directory]);
     assert.equal(built.status, 0, built.stderr);
@@ -274,7 +374,10 @@ test("a build argument is part of the key where it is declared", () => {
   assert.notEqual(first.id, second.id);
   assert.equal(second.stdout.match(/Using cache/g)?.length, 2);
   assert.equal(berth(["build", "--build-arg", "V=1", directory]).id, first.id);
-  assert.match(berth(["build", "--build-arg", "V=1", "--build-arg", "NO=1", directory]).stderr, /one or more build args were not consumed: \[NO\]/);
+  assert.match(
+    berth(["build", "--build-arg", "V=1", "--build-arg", "NO=1", directory]).stderr,
+    /one or more build args were not consumed: \[NO\]/,
+  );
 });
 
 test("a layer that left the store is made again", () => {
@@ -315,7 +418,11 @@ RUN --mount=target=/src cat /src/sub/file > /again-${n} && ! touch /src/sub/x &&
   const files = { "sub/file": "original", hidden: "h", ".containerignore": "hidden" };
   build(text(1), files);
   const layers = await newLayers(build(text(2), files).id);
-  assert.deepEqual(layers, [{ "seen-2": "644 0:0 1\n2\n" }, { "bound-2": "644 0:0 changed\n" }, { "again-2": "644 0:0 original" }]);
+  assert.deepEqual(layers, [
+    { "seen-2": "644 0:0 1\n2\n" },
+    { "bound-2": "644 0:0 changed\n" },
+    { "again-2": "644 0:0 original" },
+  ]);
 });
 
 test("stages: FROM a stage, COPY --from stage and image, FROM scratch, --target", async () => {
@@ -346,7 +453,16 @@ COPY --from=tiny:1 /data/tree/ /tree/
 test("ADD unpacks archives by their content, COPY does not; a packed file that is no archive stays", async () => {
   const source = context({ "in/one": "1", "in/dir/two": "2" });
   chmodSync(path.join(source, "in/dir"), 0o755);
-  const tar = execFileSync("tar", ["--sort=name", "--owner=5", "--group=6", "-C", path.join(source, "in"), "-cf", "-", "."]);
+  const tar = execFileSync("tar", [
+    "--sort=name",
+    "--owner=5",
+    "--group=6",
+    "-C",
+    path.join(source, "in"),
+    "-cf",
+    "-",
+    ".",
+  ]);
   const xz = execFileSync("xz", ["-c"], { input: tar });
   const bz = execFileSync("bzip2", ["-c"], { input: tar });
   const built = build(
@@ -379,7 +495,8 @@ test("SOURCE_DATE_EPOCH: two builds without cache are one image, nothing in it i
   assert.equal(config.created, "2021-12-20T11:33:20Z");
   using store = openWorkstationStore(host);
   for (const diffId of config.rootfs.diff_ids.slice(1)) {
-    for await (const { member } of readTar(store.readLayer(diffId))) assert.ok(member.stat.mtimeSec <= 1_640_000_000, member.path);
+    for await (const { member } of readTar(store.readLayer(diffId)))
+      assert.ok(member.stat.mtimeSec <= 1_640_000_000, member.path);
   }
 });
 
@@ -389,8 +506,14 @@ test("a failing RUN says where and leaves nothing behind", () => {
   const built = berth(["build", "-t", "failed", directory]);
   assert.equal(built.status, 1);
   assert.match(built.stdout, /said/);
-  assert.match(built.stderr, /^error: Cannot build "Containerfile": line 2: RUN echo said && exit 7: the command ended with exit status 7$/m);
-  assert.equal(withStore((store) => store.images().length), imagesBefore);
+  assert.match(
+    built.stderr,
+    /^error: Cannot build "Containerfile": line 2: RUN echo said && exit 7: the command ended with exit status 7$/m,
+  );
+  assert.equal(
+    withStore((store) => store.images().length),
+    imagesBefore,
+  );
   assert.deepEqual(readdirSync(path.join(storeRoot, "cache/scratch")), []);
   assert.ok(!readFileSync("/proc/self/mountinfo", "utf8").includes(scratch));
   assert.match(berth(["build", "-q", directory]).stderr, /^said$/m);
@@ -431,20 +554,30 @@ test("wrong words are refused before anything is done", () => {
 
 test("standard input, iidfile, labels, annotations, dry run", () => {
   const iid = path.join(scratch, "iid");
-  const built = berth(["build", "-f", "-", "--iidfile", iid, "--label", "l=1", "--annotation", "org.example.a=b", context({ page: "x" })], {
-    input: "FROM tiny:1\nCOPY page /from-stdin\n",
-  });
+  const built = berth(
+    ["build", "-f", "-", "--iidfile", iid, "--label", "l=1", "--annotation", "org.example.a=b", context({ page: "x" })],
+    {
+      input: "FROM tiny:1\nCOPY page /from-stdin\n",
+    },
+  );
   assert.equal(built.status, 0, built.stderr);
   assert.equal(readFileSync(iid, "utf8"), `sha256:${built.id}`);
   const { config, manifest } = imageOf(built.id);
   assert.deepEqual(config.config.Labels, { base: "yes", l: "1" });
   assert.equal(manifest.annotations?.["org.example.a"], "b");
   const plan = berth(["build", "--dry-run", context({ Containerfile: "FROM tiny:1\nRUN touch /never\n" })]);
-  assert.match(plan.stdout, /^STEP 1\/2: FROM tiny:1\nSTEP 2\/2: RUN touch \/never\n {2}run \["\/bin\/sh","-c","touch \/never"\] in \/, network private\n/);
+  assert.match(
+    plan.stdout,
+    /^STEP 1\/2: FROM tiny:1\nSTEP 2\/2: RUN touch \/never\n {2}run \["\/bin\/sh","-c","touch \/never"\] in \/, network private\n/,
+  );
 });
 
 test("RUN networks: none has no interface but lo, private has one and a name server", () => {
-  const built = build("FROM tiny:1\nRUN --network=none ls /sys/class/net && echo end-of-none\nRUN ls /sys/class/net && cat /etc/resolv.conf\n", {}, ["--no-cache"]);
+  const built = build(
+    "FROM tiny:1\nRUN --network=none ls /sys/class/net && echo end-of-none\nRUN ls /sys/class/net && cat /etc/resolv.conf\n",
+    {},
+    ["--no-cache"],
+  );
   const [none = "", open = ""] = built.stdout.split("\nend-of-none\n");
   assert.match(none, /\nlo$/);
   assert.match(open, /\neth0\nlo\n[\s\S]*nameserver /);
@@ -457,7 +590,9 @@ test("skopeo reads what was built", async () => {
     using store = openWorkstationStore(host);
     await exportLayout(host, store, imageOf(built.id), { directory: folder, name: "x" });
   }
-  const inspected: unknown = JSON.parse(execFileSync("skopeo", ["inspect", "--config", `oci:${folder}:x`], { encoding: "utf8" }));
+  const inspected: unknown = JSON.parse(
+    execFileSync("skopeo", ["inspect", "--config", `oci:${folder}:x`], { encoding: "utf8" }),
+  );
   assert.match(JSON.stringify(inspected), /"ExposedPorts":\{"80\/tcp":\{\}\}/);
   execFileSync("skopeo", ["copy", "--quiet", `oci:${folder}:x`, `dir:${path.join(scratch, "copied")}`]);
   assert.ok(existsSync(path.join(scratch, "copied/manifest.json")));
@@ -466,8 +601,16 @@ test("skopeo reads what was built", async () => {
 test("images, history and rmi show and remove what was built", () => {
   const built = build("FROM tiny:1\nRUN echo listed > /listed\n", {}, ["-t", "listed:1"]);
   const listed = berth(["images", "listed"]).stdout;
-  assert.match(listed, new RegExp(`^REPOSITORY +TAG +IMAGE ID +CREATED +SIZE\nlocalhost/listed +1 +${built.id.slice(0, 12)} +.* ago +[0-9.]+ MB\n$`));
-  assert.match(berth(["history", "listed:1"]).stdout, new RegExp(`\n${built.id.slice(0, 12)} .*/bin/sh -c echo listed > /listed`));
+  assert.match(
+    listed,
+    new RegExp(
+      `^REPOSITORY +TAG +IMAGE ID +CREATED +SIZE\nlocalhost/listed +1 +${built.id.slice(0, 12)} +.* ago +[0-9.]+ MB\n$`,
+    ),
+  );
+  assert.match(
+    berth(["history", "listed:1"]).stdout,
+    new RegExp(`\n${built.id.slice(0, 12)} .*/bin/sh -c echo listed > /listed`),
+  );
   assert.equal(berth(["rmi", "listed:1"]).stdout, `Untagged: localhost/listed:1\nDeleted: ${built.id}\n`);
   assert.equal(berth(["rmi", "listed:1"]).status, 1);
   build("FROM tiny:1\nRUN echo dangling > /dangling\n");

@@ -43,7 +43,19 @@ const IMAGE: Readonly<Record<string, FakeEntry>> = {
 function actionOf(host: Host, line: string): { action: CopyAction; tree: SourceTree } {
   const file = readContainerfile(`FROM scratch\nWORKDIR /work\n${line}\n`);
   const plan = planBuild(
-    { fileName: "Containerfile", file, buildArgs: new Map(), target: undefined, labels: new Map(), annotations: new Map(), network: "private", secrets: new Map(), proxies: new Map(), architecture: host.architecture, epochSec: undefined },
+    {
+      fileName: "Containerfile",
+      file,
+      buildArgs: new Map(),
+      target: undefined,
+      labels: new Map(),
+      annotations: new Map(),
+      network: "private",
+      secrets: new Map(),
+      proxies: new Map(),
+      architecture: host.architecture,
+      epochSec: undefined,
+    },
     () => undefined,
   );
   const action = plan.stages[0]?.steps.at(-1)?.action;
@@ -93,7 +105,10 @@ const table: readonly (readonly [line: string, wanted: readonly string[]])[] = [
   ['COPY ["sp ace", "/d/"]', ["d/ 755 0:0", "d/sp ace 644 0:0"]],
   ["COPY x[[]1] /d/", ["d/ 755 0:0", "d/x[1] 644 0:0"]],
   ["COPY a.txt /lib/y", ["usr/lib/y 640 0:0"]],
-  ["COPY dir /lib", ["usr/lib/link -> one 777 0:0", "usr/lib/one 644 0:0", "usr/lib/sub/ 755 0:0", "usr/lib/sub/two 644 0:0"]],
+  [
+    "COPY dir /lib",
+    ["usr/lib/link -> one 777 0:0", "usr/lib/one 644 0:0", "usr/lib/sub/ 755 0:0", "usr/lib/sub/two 644 0:0"],
+  ],
   ["COPY a.txt /home/u/", ["var/home/ 755 0:0", "var/home/u/ 755 0:0", "var/home/u/a.txt 640 0:0"]],
   ["COPY a.txt /file", ["file 640 0:0"]],
   ["COPY --chown=5:6 dir/one /d/", ["d/ 755 0:0", "d/one 644 5:6"]],
@@ -111,16 +126,23 @@ const table: readonly (readonly [line: string, wanted: readonly string[]])[] = [
   ["COPY --chmod=755 --chown=1 <<one /d\nx\none", ["d 755 1:1"]],
 ];
 
-for (const [line, wanted] of table) test(line.replaceAll("\n", "\\n"), () => assert.deepEqual(shown(copy(line)), wanted));
+for (const [line, wanted] of table)
+  test(line.replaceAll("\n", "\\n"), () => assert.deepEqual(shown(copy(line)), wanted));
 
 test("parents that exist come along as they are", () => {
   const parents = copy("COPY a.txt /tmp/x").filter(({ member }) => member.kind === "directory");
-  assert.deepEqual(parents.map(({ member }) => [member.path, member.stat.mode]), [["tmp", 0o777]]);
+  assert.deepEqual(
+    parents.map(({ member }) => [member.path, member.stat.mode]),
+    [["tmp", 0o777]],
+  );
 });
 
 test("times: files keep theirs, what is made new has the build's", () => {
   const members = copy("COPY <<x /d/\n1\nx");
-  assert.deepEqual(members.map(({ member }) => member.stat.mtimeSec), [7, 7]);
+  assert.deepEqual(
+    members.map(({ member }) => member.stat.mtimeSec),
+    [7, 7],
+  );
 });
 
 test("content arrives", async () => {
@@ -131,7 +153,12 @@ test("content arrives", async () => {
 });
 
 test("ignore rules hide files, exceptions show them", () => {
-  assert.deepEqual(shown(copy("COPY . /d/", ["*", "!dir/sub"])), ["d/ 755 0:0", "d/dir/ 755 0:0", "d/dir/sub/ 755 0:0", "d/dir/sub/two 644 0:0"]);
+  assert.deepEqual(shown(copy("COPY . /d/", ["*", "!dir/sub"])), [
+    "d/ 755 0:0",
+    "d/dir/ 755 0:0",
+    "d/dir/sub/ 755 0:0",
+    "d/dir/sub/two 644 0:0",
+  ]);
   assert.deepEqual(shown(copy("COPY *.txt /d/", ["a.txt"])), ["d/ 755 0:0", "d/b.txt 644 0:0"]);
 });
 
@@ -149,7 +176,10 @@ const refused: readonly (readonly [line: string, code: string, message: RegExp, 
 
 for (const [line, code, message, ignore] of refused) {
   test(`${line} is refused`, () => {
-    assert.throws(() => copy(line, ignore), (error) => isFailure(error) && error.code === code && message.test(error.message));
+    assert.throws(
+      () => copy(line, ignore),
+      (error) => isFailure(error) && error.code === code && message.test(error.message),
+    );
   });
 }
 
@@ -161,11 +191,32 @@ test("digestSources() knows names, modes and content, not times and owners", () 
     return digestSources(host.files, tree, findSources(host.files, tree, "dir"), []);
   };
   const plain = digest(() => undefined);
-  assert.equal(digest(({ files }) => files.setTimes("/ctx/dir/one", 5, 0)), plain);
-  assert.equal(digest(({ files }) => files.chown("/ctx/dir/one", 5, 5)), plain);
-  assert.notEqual(digest(({ files }) => files.chmod("/ctx/dir/one", 0o600)), plain);
-  assert.notEqual(digest(({ files }) => files.write("/ctx/dir/one", "2")), plain);
-  assert.notEqual(digest(({ files }) => files.write("/ctx/dir/new", "")), plain);
-  assert.notEqual(digest(({ files }) => files.rename("/ctx/dir/one", "/ctx/dir/other")), plain);
-  assert.notEqual(digest(({ files }) => files.replaceSymlink("/ctx/dir/link", "two")), plain);
+  assert.equal(
+    digest(({ files }) => files.setTimes("/ctx/dir/one", 5, 0)),
+    plain,
+  );
+  assert.equal(
+    digest(({ files }) => files.chown("/ctx/dir/one", 5, 5)),
+    plain,
+  );
+  assert.notEqual(
+    digest(({ files }) => files.chmod("/ctx/dir/one", 0o600)),
+    plain,
+  );
+  assert.notEqual(
+    digest(({ files }) => files.write("/ctx/dir/one", "2")),
+    plain,
+  );
+  assert.notEqual(
+    digest(({ files }) => files.write("/ctx/dir/new", "")),
+    plain,
+  );
+  assert.notEqual(
+    digest(({ files }) => files.rename("/ctx/dir/one", "/ctx/dir/other")),
+    plain,
+  );
+  assert.notEqual(
+    digest(({ files }) => files.replaceSymlink("/ctx/dir/link", "two")),
+    plain,
+  );
 });

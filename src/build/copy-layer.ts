@@ -15,7 +15,9 @@ import { type Source, type SourceEntry, type SourceTree, walkSource } from "./so
 import type { CopyAction } from "./step.ts";
 import type { Heredoc } from "../containerfile/logical-line.ts";
 
-export type FoundSource = { readonly kind: "path"; readonly sources: readonly Source[] } | { readonly kind: "heredoc"; readonly heredoc: Heredoc };
+export type FoundSource =
+  | { readonly kind: "path"; readonly sources: readonly Source[] }
+  | { readonly kind: "heredoc"; readonly heredoc: Heredoc };
 
 export interface CopyInput {
   readonly action: CopyAction;
@@ -60,7 +62,10 @@ function placeSource(files: Files, input: CopyInput, source: Source, isDirectory
     if (source.stat.kind !== "directory") {
       layer.add(isDirectory || action.parents ? below(start, name) : start, entry);
     } else if (entry.relative === "") {
-      layer.addDirectory(action.parents && name !== "" ? below(start, name) : start, action.parents ? entry : undefined);
+      layer.addDirectory(
+        action.parents && name !== "" ? below(start, name) : start,
+        action.parents ? entry : undefined,
+      );
     } else {
       layer.add(below(action.parents && name !== "" ? below(start, name) : start, entry.relative), entry);
     }
@@ -69,8 +74,12 @@ function placeSource(files: Files, input: CopyInput, source: Source, isDirectory
 
 /** With `/./` in the source only what follows it is kept. */
 function parentsOf(action: CopyAction, source: Source): string {
-  const pivot = action.sources.flatMap((given) => (given.kind === "path" && given.path.includes("/./") ? [given.path.slice(0, given.path.indexOf("/./"))] : []));
-  const cut = pivot.map((text) => textToByteName(text.replace(/^\/+/, ""))).find((text) => source.named.startsWith(`${text}/`));
+  const pivot = action.sources.flatMap((given) =>
+    given.kind === "path" && given.path.includes("/./") ? [given.path.slice(0, given.path.indexOf("/./"))] : [],
+  );
+  const cut = pivot
+    .map((text) => textToByteName(text.replace(/^\/+/, "")))
+    .find((text) => source.named.startsWith(`${text}/`));
   const kept = cut === undefined ? source.named : source.named.slice(cut.length + 1);
   const slash = kept.lastIndexOf("/");
   return slash < 0 ? "" : kept.slice(0, slash);
@@ -100,28 +109,43 @@ function createLayer(files: Files, input: CopyInput, chown: Owner | undefined): 
     const { stat } = entry;
     const owner = chown ?? (tree.isImage ? stat : ROOT);
     const isDirectory = stat.kind === "directory";
-    const mode = action.chmod === undefined || stat.kind === "symlink" ? stat.mode : applyMode(stat.mode, action.chmod, isDirectory);
+    const mode =
+      action.chmod === undefined || stat.kind === "symlink"
+        ? stat.mode
+        : applyMode(stat.mode, action.chmod, isDirectory);
     const xattrs = tree.isImage ? files.xattrs(entry.absolute) : NO_XATTRS;
     return { mode, uid: owner.uid, gid: owner.gid, mtimeSec: stat.mtimeSec, mtimeNsec: 0, xattrs };
   };
-  const made = (mode: number, owner: Owner): Stat => ({ mode, uid: owner.uid, gid: owner.gid, mtimeSec: nowSec, mtimeNsec: 0, xattrs: NO_XATTRS });
+  const made = (mode: number, owner: Owner): Stat => ({
+    mode,
+    uid: owner.uid,
+    gid: owner.gid,
+    mtimeSec: nowSec,
+    mtimeNsec: 0,
+    xattrs: NO_XATTRS,
+  });
 
   /** The real place of `target`; its missing parents become members. */
   const place = (target: string, isDirectory: boolean): { path: string; exists: boolean } => {
     const { path, stat } = resolveInRoot(files, view, target, { followLast: true });
     refuseWhiteout(path);
     const kind = stat?.kind ?? members.get(path)?.member.kind;
-    if (kind === "directory" && !isDirectory) throw conflict(target, "it is a directory in the image, and a file would replace it");
-    if (kind !== undefined && kind !== "directory" && isDirectory) throw conflict(target, "it is no directory in the image, and a directory would replace it");
+    if (kind === "directory" && !isDirectory)
+      throw conflict(target, "it is a directory in the image, and a file would replace it");
+    if (kind !== undefined && kind !== "directory" && isDirectory)
+      throw conflict(target, "it is no directory in the image, and a directory would replace it");
     const names = path.split("/");
     for (let i = 1; i < names.length; i += 1) {
       const parent = names.slice(0, i).join("/");
       const known = members.get(parent)?.member;
-      if (known !== undefined && known.kind !== "directory") throw conflict(target, `"/${byteNameToText(parent)}" is no directory`);
+      if (known !== undefined && known.kind !== "directory")
+        throw conflict(target, `"/${byteNameToText(parent)}" is no directory`);
       if (known !== undefined) continue;
       const existing = existingStat(files, view, parent);
       if (existing === "other") throw conflict(target, `"/${byteNameToText(parent)}" is no directory`);
-      members.set(parent, { member: { kind: "directory", path: textToPath(parent), stat: existing ?? made(0o755, ROOT) } });
+      members.set(parent, {
+        member: { kind: "directory", path: textToPath(parent), stat: existing ?? made(0o755, ROOT) },
+      });
     }
     return { path, exists: kind !== undefined };
   };
@@ -138,7 +162,10 @@ function createLayer(files: Files, input: CopyInput, chown: Owner | undefined): 
       const bytes = Buffer.from(content);
       const path = textToPath(place(target, false).path);
       const mode = action.chmod === undefined ? 0o644 : applyMode(0o644, action.chmod, false);
-      members.set(path, { member: { kind: "file", path, stat: made(mode, chown ?? ROOT), size: bytes.length }, content: bytes });
+      members.set(path, {
+        member: { kind: "file", path, stat: made(mode, chown ?? ROOT), size: bytes.length },
+        content: bytes,
+      });
     },
     addDirectory(target, entry) {
       const { path, exists } = place(target, true);
@@ -151,7 +178,11 @@ function createLayer(files: Files, input: CopyInput, chown: Owner | undefined): 
 }
 
 /** A directory of the image as it is; undefined when there is none. */
-export function existingStat(files: Pick<Files, "lstat" | "xattrs">, view: string, path: string): Stat | "other" | undefined {
+export function existingStat(
+  files: Pick<Files, "lstat" | "xattrs">,
+  view: string,
+  path: string,
+): Stat | "other" | undefined {
   const stat = files.lstat(join(view, path));
   if (stat === undefined) return undefined;
   if (stat.kind !== "directory") return "other";
@@ -192,7 +223,10 @@ function textToPath(path: string): Member["path"] {
 function refuseWhiteout(path: string): void {
   const name = path.slice(path.lastIndexOf("/") + 1);
   if (!name.startsWith(".wh.")) return;
-  throw new Failure("bad-input", `Cannot copy to "/${byteNameToText(path)}": names that begin with .wh. mark deleted files in a layer`);
+  throw new Failure(
+    "bad-input",
+    `Cannot copy to "/${byteNameToText(path)}": names that begin with .wh. mark deleted files in a layer`,
+  );
 }
 
 function conflict(target: string, state: string): Failure {

@@ -6,7 +6,10 @@ export function formatPlan(plan: BuildPlan): string {
     .map((stage, i) => {
       const prefix = plan.stages.length > 1 ? `[${i + 1}/${plan.stages.length}] ` : "";
       const total = stage.steps.length + 1;
-      const steps = stage.steps.flatMap((step) => [`${prefix}STEP ${step.number}/${total}: ${step.text}`, ...describe(step.action).map((line) => `  ${line}`)]);
+      const steps = stage.steps.flatMap((step) => [
+        `${prefix}STEP ${step.number}/${total}: ${step.text}`,
+        ...describe(step.action).map((line) => `  ${line}`),
+      ]);
       return [`${prefix}STEP 1/${total}: ${stage.fromText}`, ...steps, ""].join("\n");
     })
     .join("");
@@ -31,7 +34,11 @@ function describe(action: Action): string[] {
 }
 
 function describeRef(ref: SourceRef): string {
-  return ref.kind === "context" ? "the build context" : ref.kind === "stage" ? `stage ${ref.index}` : `image ${ref.name}`;
+  return ref.kind === "context"
+    ? "the build context"
+    : ref.kind === "stage"
+      ? `stage ${ref.index}`
+      : `image ${ref.name}`;
 }
 
 function describeMount(mount: StepMount): string {

@@ -21,7 +21,8 @@ const modes: readonly (readonly [mode: number, spec: string, isDirectory: boolea
 ];
 
 for (const [mode, spec, isDirectory, wanted] of modes) {
-  test(`applyMode(${mode.toString(8)}, ${spec})`, () => assert.equal(applyMode(mode, spec, isDirectory).toString(8), wanted.toString(8)));
+  test(`applyMode(${mode.toString(8)}, ${spec})`, () =>
+    assert.equal(applyMode(mode, spec, isDirectory).toString(8), wanted.toString(8)));
 }
 
 const { files } = createFakeHost({

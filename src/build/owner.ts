@@ -23,7 +23,8 @@ export function resolveOwner(files: Reader, root: string, text: string): Owner {
   const known = passwd.find((fields) => fields[0] === user) ?? passwd.find((fields) => fields[2] === user);
   const uid = toId(user) ?? toId(known?.[2] ?? "");
   if (uid === undefined) throw fail("user", user, "passwd");
-  if (group === undefined || group === "") return { uid, gid: toId(known?.[3] ?? "") ?? (toId(user) === undefined ? 0 : uid) };
+  if (group === undefined || group === "")
+    return { uid, gid: toId(known?.[3] ?? "") ?? (toId(user) === undefined ? 0 : uid) };
   const gid = toId(group) ?? toId(entriesOf(files, root, "group").find((fields) => fields[0] === group)?.[2] ?? "");
   if (gid === undefined) throw fail("group", group, "group");
   return { uid, gid };

@@ -20,14 +20,21 @@ export function planCopy(instruction: Copy, scope: StageScope): { action: CopyAc
   const sources = instruction.sources.map((source): PlannedSource => {
     if (source.kind === "path") return planPath(source.word.text, source.word.offset, instruction, scope);
     const { heredoc } = source;
-    const content = heredoc.expand ? expandWord(heredoc.content, scope.lookup, { escape, quotes: "keep" }) : heredoc.content;
+    const content = heredoc.expand
+      ? expandWord(heredoc.content, scope.lookup, { escape, quotes: "keep" })
+      : heredoc.content;
     return { kind: "heredoc", heredoc: { ...heredoc, content } };
   });
   const checksum = instruction.checksum;
-  if (checksum !== undefined) throw errorAt(line, "ADD --checksum is for URLs, and none is added here", checksum.offset);
+  if (checksum !== undefined)
+    throw errorAt(line, "ADD --checksum is for URLs, and none is added here", checksum.offset);
   const target = planTarget(instruction, scope);
   if (sources.length > 1 && !target.endsWith("/")) {
-    throw errorAt(line, `${name} with more than one source needs a destination that ends with /`, instruction.target.offset);
+    throw errorAt(
+      line,
+      `${name} with more than one source needs a destination that ends with /`,
+      instruction.target.offset,
+    );
   }
   const exclude = instruction.exclude.map((word) => {
     const pattern = scope.expand(word.text);
@@ -58,7 +65,13 @@ function planPath(text: string, offset: number, instruction: Copy, scope: StageS
   const path = scope.expand(text);
   if (path === "") throw errorAt(line, `source ${JSON.stringify(text)} is empty after expansion`, offset);
   if (URL.test(path)) {
-    if (instruction.kind === "add") throw errorAt(line, `ADD of the URL ${JSON.stringify(path)} is not supported yet`, offset, "fetch it before the build, or in a RUN");
+    if (instruction.kind === "add")
+      throw errorAt(
+        line,
+        `ADD of the URL ${JSON.stringify(path)} is not supported yet`,
+        offset,
+        "fetch it before the build, or in a RUN",
+      );
     throw errorAt(line, `COPY takes no URL: ${JSON.stringify(path)}`, offset);
   }
   try {
@@ -74,7 +87,12 @@ function planPath(text: string, offset: number, instruction: Copy, scope: StageS
 function planTarget(instruction: Copy, scope: StageScope): string {
   const { line } = instruction.source;
   const written = scope.expand(instruction.target.text);
-  if (written === "") throw errorAt(line, `destination ${JSON.stringify(instruction.target.text)} is empty after expansion`, instruction.target.offset);
+  if (written === "")
+    throw errorAt(
+      line,
+      `destination ${JSON.stringify(instruction.target.text)} is empty after expansion`,
+      instruction.target.offset,
+    );
   const path = joinPath(scope.config.config.WorkingDir ?? "/", written);
   return /(?:^|\/)\.{0,2}$/.test(written) && path !== "/" ? `${path}/` : path;
 }
@@ -83,5 +101,10 @@ function planChmod(instruction: Copy, scope: StageScope): string | undefined {
   if (instruction.chmod === undefined) return undefined;
   const mode = scope.expand(instruction.chmod.text);
   if (/^[0-7]{1,4}$/.test(mode) || /^[ugoa]*[-+=][rwxXstugo]*(?:,[ugoa]*[-+=][rwxXstugo]*)*$/.test(mode)) return mode;
-  throw errorAt(instruction.source.line, `invalid --chmod ${JSON.stringify(mode)}`, instruction.chmod.offset, "wanted an octal mode such as 0644, or e.g. u=rwX,go=rX");
+  throw errorAt(
+    instruction.source.line,
+    `invalid --chmod ${JSON.stringify(mode)}`,
+    instruction.chmod.offset,
+    "wanted an octal mode such as 0644, or e.g. u=rwX,go=rX",
+  );
 }

@@ -34,7 +34,9 @@ export interface StageScope {
   expand(text: string): string;
 }
 
-export function createStageScope(parts: Pick<StageScope, "request" | "stage" | "globals" | "warnings" | "config" | "args" | "shell">): StageScope {
+export function createStageScope(
+  parts: Pick<StageScope, "request" | "stage" | "globals" | "warnings" | "config" | "args" | "shell">,
+): StageScope {
   const { escape } = parts.request.file.directives;
   const scope: StageScope = {
     ...parts,
@@ -78,15 +80,25 @@ function effectOf(instruction: Instruction, scope: StageScope): Effect {
       throw new Error("FROM begins a stage and is no step");
     case "arg": {
       const { request, globals, args, lookup } = scope;
-      declareArgs(instruction, { request, declared: args, inherited: (name) => args.get(name) ?? globals.inherited(name), lookup, consumed: globals.consumed });
+      declareArgs(instruction, {
+        request,
+        declared: args,
+        inherited: (name) => args.get(name) ?? globals.inherited(name),
+        lookup,
+        consumed: globals.consumed,
+      });
       return {};
     }
     case "env": {
-      const pairs = instruction.pairs.map(({ name, value }) => [scope.expand(name.text), scope.expand(value.text)] as const);
+      const pairs = instruction.pairs.map(
+        ({ name, value }) => [scope.expand(name.text), scope.expand(value.text)] as const,
+      );
       return { config: { Env: pairs.reduce((env, [name, value]) => setVariable(env, name, value), config.Env ?? []) } };
     }
     case "label": {
-      const pairs = instruction.pairs.map(({ name, value }) => [scope.expand(name.text), scope.expand(value.text)] as const);
+      const pairs = instruction.pairs.map(
+        ({ name, value }) => [scope.expand(name.text), scope.expand(value.text)] as const,
+      );
       return { config: { Labels: { ...config.Labels, ...Object.fromEntries(pairs) } } };
     }
     case "run":
@@ -139,16 +151,22 @@ function fail(instruction: Instruction, message: string): ContainerfileError {
 
 function warnDropped(instruction: Instruction, what: string, scope: StageScope): void {
   const name = instructionName(instruction);
-  scope.warnings.push(`${scope.request.fileName}:${instruction.source.line.line}: ${name} has no place in the OCI image format: ${what}`);
+  scope.warnings.push(
+    `${scope.request.fileName}:${instruction.source.line.line}: ${name} has no place in the OCI image format: ${what}`,
+  );
 }
 
 function expandOne(instruction: Instruction, text: string, scope: StageScope): string {
   const value = scope.expand(text);
-  if (value === "") throw fail(instruction, `${instructionName(instruction)} ${JSON.stringify(text)} is empty after expansion`);
+  if (value === "")
+    throw fail(instruction, `${instructionName(instruction)} ${JSON.stringify(text)} is empty after expansion`);
   return value;
 }
 
-function exposedPorts(instruction: Extract<Instruction, { kind: "expose" | "volume" }>, scope: StageScope): Record<string, Record<string, never>> {
+function exposedPorts(
+  instruction: Extract<Instruction, { kind: "expose" | "volume" }>,
+  scope: StageScope,
+): Record<string, Record<string, never>> {
   const { escape } = scope.request.file.directives;
   const words = instruction.words.flatMap((word) => expandToWords(word.text, scope.lookup, { escape }));
   const ports = words.flatMap((word) => {
@@ -178,7 +196,11 @@ export function joinPath(directory: string, path: string): string {
 /** An empty list clears what the base had. */
 function withoutUndefined(config: RunConfig): RunConfig {
   return Object.fromEntries(
-    Object.entries(config).filter(([name, value]) => value !== undefined && !((name === "Cmd" || name === "Entrypoint") && Array.isArray(value) && value.length === 0)),
+    Object.entries(config).filter(
+      ([name, value]) =>
+        value !== undefined &&
+        !((name === "Cmd" || name === "Entrypoint") && Array.isArray(value) && value.length === 0),
+    ),
   );
 }
 

@@ -29,11 +29,18 @@ export function planRun(instruction: Run, scope: StageScope): { action: RunActio
 
 function refuseUnsupported(instruction: Run): void {
   const { line } = instruction.source;
-  if (instruction.security === "insecure") throw errorAt(line, "RUN --security=insecure is not supported", 0, "every RUN is confined");
+  if (instruction.security === "insecure")
+    throw errorAt(line, "RUN --security=insecure is not supported", 0, "every RUN is confined");
   const device = instruction.devices[0];
   if (device !== undefined) throw errorAt(line, "RUN --device is not supported yet", device.offset);
   const ssh = instruction.mounts.find((mount) => mount.type === "ssh");
-  if (ssh !== undefined) throw errorAt(line, "RUN --mount=type=ssh is not supported yet", ssh.word.offset, "give the key as a secret: --mount=type=secret");
+  if (ssh !== undefined)
+    throw errorAt(
+      line,
+      "RUN --mount=type=ssh is not supported yet",
+      ssh.word.offset,
+      "give the key as a secret: --mount=type=secret",
+    );
 }
 
 const ONLY_HEREDOC = /^\d*<<-?\s*[^\s<]+$/;
@@ -69,7 +76,8 @@ function describeRun(action: RunAction, scope: StageScope): string {
 }
 
 function planMount(mount: MountOption, instruction: Run, scope: StageScope): StepMount {
-  const expand = (text: string | undefined): string | undefined => (text === undefined ? undefined : scope.expand(text));
+  const expand = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : scope.expand(text);
   const target = expand(mount.target);
   const place = target === undefined ? undefined : joinPath(scope.config.config.WorkingDir ?? "/", target);
   if (place === "/") throw errorAt(instruction.source.line, "a mount can not hide the whole root", mount.word.offset);
@@ -77,11 +85,28 @@ function planMount(mount: MountOption, instruction: Run, scope: StageScope): Ste
   const source = expand(mount.source) ?? "/";
   switch (mount.type) {
     case "bind":
-      return { kind: "bind", from: from ?? { kind: "context" }, source, target: place ?? "/", readOnly: mount.readOnly };
+      return {
+        kind: "bind",
+        from: from ?? { kind: "context" },
+        source,
+        target: place ?? "/",
+        readOnly: mount.readOnly,
+      };
     case "cache": {
       const { sharing, readOnly } = mount;
       const id = expand(mount.id) ?? place ?? "/";
-      return { kind: "cache", id, target: place ?? "/", sharing, from, source, mode: mount.mode ?? 0o755, uid: mount.uid ?? 0, gid: mount.gid ?? 0, readOnly };
+      return {
+        kind: "cache",
+        id,
+        target: place ?? "/",
+        sharing,
+        from,
+        source,
+        mode: mount.mode ?? 0o755,
+        uid: mount.uid ?? 0,
+        gid: mount.gid ?? 0,
+        readOnly,
+      };
     }
     case "tmpfs":
       return { kind: "tmpfs", target: place ?? "/", sizeBytes: mount.sizeBytes };
@@ -96,7 +121,12 @@ function planSecret(mount: MountOption, place: string | undefined, instruction: 
   const env = mount.env === undefined ? undefined : scope.expand(mount.env);
   const id = mount.id === undefined ? last(place ?? mount.source ?? "") : scope.expand(mount.id);
   if (mount.required && !scope.request.secrets.has(id)) {
-    throw errorAt(instruction.source.line, `secret ${JSON.stringify(id)} is required and was not given`, mount.word.offset, `add --secret id=${id},src=FILE`);
+    throw errorAt(
+      instruction.source.line,
+      `secret ${JSON.stringify(id)} is required and was not given`,
+      mount.word.offset,
+      `add --secret id=${id},src=FILE`,
+    );
   }
   const target = place ?? (env === undefined ? `/run/secrets/${id}` : undefined);
   return { kind: "secret", id, target, env, mode: mount.mode ?? 0o400, uid: mount.uid ?? 0, gid: mount.gid ?? 0 };

@@ -28,7 +28,9 @@ function request(text: string, options: Partial<BuildRequest> = {}): BuildReques
 }
 
 function plan(text: string, options: Partial<BuildRequest> = {}): BuildPlan {
-  return planBuild(request(text, options), (name) => (name.startsWith("localhost/base") ? { config: BASE, architecture: "amd64" } : undefined));
+  return planBuild(request(text, options), (name) =>
+    name.startsWith("localhost/base") ? { config: BASE, architecture: "amd64" } : undefined,
+  );
 }
 
 function lastSteps(text: string, options: Partial<BuildRequest> = {}): readonly Step[] {
@@ -40,7 +42,9 @@ function finalConfig(body: string, options: Partial<BuildRequest> = {}): RunConf
 }
 
 function runAction(body: string, options: Partial<BuildRequest> = {}): RunAction {
-  const action = lastSteps(`FROM localhost/base\n${body}`, options).findLast((step) => step.action.kind === "run")?.action;
+  const action = lastSteps(`FROM localhost/base\n${body}`, options).findLast(
+    (step) => step.action.kind === "run",
+  )?.action;
   assert.ok(action?.kind === "run");
   return action;
 }
@@ -51,7 +55,10 @@ function copyAction(body: string): CopyAction {
   return action;
 }
 
-const configs: readonly (readonly [body: string, wanted: { readonly [Key in keyof RunConfig]?: RunConfig[Key] | undefined }])[] = [
+const configs: readonly (readonly [
+  body: string,
+  wanted: { readonly [Key in keyof RunConfig]?: RunConfig[Key] | undefined },
+])[] = [
   ["ENV A=1 B=$A", { Env: ["PATH=/bin", "LANG=C", "A=1", "B="] }],
   ["ENV A=1\nENV B=$A LANG=de", { Env: ["PATH=/bin", "LANG=de", "A=1", "B=1"] }],
   ["ENV PATH=$PATH:/x", { Env: ["PATH=/bin:/x", "LANG=C"] }],
@@ -68,7 +75,10 @@ const configs: readonly (readonly [body: string, wanted: { readonly [Key in keyo
   ["WORKDIR /a\nWORKDIR b/../c", { WorkingDir: "/a/c" }],
   ["ENV d=/x\nWORKDIR $d/y", { WorkingDir: "/x/y" }],
   ["USER a:b", { User: "a:b" }],
-  ["ARG p=80\nEXPOSE $p 90/udp 100-101", { ExposedPorts: { "80/tcp": {}, "90/udp": {}, "100/tcp": {}, "101/tcp": {} } }],
+  [
+    "ARG p=80\nEXPOSE $p 90/udp 100-101",
+    { ExposedPorts: { "80/tcp": {}, "90/udp": {}, "100/tcp": {}, "101/tcp": {} } },
+  ],
   ['VOLUME ["/v w"]', { Volumes: { "/v w": {} } }],
   ["STOPSIGNAL SIGRTMIN+3", { StopSignal: "SIGRTMIN+3" }],
 ];
@@ -86,7 +96,8 @@ test("a base without PATH gets the default one", () => {
 
 test("build args override defaults, globals reach a stage only by name", () => {
   const text = "ARG G=global\nARG H=${G}2\nFROM localhost/base\nARG G\nARG D=${G}-d\nLABEL g=$G h=$H d=$D";
-  const labels = (buildArgs: ReadonlyMap<string, string>): unknown => lastSteps(text, { buildArgs }).at(-1)?.config.Labels;
+  const labels = (buildArgs: ReadonlyMap<string, string>): unknown =>
+    lastSteps(text, { buildArgs }).at(-1)?.config.Labels;
   assert.deepEqual(labels(new Map()), { a: "1", g: "global", h: "", d: "global-d" });
   assert.deepEqual(labels(new Map([["G", "x"]])), { a: "1", g: "x", h: "", d: "x-d" });
 });
@@ -94,11 +105,20 @@ test("build args override defaults, globals reach a stage only by name", () => {
 test("FROM sees global and platform arguments", () => {
   const found = plan("ARG T=1\nFROM --platform=$BUILDPLATFORM localhost/base:${T}-$TARGETARCH");
   assert.equal(found.stages[0]?.fromText, "FROM localhost/base:1-amd64");
-  assert.match(String(refusal("FROM --platform=linux/arm64 localhost/base")), /platform "linux\/arm64" is not this machine's/);
+  assert.match(
+    String(refusal("FROM --platform=linux/arm64 localhost/base")),
+    /platform "linux\/arm64" is not this machine's/,
+  );
 });
 
 test("unused build args are named; proxies are not asked for", () => {
-  const { warnings } = plan("FROM localhost/base\nARG A", { buildArgs: new Map([["A", "1"], ["B", "2"], ["http_proxy", "p"]]) });
+  const { warnings } = plan("FROM localhost/base\nARG A", {
+    buildArgs: new Map([
+      ["A", "1"],
+      ["B", "2"],
+      ["http_proxy", "p"],
+    ]),
+  });
   assert.deepEqual(warnings, ["one or more build args were not consumed: [B]"]);
 });
 
@@ -114,7 +134,11 @@ test("RUN gets ENV and ARG, ENV wins, and says its args in the history", () => {
 test("RUN forms", () => {
   assert.deepEqual(runAction('RUN ["a", "$b"]').argv, ["a", "$b"]);
   assert.deepEqual(runAction("RUN <<EOF\na $b\nEOF").argv, ["/bin/sh", "-c", "a $b\n"]);
-  assert.deepEqual(runAction("RUN cat <<A <<'B' >x\n1\nA\n2\nB").argv, ["/bin/sh", "-c", "cat <<A <<'B' >x\n1\nA\n2\nB"]);
+  assert.deepEqual(runAction("RUN cat <<A <<'B' >x\n1\nA\n2\nB").argv, [
+    "/bin/sh",
+    "-c",
+    "cat <<A <<'B' >x\n1\nA\n2\nB",
+  ]);
   const script = runAction("RUN <<EOF\n#!/usr/bin/env python3\nprint()\nEOF");
   assert.deepEqual([script.argv, script.script], [[], "#!/usr/bin/env python3\nprint()\n"]);
   assert.equal(runAction("RUN --network=none x").network, "none");
@@ -127,7 +151,18 @@ test("RUN mounts", () => {
     "ARG d=/cache\nWORKDIR /w\nRUN --mount=type=cache,target=$d --mount=target=src,source=/a " +
     "--mount=type=secret,id=s,required --mount=type=secret,id=t,env=T --mount=type=tmpfs,target=/t,size=1m --mount=from=localhost/base,target=/b,rw x";
   assert.deepEqual(runAction(body, { secrets }).mounts, [
-    { kind: "cache", id: "/cache", target: "/cache", sharing: "shared", from: undefined, source: "/", mode: 0o755, uid: 0, gid: 0, readOnly: false },
+    {
+      kind: "cache",
+      id: "/cache",
+      target: "/cache",
+      sharing: "shared",
+      from: undefined,
+      source: "/",
+      mode: 0o755,
+      uid: 0,
+      gid: 0,
+      readOnly: false,
+    },
     { kind: "bind", from: { kind: "context" }, source: "/a", target: "/w/src", readOnly: true },
     { kind: "secret", id: "s", target: "/run/secrets/s", env: undefined, mode: 0o400, uid: 0, gid: 0 },
     { kind: "secret", id: "t", target: undefined, env: "T", mode: 0o400, uid: 0, gid: 0 },
@@ -147,7 +182,10 @@ test("COPY targets and heredocs", () => {
   assert.equal(copyAction("ADD a /b").unpack, true);
   assert.equal(copyAction("ADD --unpack=false a /b").unpack, false);
   const heredocs = copyAction("ENV x=1\nCOPY <<A <<'B' /d/\n$x \"$x\"\nA\n$x\nB").sources;
-  assert.deepEqual(heredocs.map((source) => source.kind === "heredoc" && source.heredoc.content), ['1 "1"\n', "$x\n"]);
+  assert.deepEqual(
+    heredocs.map((source) => source.kind === "heredoc" && source.heredoc.content),
+    ['1 "1"\n', "$x\n"],
+  );
 });
 
 test("stages: only needed ones are planned, configuration and arguments go with FROM", () => {
@@ -162,7 +200,10 @@ COPY --from=a /x /y
 RUN y $V
 `;
   const found = plan(text);
-  assert.deepEqual(found.stages.map((stage) => stage.stage.name), ["a", "b"]);
+  assert.deepEqual(
+    found.stages.map((stage) => stage.stage.name),
+    ["a", "b"],
+  );
   const action = found.stages[1]?.steps.at(-1)?.action;
   assert.ok(action?.kind === "run");
   assert.deepEqual(action.argv, ["/s", "-c", "y $V"]);
@@ -177,12 +218,16 @@ test("--label comes last, as a step of the target", () => {
 });
 
 test("what the image format has no place for is told", () => {
-  const { warnings } = plan("FROM localhost/base\nHEALTHCHECK CMD x\nONBUILD RUN x\nSHELL [\"/x\"]");
-  assert.deepEqual(warnings.map((warning) => /:(\d+: \w+)/.exec(warning)?.[1]), ["2: HEALTHCHECK", "3: ONBUILD", "4: SHELL"]);
+  const { warnings } = plan('FROM localhost/base\nHEALTHCHECK CMD x\nONBUILD RUN x\nSHELL ["/x"]');
+  assert.deepEqual(
+    warnings.map((warning) => /:(\d+: \w+)/.exec(warning)?.[1]),
+    ["2: HEALTHCHECK", "3: ONBUILD", "4: SHELL"],
+  );
 });
 
 test("imageNames() lists what may have to be fetched", () => {
-  const text = "FROM r.example.com/a AS x\nFROM r.example.com/unused\nFROM x\nCOPY --from=r.example.com/b /a /a\nCOPY --from=x /a /a";
+  const text =
+    "FROM r.example.com/a AS x\nFROM r.example.com/unused\nFROM x\nCOPY --from=r.example.com/b /a /a\nCOPY --from=x /a /a";
   assert.deepEqual(imageNames(request(text)), ["r.example.com/a", "r.example.com/b"]);
 });
 
@@ -190,7 +235,8 @@ function refusal(text: string, options: Partial<BuildRequest> = {}): string {
   try {
     plan(text, options);
   } catch (error) {
-    if (error instanceof ContainerfileError) return `line ${error.line}: ${error.message}${error.hint === undefined ? "" : ` (${error.hint})`}`;
+    if (error instanceof ContainerfileError)
+      return `line ${error.line}: ${error.message}${error.hint === undefined ? "" : ` (${error.hint})`}`;
     if (isFailure(error)) return `${error.code}: ${error.message}${error.hint === undefined ? "" : ` (${error.hint})`}`;
     throw error;
   }
@@ -204,7 +250,10 @@ const refused: readonly (readonly [text: string, wanted: RegExp])[] = [
   ["FROM localhost/base\nRUN --security=insecure x", /^line 2: RUN --security=insecure is not supported/],
   ["FROM localhost/base\nRUN --device=x x", /^line 2: RUN --device is not supported yet/],
   ["FROM localhost/base\nRUN --mount=type=ssh x", /^line 2: RUN --mount=type=ssh is not supported yet/],
-  ["FROM localhost/base\nRUN --mount=type=secret,id=x,required x", /^line 2: secret "x" is required and was not given \(add --secret id=x/],
+  [
+    "FROM localhost/base\nRUN --mount=type=secret,id=x,required x",
+    /^line 2: secret "x" is required and was not given \(add --secret id=x/,
+  ],
   ["FROM localhost/base\nRUN --mount=type=tmpfs,target=/ x", /^line 2: a mount can not hide the whole root/],
   ["FROM localhost/base\nRUN true\nADD https://x.example.com/a /a", /^line 3: ADD of the URL .* is not supported yet/],
   ["FROM localhost/base\nCOPY https://x.example.com/a /a", /^line 2: COPY takes no URL/],
@@ -217,13 +266,17 @@ const refused: readonly (readonly [text: string, wanted: RegExp])[] = [
   ["FROM localhost/base\nCOPY --from=localhost/nosuch a /a", /^line 2: image "localhost\/nosuch" is not in the store/],
   ["FROM localhost/base\nUSER $x", /^line 2: USER "\$x" is empty/],
   ["FROM localhost/base\nARG p=x\nEXPOSE $p", /^line 3: invalid port "x"/],
-  ["FROM localhost/base\nENV a=\"${x:?set x}\"", /^line 2: x: set x/],
-  ["ARG a=\"${x:?set x}\"\nFROM localhost/base", /^line 1: x: set x/],
+  ['FROM localhost/base\nENV a="${x:?set x}"', /^line 2: x: set x/],
+  ['ARG a="${x:?set x}"\nFROM localhost/base', /^line 1: x: set x/],
   ["FROM localhost/base\nVOLUME $x", /^line 2: VOLUME/],
 ];
 
-for (const [text, wanted] of refused) test(`planBuild() refuses ${JSON.stringify(text)}`, () => assert.match(refusal(text), wanted));
+for (const [text, wanted] of refused)
+  test(`planBuild() refuses ${JSON.stringify(text)}`, () => assert.match(refusal(text), wanted));
 
 test("planBuild() refuses an unknown target with the nearest one", () => {
-  assert.match(refusal("FROM localhost/base AS build", { target: "biuld" }), /^usage: Cannot build target of "Containerfile": there is no stage "biuld" \(did you mean build\?\)/);
+  assert.match(
+    refusal("FROM localhost/base AS build", { target: "biuld" }),
+    /^usage: Cannot build target of "Containerfile": there is no stage "biuld" \(did you mean build\?\)/,
+  );
 });

@@ -5,7 +5,8 @@
 import { findTarget, neededStages } from "../containerfile/graph.ts";
 import { errorAt } from "../containerfile/logical-line.ts";
 import { findStage, sourcesOf, type Stage } from "../containerfile/stages.ts";
-import { expandWord, parseWord, WordError, wordText } from "../containerfile/word-expansion.ts";
+import { expandWord } from "../containerfile/word-expansion.ts";
+import { parseWord, WordError, wordText } from "../containerfile/word-syntax.ts";
 import { Failure } from "../core/failure.ts";
 import type { ImageConfig, RunConfig } from "../oci/config.ts";
 import type { BuildRequest } from "./build-request.ts";
@@ -36,7 +37,13 @@ export function planBuild(request: BuildRequest, bases: FindBase): BuildPlan {
       if (missing === undefined) continue;
       const instruction = stage.instructions[step.number - 2];
       const message = `image "${missing}" is not in the store`;
-      if (instruction !== undefined) throw errorAt(instruction.source.line, message, sourcesOf(instruction)[0]?.offset, `fetch it with: berth pull ${missing}`);
+      if (instruction !== undefined)
+        throw errorAt(
+          instruction.source.line,
+          message,
+          sourcesOf(instruction)[0]?.offset,
+          `fetch it with: berth pull ${missing}`,
+        );
     }
   }
   const unconsumed = unconsumedArgs(request, globals.consumed);
@@ -51,16 +58,25 @@ export function imageNames(request: BuildRequest): string[] {
   const globals = wordErrorsAt(file.globals[0], () => readGlobalArgs(request));
   const names = neededStages(file, findTargetOrFail(request), globals.lookup).flatMap((stage) => {
     const base = wordErrorsAt(stage.from, () => expandWord(stage.from.image.text, globals.lookup, { escape }));
-    const copied = stage.instructions.flatMap((instruction) => (instruction.kind === "onbuild" ? [] : sourcesOf(instruction)));
+    const copied = stage.instructions.flatMap((instruction) =>
+      instruction.kind === "onbuild" ? [] : sourcesOf(instruction),
+    );
     const fixed = copied.flatMap((source) => wordText(parseWord(source.text, { escape })) ?? []);
-    return [base, ...fixed].filter((name) => name !== "" && name !== "scratch" && findStage(file.stages, name, stage.index) === undefined);
+    return [base, ...fixed].filter(
+      (name) => name !== "" && name !== "scratch" && findStage(file.stages, name, stage.index) === undefined,
+    );
   });
   return [...new Set(names)];
 }
 
 function imagesOfStep(step: Step): string[] {
   const { action } = step;
-  const refs = action.kind === "copy" ? [action.from] : action.kind === "run" ? action.mounts.flatMap((mount) => ("from" in mount && mount.from !== undefined ? [mount.from] : [])) : [];
+  const refs =
+    action.kind === "copy"
+      ? [action.from]
+      : action.kind === "run"
+        ? action.mounts.flatMap((mount) => ("from" in mount && mount.from !== undefined ? [mount.from] : []))
+        : [];
   return refs.flatMap((ref) => (ref.kind === "image" ? [ref.name] : []));
 }
 
@@ -74,7 +90,10 @@ function findTargetOrFail(request: BuildRequest): Stage {
 }
 
 /** Word errors that only values bring (`${v:?message}`) get the place of the instruction. */
-export function wordErrorsAt<T>(instruction: { readonly source: { readonly line: Parameters<typeof errorAt>[0] } } | undefined, work: () => T): T {
+export function wordErrorsAt<T>(
+  instruction: { readonly source: { readonly line: Parameters<typeof errorAt>[0] } } | undefined,
+  work: () => T,
+): T {
   try {
     return work();
   } catch (error) {
@@ -97,8 +116,17 @@ function planStage(stage: Stage, parts: StageParts): { plan: StagePlan; scope: S
   const expand = (text: string): string => wordErrorsAt(stage.from, () => expandWord(text, globals.lookup, { escape }));
   const name = expand(stage.from.image.text);
   const { line } = stage.from.source;
-  if (name.trim() === "") throw errorAt(line, `base name ${JSON.stringify(stage.from.image.text)} is empty after expansion`, stage.from.image.offset);
-  checkPlatform(stage, stage.from.platform === undefined ? undefined : expand(stage.from.platform.text), request.architecture);
+  if (name.trim() === "")
+    throw errorAt(
+      line,
+      `base name ${JSON.stringify(stage.from.image.text)} is empty after expansion`,
+      stage.from.image.offset,
+    );
+  checkPlatform(
+    stage,
+    stage.from.platform === undefined ? undefined : expand(stage.from.platform.text),
+    request.architecture,
+  );
   const base = findBase(stage, name, request);
   const inherited = base.kind === "stage" ? parts.scopes.get(base.index) : undefined;
   const start = inherited?.config ?? baseConfig(stage, base, parts);
@@ -113,7 +141,9 @@ function planStage(stage: Stage, parts: StageParts): { plan: StagePlan; scope: S
     shell: inherited?.shell ?? ["/bin/sh", "-c"],
   });
   const as = stage.name === undefined ? "" : ` AS ${stage.name}`;
-  const steps = stage.instructions.map((instruction, i): Step => wordErrorsAt(instruction, () => planInstruction(instruction, i + 2, scope)));
+  const steps = stage.instructions.map(
+    (instruction, i): Step => wordErrorsAt(instruction, () => planInstruction(instruction, i + 2, scope)),
+  );
   const last = stage === findTarget(request.file, request.target);
   const labelled = last && request.labels.size > 0 ? labelStep(steps.length + 2, scope) : [];
   return {
@@ -126,7 +156,10 @@ function planStage(stage: Stage, parts: StageParts): { plan: StagePlan; scope: S
 function labelStep(number: number, scope: StageScope): Step[] {
   const { request } = scope;
   const labels = Object.fromEntries(request.labels);
-  scope.config = { ...scope.config, config: { ...scope.config.config, Labels: { ...scope.config.config.Labels, ...labels } } };
+  scope.config = {
+    ...scope.config,
+    config: { ...scope.config.config, Labels: { ...scope.config.config.Labels, ...labels } },
+  };
   const text = `LABEL ${[...request.labels].map(([name, value]) => `${JSON.stringify(name)}=${JSON.stringify(value)}`).join(" ")}`;
   const { config, author } = scope.config;
   return [{ number, line: 0, text, createdBy: `/bin/sh -c #(nop) ${text}`, action: { kind: "none" }, config, author }];
@@ -150,12 +183,21 @@ function baseConfig(stage: Stage, base: BaseRef, parts: StageParts): { config: R
   if (base.kind !== "image") return { config: {}, author: undefined };
   const found = parts.bases(base.name);
   if (found === undefined) {
-    throw new Failure("not-found", `Cannot build "${parts.request.fileName}": line ${stage.from.source.line.line}: base image "${base.name}" is not in the store`, {
-      hint: /[.:/]/.test(base.name) ? `fetch it with: berth pull ${base.name}` : `write the full name, e.g. localhost/${base.name}`,
-    });
+    throw new Failure(
+      "not-found",
+      `Cannot build "${parts.request.fileName}": line ${stage.from.source.line.line}: base image "${base.name}" is not in the store`,
+      {
+        hint: /[.:/]/.test(base.name)
+          ? `fetch it with: berth pull ${base.name}`
+          : `write the full name, e.g. localhost/${base.name}`,
+      },
+    );
   }
   if (found.architecture !== parts.request.architecture) {
-    throw errorAt(stage.from.source.line, `base image "${base.name}" is for ${found.architecture}, this machine is ${parts.request.architecture}`);
+    throw errorAt(
+      stage.from.source.line,
+      `base image "${base.name}" is for ${found.architecture}, this machine is ${parts.request.architecture}`,
+    );
   }
   return { config: found.config, author: found.author };
 }

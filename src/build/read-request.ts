@@ -33,7 +33,11 @@ export interface ReadRequest {
 }
 
 /** Failure "not-found" or "usage"; ContainerfileError for what the file says. */
-export async function readRequest(host: Host, words: BuildWords, readStdin: () => Promise<string>): Promise<ReadRequest> {
+export async function readRequest(
+  host: Host,
+  words: BuildWords,
+  readStdin: () => Promise<string>,
+): Promise<ReadRequest> {
   const { files } = host;
   const directory = contextDirectory(files, words.contextDirectory);
   const found = findContainerfile(files, directory, words.file);
@@ -47,11 +51,18 @@ export async function readRequest(host: Host, words: BuildWords, readStdin: () =
     annotations: pairs(words.annotations, "--annotation", () => undefined),
     network: words.network === "host" || words.network === "none" ? words.network : "private",
     secrets: new Map(words.secrets.map((secret) => readSecret(host, secret))),
-    proxies: new Map(PROXY_NAMES.flatMap((name) => [[name, host.env[name]] as const]).flatMap(([name, value]) => (value ? [[name, value] as const] : []))),
+    proxies: new Map(
+      PROXY_NAMES.flatMap((name) => [[name, host.env[name]] as const]).flatMap(([name, value]) =>
+        value ? [[name, value] as const] : [],
+      ),
+    ),
     architecture: host.architecture,
     epochSec: readEpoch(words.sourceDateEpoch ?? host.env["SOURCE_DATE_EPOCH"]),
   };
-  const proxies = new Map([...request.proxies, ...[...request.buildArgs].filter(([name]) => PROXY_NAMES.includes(name))]);
+  const proxies = new Map([
+    ...request.proxies,
+    ...[...request.buildArgs].filter(([name]) => PROXY_NAMES.includes(name)),
+  ]);
   const rules = findIgnoreRules(files, directory, found?.path, words.ignoreFile);
   return {
     request: { ...request, proxies },
@@ -77,12 +88,18 @@ export function readImageName(text: string): string {
 /** The Containerfile's error as one line; the excerpt goes before it. */
 export function asBuildFailure(fileName: string, error: ContainerfileError): Failure {
   const options = error.hint === undefined ? {} : { hint: error.hint };
-  return new Failure("bad-input", `Cannot build "${fileName}": line ${error.line}, column ${error.column}: ${error.message}`, options);
+  return new Failure(
+    "bad-input",
+    `Cannot build "${fileName}": line ${error.line}, column ${error.column}: ${error.message}`,
+    options,
+  );
 }
 
 function contextDirectory(files: Files, text: string): string {
   if (/^(?:https?|git|ssh):\/\//.test(text)) {
-    throw new Failure("unsupported", `Cannot build "${text}": a context from the network is not supported yet`, { hint: "fetch it first and give the directory" });
+    throw new Failure("unsupported", `Cannot build "${text}": a context from the network is not supported yet`, {
+      hint: "fetch it first and give the directory",
+    });
   }
   const path = textToByteName(text);
   const kind = files.stat(path)?.kind;
@@ -92,25 +109,44 @@ function contextDirectory(files: Files, text: string): string {
 }
 
 /** undefined: standard input. */
-function findContainerfile(files: Files, context: string, given: string | undefined): { path: string; name: string } | undefined {
+function findContainerfile(
+  files: Files,
+  context: string,
+  given: string | undefined,
+): { path: string; name: string } | undefined {
   if (given === "-") return undefined;
   const names = given === undefined ? ["Containerfile", "Dockerfile"] : [given];
   const candidates =
-    given === undefined ? names.map((name) => `${context}/${name}`) : [textToByteName(given), `${context}/${textToByteName(given)}`];
+    given === undefined
+      ? names.map((name) => `${context}/${name}`)
+      : [textToByteName(given), `${context}/${textToByteName(given)}`];
   const path = candidates.find((candidate) => files.stat(candidate)?.kind === "file");
   if (path !== undefined) return { path, name: given ?? byteNameToText(path.slice(path.lastIndexOf("/") + 1)) };
   if (given !== undefined) throw new Failure("not-found", `Cannot build "${given}": there is no such file`);
-  throw new Failure("not-found", `Cannot build in "${byteNameToText(context)}": it has neither a Containerfile nor a Dockerfile`, {
-    hint: "name the file with -f FILE",
-  });
+  throw new Failure(
+    "not-found",
+    `Cannot build in "${byteNameToText(context)}": it has neither a Containerfile nor a Dockerfile`,
+    {
+      hint: "name the file with -f FILE",
+    },
+  );
 }
 
-function findIgnoreRules(files: Files, context: string, containerfile: string | undefined, given: string | undefined): IgnoreRules {
+function findIgnoreRules(
+  files: Files,
+  context: string,
+  containerfile: string | undefined,
+  given: string | undefined,
+): IgnoreRules {
   if (given !== undefined && files.stat(textToByteName(given))?.kind !== "file") {
     throw new Failure("not-found", `Cannot read ignore file "${given}": there is no such file`);
   }
-  const beside = containerfile === undefined ? [] : [`${containerfile}.dockerignore`, `${containerfile}.containerignore`];
-  const candidates = given === undefined ? [...beside, `${context}/.containerignore`, `${context}/.dockerignore`] : [textToByteName(given)];
+  const beside =
+    containerfile === undefined ? [] : [`${containerfile}.dockerignore`, `${containerfile}.containerignore`];
+  const candidates =
+    given === undefined
+      ? [...beside, `${context}/.containerignore`, `${context}/.dockerignore`]
+      : [textToByteName(given)];
   for (const path of candidates) {
     const text = files.readTextIfAny(path);
     if (text === undefined) continue;
@@ -124,14 +160,19 @@ function findIgnoreRules(files: Files, context: string, containerfile: string | 
   return createIgnoreRules([]);
 }
 
-function pairs(words: readonly string[], flag: string, unset: (name: string) => string | undefined): Map<string, string> {
+function pairs(
+  words: readonly string[],
+  flag: string,
+  unset: (name: string) => string | undefined,
+): Map<string, string> {
   return new Map(
     words.flatMap((word) => {
       const equals = word.indexOf("=");
       const name = equals < 0 ? word : word.slice(0, equals);
       if (name === "") throw new Failure("usage", `Cannot read ${flag} "${word}": wanted NAME=VALUE`);
       const value = equals < 0 ? unset(name) : word.slice(equals + 1);
-      if (value === undefined && flag === "--annotation") throw new Failure("usage", `Cannot read ${flag} "${word}": wanted NAME=VALUE`);
+      if (value === undefined && flag === "--annotation")
+        throw new Failure("usage", `Cannot read ${flag} "${word}": wanted NAME=VALUE`);
       return value === undefined ? [] : [[name, value] as const];
     }),
   );
@@ -139,7 +180,10 @@ function pairs(words: readonly string[], flag: string, unset: (name: string) => 
 
 /** `id=NAME[,src=FILE][,env=VARIABLE][,type=file|env]`; without source a file of that name, else a variable of that name. */
 function readSecret(host: Host, text: string): readonly [string, SecretSource] {
-  const fail = (why: string): Failure => new Failure("usage", `Cannot read --secret "${text}": ${why}`, { hint: "write --secret id=NAME,src=FILE or id=NAME,env=VARIABLE" });
+  const fail = (why: string): Failure =>
+    new Failure("usage", `Cannot read --secret "${text}": ${why}`, {
+      hint: "write --secret id=NAME,src=FILE or id=NAME,env=VARIABLE",
+    });
   const fields = new Map(
     text.split(",").map((field) => {
       const equals = field.indexOf("=");
@@ -152,7 +196,8 @@ function readSecret(host: Host, text: string): readonly [string, SecretSource] {
   if (unknown !== undefined) throw fail(`"${unknown}" is not known`);
   const id = fields.get("id");
   if (id === undefined || id === "") throw fail("it has no id");
-  const isVariable = fields.get("type") === "env" || fields.has("env") || (!fields.has("src") && host.env[id] !== undefined);
+  const isVariable =
+    fields.get("type") === "env" || fields.has("env") || (!fields.has("src") && host.env[id] !== undefined);
   if (isVariable) {
     const name = fields.get("env") ?? fields.get("src") ?? id;
     const value = host.env[name];

@@ -37,7 +37,8 @@ export function resolveInRoot(
     const isLast = pending.every((rest) => rest === "" || rest === ".");
     if (here?.kind === "symlink" && (!isLast || options.followLast)) {
       links += 1;
-      if (links > LINKS_MAX) throw new Failure("bad-input", `Cannot resolve "${path}": too many levels of symbolic links`);
+      if (links > LINKS_MAX)
+        throw new Failure("bad-input", `Cannot resolve "${path}": too many levels of symbolic links`);
       const target = files.readlink(join(root, [...done, name].join("/")));
       if (target.startsWith("/")) {
         done.length = 0;

@@ -55,7 +55,8 @@ export async function runStep<Result>(
       onStderr: parts.onStderr,
       signal: parts.signal,
     });
-    if (exitCode !== 0) throw new Failure("exec-failed", `the command ended with exit status ${exitCode}`, exitHint(exitCode));
+    if (exitCode !== 0)
+      throw new Failure("exec-failed", `the command ended with exit status ${exitCode}`, exitHint(exitCode));
     return await commit({ upper, merged });
   } finally {
     overlay.unmount();
@@ -77,7 +78,8 @@ function copyMetadata(files: Files, from: string, to: string): void {
   if (stat === undefined) throw new Failure("not-found", `Cannot read "${byteNameToText(from)}": it is gone`);
   files.chown(to, stat.uid, stat.gid);
   files.chmod(to, stat.mode === 0 ? 0o755 : stat.mode);
-  for (const [name, value] of files.xattrs(from)) if (!name.startsWith("trusted.overlay.")) files.setXattr(to, name, value);
+  for (const [name, value] of files.xattrs(from))
+    if (!name.startsWith("trusted.overlay.")) files.setXattr(to, name, value);
   files.setTimes(to, stat.mtimeSec, stat.mtimeNsec);
 }
 
@@ -89,5 +91,7 @@ function scriptMount(parts: MountParts, script: string): BundleMount {
 }
 
 function proxyEnvironment(proxies: ReadonlyMap<string, string>, env: readonly string[]): string[] {
-  return [...proxies].filter(([name]) => !env.some((entry) => entry.startsWith(`${name}=`))).map(([name, value]) => `${name}=${value}`);
+  return [...proxies]
+    .filter(([name]) => !env.some((entry) => entry.startsWith(`${name}=`)))
+    .map(([name, value]) => `${name}=${value}`);
 }

@@ -90,7 +90,12 @@ function* expandGlob(files: Reader, tree: SourceTree, components: readonly strin
 }
 
 /** The source and all below it that no rule hides, parents first, in byte order. `exclude` is relative to the source. */
-export function* walkSource(files: Reader, tree: SourceTree, source: Source, exclude: readonly string[]): Generator<SourceEntry> {
+export function* walkSource(
+  files: Reader,
+  tree: SourceTree,
+  source: Source,
+  exclude: readonly string[],
+): Generator<SourceEntry> {
   const excluded = createIgnoreRules(exclude);
   const base = source.named;
   const name = byteNameToText(base.slice(base.lastIndexOf("/") + 1));
@@ -136,7 +141,12 @@ function* walk(
 const CHUNK_BYTES = 1 << 20;
 
 /** Names, kinds, modes and content; not times, and owners only where they are kept. Lower-case hex of sha256. */
-export function digestSources(files: Reader, tree: SourceTree, sources: readonly Source[], exclude: readonly string[]): string {
+export function digestSources(
+  files: Reader,
+  tree: SourceTree,
+  sources: readonly Source[],
+  exclude: readonly string[],
+): string {
   const digest = createHash("sha256");
   for (const source of sources) {
     digest.update(`source\0${source.named}\0`, "latin1");

@@ -44,7 +44,12 @@ export function prepareMounts(parts: MountParts, wanted: readonly StepMount[]): 
           mounts.push(prepareCache(parts, mount, resources));
           break;
         case "tmpfs":
-          mounts.push({ kind: "tmpfs", target: mount.target, mode: 0o1777, ...(mount.sizeBytes !== undefined && { sizeBytes: mount.sizeBytes }) });
+          mounts.push({
+            kind: "tmpfs",
+            target: mount.target,
+            mode: 0o1777,
+            ...(mount.sizeBytes !== undefined && { sizeBytes: mount.sizeBytes }),
+          });
           break;
         case "secret":
           prepareSecret(parts, mount, { mounts, env });
@@ -58,15 +63,25 @@ export function prepareMounts(parts: MountParts, wanted: readonly StepMount[]): 
   return { mounts, env, [Symbol.dispose]: () => resources.dispose() };
 }
 
-function prepareBind(parts: MountParts, mount: Extract<StepMount, { kind: "bind" }>, resources: DisposableStack): BundleMount {
+function prepareBind(
+  parts: MountParts,
+  mount: Extract<StepMount, { kind: "bind" }>,
+  resources: DisposableStack,
+): BundleMount {
   const { host } = parts;
   const tree = parts.openTree(mount.from);
   const { path, stat } = resolveInRoot(host.files, tree.root, textToByteName(mount.source), { followLast: true });
-  if (stat === undefined) throw new Failure("not-found", `Cannot mount "${mount.source}" from the ${tree.title}: there is no such file`);
+  if (stat === undefined)
+    throw new Failure("not-found", `Cannot mount "${mount.source}" from the ${tree.title}: there is no such file`);
   let source = join(tree.root, path);
   if (!tree.rules.isEmpty) source = copyOf(parts, tree, byteNameToText(path));
   if (mount.readOnly) return { kind: "bind", source, target: mount.target, readOnly: true };
-  if (stat.kind !== "directory") return { kind: "bind", source: tree.rules.isEmpty ? copyOf(parts, tree, byteNameToText(path)) : source, target: mount.target };
+  if (stat.kind !== "directory")
+    return {
+      kind: "bind",
+      source: tree.rules.isEmpty ? copyOf(parts, tree, byteNameToText(path)) : source,
+      target: mount.target,
+    };
   const [upper, work, merged] = [parts.newDirectory(), parts.newDirectory(), parts.newDirectory()];
   const overlay = host.mounts.overlay({ source: "berth-build", lower: [source], upper, work }, merged);
   resources.defer(() => overlay.unmount());
@@ -94,7 +109,11 @@ function copyTree(host: Host, tree: SourceTree, source: ReturnType<typeof findSo
   }
 }
 
-function prepareCache(parts: MountParts, mount: Extract<StepMount, { kind: "cache" }>, resources: DisposableStack): BundleMount {
+function prepareCache(
+  parts: MountParts,
+  mount: Extract<StepMount, { kind: "cache" }>,
+  resources: DisposableStack,
+): BundleMount {
   const { host, store } = parts;
   const { path, lock } = claimCache(host, mount, (id) => cacheMountPath(store, id));
   if (lock !== undefined) resources.defer(() => lock.release());
@@ -111,11 +130,16 @@ function prepareCache(parts: MountParts, mount: Extract<StepMount, { kind: "cach
 }
 
 /** locked: wait for the other build. private: take the next one that is free. shared: no lock. */
-function claimCache(host: Host, mount: Extract<StepMount, { kind: "cache" }>, pathOf: (id: string) => string): { path: string; lock: Lock | undefined } {
+function claimCache(
+  host: Host,
+  mount: Extract<StepMount, { kind: "cache" }>,
+  pathOf: (id: string) => string,
+): { path: string; lock: Lock | undefined } {
   const first = pathOf(mount.id);
   host.files.makeDirectory(first.slice(0, first.lastIndexOf("/")));
   if (mount.sharing === "shared") return { path: first, lock: undefined };
-  if (mount.sharing === "locked") return { path: first, lock: host.files.lock(`${first}.lock`, "exclusive", { wait: true }) };
+  if (mount.sharing === "locked")
+    return { path: first, lock: host.files.lock(`${first}.lock`, "exclusive", { wait: true }) };
   for (let i = 0; ; i += 1) {
     const path = i === 0 ? first : pathOf(`${mount.id}\0${i}`);
     try {
@@ -126,10 +150,15 @@ function claimCache(host: Host, mount: Extract<StepMount, { kind: "cache" }>, pa
   }
 }
 
-function prepareSecret(parts: MountParts, mount: Extract<StepMount, { kind: "secret" }>, found: { mounts: BundleMount[]; env: string[] }): void {
+function prepareSecret(
+  parts: MountParts,
+  mount: Extract<StepMount, { kind: "secret" }>,
+  found: { mounts: BundleMount[]; env: string[] },
+): void {
   const secret = parts.secrets.get(mount.id);
   if (secret === undefined) return;
-  if (mount.env !== undefined) found.env.push(`${mount.env}=${Buffer.from(secret.content).toString("utf8").replace(/\n$/, "")}`);
+  if (mount.env !== undefined)
+    found.env.push(`${mount.env}=${Buffer.from(secret.content).toString("utf8").replace(/\n$/, "")}`);
   if (mount.target === undefined) return;
   const { files } = parts.host;
   const path = `${parts.secretDirectory()}/${found.mounts.length}-${Buffer.from(mount.id).toString("hex").slice(0, 64)}`;

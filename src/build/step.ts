@@ -15,7 +15,13 @@ export type SourceRef =
 export type BaseRef = { readonly kind: "scratch" } | Exclude<SourceRef, { readonly kind: "context" }>;
 
 export type StepMount =
-  | { readonly kind: "bind"; readonly from: SourceRef; readonly source: string; readonly target: string; readonly readOnly: boolean }
+  | {
+      readonly kind: "bind";
+      readonly from: SourceRef;
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+    }
   | {
       readonly kind: "cache";
       readonly id: string;
@@ -54,7 +60,9 @@ export interface RunAction {
 }
 
 /** A heredoc's content has its variables expanded. */
-export type PlannedSource = { readonly kind: "path"; readonly path: string } | { readonly kind: "heredoc"; readonly heredoc: Heredoc };
+export type PlannedSource =
+  | { readonly kind: "path"; readonly path: string }
+  | { readonly kind: "heredoc"; readonly heredoc: Heredoc };
 
 export interface CopyAction {
   readonly kind: "copy";

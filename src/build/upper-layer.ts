@@ -70,8 +70,12 @@ function collect(files: Files, input: UpperInput, path: string, found: Found[]):
   }
   const at = found.length;
   let changedBelow = false;
-  for (const name of files.list(absolute)) changedBelow = collect(files, input, path === "" ? name : `${path}/${name}`, found) || changedBelow;
-  const same = lower?.kind === "directory" && sameMetadata(stat, lower) && sameXattrs(xattrs, withoutOverlay(files.xattrs(join(input.lower, path))));
+  for (const name of files.list(absolute))
+    changedBelow = collect(files, input, path === "" ? name : `${path}/${name}`, found) || changedBelow;
+  const same =
+    lower?.kind === "directory" &&
+    sameMetadata(stat, lower) &&
+    sameXattrs(xattrs, withoutOverlay(files.xattrs(join(input.lower, path))));
   // Parents of what changed belong to the layer: who unpacks it by itself needs their modes. The root is everybody's own.
   if (same && !opaque && (path === "" || !changedBelow)) return changedBelow;
   found.splice(at, 0, item);
@@ -106,7 +110,8 @@ function isUnchanged(files: Files, input: UpperInput, item: Found): boolean {
   const below = join(input.lower, item.path);
   const lower = files.lstat(below);
   if (lower === undefined || lower.kind !== stat.kind || stat.nlink > 1) return false;
-  if (!sameMetadata(stat, lower) || !sameTime(stat, lower) || stat.size !== lower.size || stat.rdev !== lower.rdev) return false;
+  if (!sameMetadata(stat, lower) || !sameTime(stat, lower) || stat.size !== lower.size || stat.rdev !== lower.rdev)
+    return false;
   if (!sameXattrs(item.xattrs, withoutOverlay(files.xattrs(below)))) return false;
   const above = join(input.merged, item.path);
   if (stat.kind === "symlink") return files.readlink(above) === files.readlink(below);
@@ -134,7 +139,10 @@ function sameTime(left: FileStat, right: FileStat): boolean {
 }
 
 function sameXattrs(left: Xattrs, right: Xattrs): boolean {
-  return left.size === right.size && [...left].every(([name, value]) => Buffer.from(value).equals(right.get(name) ?? Buffer.alloc(0)));
+  return (
+    left.size === right.size &&
+    [...left].every(([name, value]) => Buffer.from(value).equals(right.get(name) ?? Buffer.alloc(0)))
+  );
 }
 
 function withoutOverlay(xattrs: Xattrs): Xattrs {
@@ -154,7 +162,9 @@ function whiteoutPath(path: string): string {
 const MARKER: Stat = { mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS };
 
 function opaqueMarker(directory: string): TarInput {
-  return { member: { kind: "file", path: toPath(join(directory, ".wh..wh..opq").replace(/^\//, "")), stat: MARKER, size: 0 } };
+  return {
+    member: { kind: "file", path: toPath(join(directory, ".wh..wh..opq").replace(/^\//, "")), stat: MARKER, size: 0 },
+  };
 }
 
 function toInput(files: Files, input: UpperInput, item: Found, firstNames: Map<string, string>): TarInput {
@@ -164,7 +174,10 @@ function toInput(files: Files, input: UpperInput, item: Found, firstNames: Map<s
   if (from.kind !== "directory" && from.nlink > 1) {
     const inode = `${from.dev}:${from.ino}`;
     const first = firstNames.get(inode);
-    if (first !== undefined) return { member: { kind: "hardlink", path: toPath(path), stat: { ...stat, xattrs: NO_XATTRS }, target: toPath(first) } };
+    if (first !== undefined)
+      return {
+        member: { kind: "hardlink", path: toPath(path), stat: { ...stat, xattrs: NO_XATTRS }, target: toPath(first) },
+      };
     firstNames.set(inode, path);
   }
   const absolute = join(input.merged, path);
@@ -182,7 +195,9 @@ function toInput(files: Files, input: UpperInput, item: Found, firstNames: Map<s
     case "file":
       return {
         member: { kind: "file", path: toPath(path), stat, size: from.size },
-        ...(from.size > 0 && { content: from.size <= SMALL_BYTES ? lazily(() => files.read(absolute)) : files.readStream(absolute) }),
+        ...(from.size > 0 && {
+          content: from.size <= SMALL_BYTES ? lazily(() => files.read(absolute)) : files.readStream(absolute),
+        }),
       };
   }
 }

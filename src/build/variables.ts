@@ -33,7 +33,8 @@ export function readGlobalArgs(request: BuildRequest): GlobalArgs {
   const declared = new Map<string, string | undefined>();
   const consumed = new Set<string>();
   const lookup: Lookup = (name) => (declared.has(name) ? declared.get(name) : platform.get(name));
-  for (const instruction of request.file.globals) declareArgs(instruction, { request, declared, inherited: (name) => platform.get(name), lookup, consumed });
+  for (const instruction of request.file.globals)
+    declareArgs(instruction, { request, declared, inherited: (name) => platform.get(name), lookup, consumed });
   return { lookup, inherited: lookup, consumed };
 }
 
@@ -53,7 +54,12 @@ export function declareArgs(instruction: ArgInstruction, scope: ArgScope): void 
     const given = request.buildArgs.get(name);
     if (given !== undefined) consumed.add(name);
     const epoch = name === "SOURCE_DATE_EPOCH" ? request.epochSec : undefined;
-    return [name, given ?? epoch?.toString() ?? (value === undefined ? inherited(name) : expandWord(value.text, lookup, { escape }))] as const;
+    return [
+      name,
+      given ??
+        epoch?.toString() ??
+        (value === undefined ? inherited(name) : expandWord(value.text, lookup, { escape })),
+    ] as const;
   });
   for (const [name, value] of values) declared.set(name, value);
 }

@@ -13,7 +13,11 @@ export interface CheckedInstruction {
 }
 
 export type CheckResult = { readonly file: string } & (
-  | { readonly accept: true; readonly instructions: readonly CheckedInstruction[]; readonly warnings: readonly Warning[] }
+  | {
+      readonly accept: true;
+      readonly instructions: readonly CheckedInstruction[];
+      readonly warnings: readonly Warning[];
+    }
   | { readonly accept: false; readonly error: CheckedError }
 );
 
@@ -33,7 +37,11 @@ export function checkContainerfile(file: string, text: string): CheckResult {
   } catch (error) {
     if (!(error instanceof ContainerfileError)) throw error;
     const { line, column, message, hint } = error;
-    return { file, accept: false, error: { line, column, message, ...(hint !== undefined && { hint }), excerpt: formatExcerpt(error) } };
+    return {
+      file,
+      accept: false,
+      error: { line, column, message, ...(hint !== undefined && { hint }), excerpt: formatExcerpt(error) },
+    };
   }
 }
 

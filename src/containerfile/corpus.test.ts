@@ -34,9 +34,12 @@ function render(text: string): string {
   );
   const lines = result.instructions.map(({ name, flags, args, line }) => {
     const bodies = (heredocs.get(line) ?? []).map(
-      (body) => `\n     <<${body.name}${body.expand ? "" : " (literal)"}${body.stripTabs ? " (tabs stripped)" : ""} ${JSON.stringify(body.content)}`,
+      (body) =>
+        `\n     <<${body.name}${body.expand ? "" : " (literal)"}${body.stripTabs ? " (tabs stripped)" : ""} ${JSON.stringify(body.content)}`,
     );
     return `${line} ${[name, ...flags].join(" ")} ${JSON.stringify(args)}${bodies.join("")}\n`;
   });
-  return lines.join("") + result.warnings.map((warning) => `warning: line ${warning.line}: ${warning.message}\n`).join("");
+  return (
+    lines.join("") + result.warnings.map((warning) => `warning: line ${warning.line}: ${warning.message}\n`).join("")
+  );
 }

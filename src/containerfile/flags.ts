@@ -21,7 +21,13 @@ export interface FlagWords {
 }
 
 /** Throws ContainerfileError for an unknown flag, a repeated one, and a value that is missing or no boolean. */
-export function readFlags(line: LogicalLine, escape: string, start: number, instruction: string, known: KnownFlags): FlagWords {
+export function readFlags(
+  line: LogicalLine,
+  escape: string,
+  start: number,
+  instruction: string,
+  known: KnownFlags,
+): FlagWords {
   const { words, end } = extractFlagWords(line, escape, start);
   const values = new Map<string, Word[]>();
   for (const word of words) {
@@ -31,13 +37,21 @@ export function readFlags(line: LogicalLine, escape: string, start: number, inst
     if (kind === undefined) {
       const names = Object.keys(known);
       const near = suggest(name, names);
-      const all = names.length === 0 ? `${instruction} takes no flags` : `${instruction} knows ${names.map((known) => `--${known}`).join(" ")}`;
+      const all =
+        names.length === 0
+          ? `${instruction} takes no flags`
+          : `${instruction} knows ${names.map((known) => `--${known}`).join(" ")}`;
       const hint = near === undefined ? all : `did you mean --${near}?`;
       throw errorAt(line, `unknown flag --${name} of ${instruction}`, word.offset, hint);
     }
-    if (kind !== "list" && values.has(name)) throw errorAt(line, `duplicate flag --${name} of ${instruction}`, word.offset);
-    if (kind !== "boolean" && equals < 0) throw errorAt(line, `flag --${name} of ${instruction} needs a value`, word.offset);
-    const value = { text: equals < 0 ? "true" : word.text.slice(equals + 1), offset: word.offset + (equals < 0 ? 0 : equals + 1) };
+    if (kind !== "list" && values.has(name))
+      throw errorAt(line, `duplicate flag --${name} of ${instruction}`, word.offset);
+    if (kind !== "boolean" && equals < 0)
+      throw errorAt(line, `flag --${name} of ${instruction} needs a value`, word.offset);
+    const value = {
+      text: equals < 0 ? "true" : word.text.slice(equals + 1),
+      offset: word.offset + (equals < 0 ? 0 : equals + 1),
+    };
     if (kind === "boolean" && !/^(?:true|false)$/i.test(value.text)) {
       throw errorAt(line, `flag --${name} is ${JSON.stringify(value.text)}, wanted true or false`, value.offset);
     }

@@ -69,9 +69,12 @@ function endOfClass(pattern: string, start: number): number {
 
 function classSource(body: string): string {
   const negated = body.startsWith("^") || body.startsWith("!");
-  const members = (negated ? body.slice(1) : body).replace(/\\(.)|([[\]^])/gsu, (_, escaped: string | undefined, special: string | undefined) => {
-    const character = escaped ?? special ?? "";
-    return /[[\]\\^-]/.test(character) ? `\\${character}` : character;
-  });
+  const members = (negated ? body.slice(1) : body).replace(
+    /\\(.)|([[\]^])/gsu,
+    (_, escaped: string | undefined, special: string | undefined) => {
+      const character = escaped ?? special ?? "";
+      return /[[\]\\^-]/.test(character) ? `\\${character}` : character;
+    },
+  );
   return negated ? `(?!/)[^${members}]` : `(?!/)[${members}]`;
 }

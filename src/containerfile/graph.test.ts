@@ -16,7 +16,9 @@ ARG from=zero
 COPY --from=$from /a /a
 `);
 const needed = (target: string): (string | undefined)[] =>
-  neededStages(file, findTarget(file, target), (name) => (name === "base" ? "two" : undefined)).map((stage) => stage.name);
+  neededStages(file, findTarget(file, target), (name) => (name === "base" ? "two" : undefined)).map(
+    (stage) => stage.name,
+  );
 
 test("only reachable stages are built", () => {
   assert.deepEqual(needed("three"), ["zero", "two", "three"]);

@@ -4,7 +4,8 @@
  */
 import { findStage, type Stage, type StagedFile, sourcesOf } from "./stages.ts";
 import { suggest } from "../core/suggest.ts";
-import { expandWord, type Lookup, parseWord, wordText } from "./word-expansion.ts";
+import { expandWord, type Lookup } from "./word-expansion.ts";
+import { parseWord, wordText } from "./word-syntax.ts";
 
 /** The stage of this name or number; the last one without a name. Throws RangeError with a suggestion. */
 export function findTarget(file: StagedFile, target: string | undefined): Stage {
@@ -14,7 +15,9 @@ export function findTarget(file: StagedFile, target: string | undefined): Stage 
   const names = stages.flatMap((stage) => stage.name ?? []);
   const near = suggest(target ?? "", names);
   const known = names.length === 0 ? "no stage has a name" : `stages: ${names.join(", ")}`;
-  throw new RangeError(`there is no stage ${JSON.stringify(target)} (${near === undefined ? known : `did you mean ${near}?`})`);
+  throw new RangeError(
+    `there is no stage ${JSON.stringify(target)} (${near === undefined ? known : `did you mean ${near}?`})`,
+  );
 }
 
 /** `globals` gives the values of the ARGs before the first FROM. */
@@ -36,7 +39,7 @@ function dependenciesOf(file: StagedFile, stage: Stage, globals: Lookup): Stage[
   for (const instruction of stage.instructions) {
     for (const source of sourcesOf(instruction)) {
       const name = wordText(parseWord(source.text, { escape }));
-      // A name with a variable is known only when the stage is planned: any earlier stage may be meant.
+      // A name with a variable is known only when the stage is planned; every earlier stage may be meant.
       if (name === undefined) found.push(...file.stages.slice(0, stage.index));
       else {
         const other = findStage(file.stages, name, stage.index);

@@ -1,7 +1,7 @@
 /** findHeredocs(): the `<<WORD` of a RUN, COPY or ADD line. */
 import type { LogicalLine } from "./logical-line.ts";
 import { isBlank, restOf, splitQuoted, parseJsonForm, type Word } from "./words.ts";
-import { parseWord, wordText } from "./word-expansion.ts";
+import { parseWord, wordText } from "./word-syntax.ts";
 
 export interface HeredocOpening {
   readonly name: string;

@@ -62,7 +62,11 @@ function splitLines(text: string): string[] {
     }
     const nul = line.indexOf("\0");
     if (nul >= 0) {
-      throw new ContainerfileError("line holds a NUL byte, this is not a text file", { line: i + 1, column: nul + 1, lineText: "" });
+      throw new ContainerfileError("line holds a NUL byte, this is not a text file", {
+        line: i + 1,
+        column: nul + 1,
+        lineText: "",
+      });
     }
   });
   return lines;
@@ -88,7 +92,10 @@ function readDirectives(physical: readonly string[]): { directives: Directives; 
     }
     seen.set(key, value);
   }
-  return { directives: { escape: seen.get("escape") ?? "\\", syntax: seen.get("syntax"), check: seen.get("check") }, next };
+  return {
+    directives: { escape: seen.get("escape") ?? "\\", syntax: seen.get("syntax"), check: seen.get("check") },
+    next,
+  };
 }
 
 function isComment(raw: string): boolean {
@@ -143,8 +150,12 @@ function readHeredocs(
   for (const opening of findHeredocs(line, escape)) {
     const body = readBody(physical, at, opening);
     if (body === undefined) {
-      const near = suggest(opening.name, physical.slice(at).map((raw) => raw.trim()));
-      const hint = near === undefined ? `a line with only ${opening.name} must end it` : `a line reads ${JSON.stringify(near)}`;
+      const near = suggest(
+        opening.name,
+        physical.slice(at).map((raw) => raw.trim()),
+      );
+      const hint =
+        near === undefined ? `a line with only ${opening.name} must end it` : `a line reads ${JSON.stringify(near)}`;
       throw errorAt(line, `unterminated heredoc ${JSON.stringify(opening.name)}`, opening.offset, hint);
     }
     const { name, expand, stripTabs, descriptor } = opening;

@@ -43,7 +43,8 @@ export interface Warning {
 export function errorAt(line: LogicalLine, message: string, offset = 0, hint?: string): ContainerfileError {
   const bounded = Math.max(0, Math.min(offset, line.text.length));
   const piece = line.pieces.findLast((candidate) => candidate.offset <= bounded) ?? line.pieces[0];
-  if (piece === undefined) return new ContainerfileError(message, { line: line.line, column: 1, lineText: line.text, hint });
+  if (piece === undefined)
+    return new ContainerfileError(message, { line: line.line, column: 1, lineText: line.text, hint });
   const unit = piece.column + bounded - piece.offset;
   const column = [...piece.lineText.slice(0, unit)].length + 1;
   return new ContainerfileError(message, { line: piece.line, column, lineText: piece.lineText, hint });

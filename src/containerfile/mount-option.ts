@@ -29,7 +29,13 @@ export interface MountOption {
   readonly sizeBytes: number | undefined;
 }
 
-const ALIASES: Readonly<Record<string, string>> = { dst: "target", destination: "target", src: "source", readwrite: "rw", ro: "readonly" };
+const ALIASES: Readonly<Record<string, string>> = {
+  dst: "target",
+  destination: "target",
+  src: "source",
+  readwrite: "rw",
+  ro: "readonly",
+};
 const COMMON = ["type", "target"];
 const KEYS: Readonly<Record<MountType, readonly string[]>> = {
   bind: [...COMMON, "source", "from", "rw", "readonly"],
@@ -50,7 +56,11 @@ export function parseMountOption(line: LogicalLine, word: Word): MountOption {
   if (type === undefined) {
     const given = fields.get("type")?.text ?? "";
     const near = suggest(given, MOUNT_TYPES);
-    throw fail(`unknown mount type ${JSON.stringify(given)}`, "type", near ? `did you mean ${near}?` : `wanted ${MOUNT_TYPES.join(", ")}`);
+    throw fail(
+      `unknown mount type ${JSON.stringify(given)}`,
+      "type",
+      near ? `did you mean ${near}?` : `wanted ${MOUNT_TYPES.join(", ")}`,
+    );
   }
   for (const key of fields.keys()) {
     if (KEYS[type].includes(key)) continue;
@@ -68,12 +78,14 @@ export function parseMountOption(line: LogicalLine, word: Word): MountOption {
     throw fail("mount type secret needs id= or target=");
   }
   const sharing = (["shared", "private", "locked"] as const).find((known) => known === (text("sharing") ?? "shared"));
-  if (sharing === undefined) throw fail(`unknown sharing ${JSON.stringify(text("sharing"))}, wanted shared, private or locked`, "sharing");
+  if (sharing === undefined)
+    throw fail(`unknown sharing ${JSON.stringify(text("sharing"))}, wanted shared, private or locked`, "sharing");
   const number = (key: string, base: 8 | 10, most: number): number | undefined => {
     const given = text(key);
     if (given === undefined || given.includes("$")) return undefined;
     const value = (base === 8 ? /^[0-7]+$/ : /^[0-9]+$/).test(given) ? Number.parseInt(given, base) : Number.NaN;
-    if (!(value <= most)) throw fail(`${key} ${JSON.stringify(given)} is no ${base === 8 ? "octal mode" : "number"}`, key);
+    if (!(value <= most))
+      throw fail(`${key} ${JSON.stringify(given)} is no ${base === 8 ? "octal mode" : "number"}`, key);
     return value;
   };
   return {
@@ -101,13 +113,21 @@ function readFields(line: LogicalLine, word: Word): Map<string, Word> {
     const equals = field.indexOf("=");
     const given = (equals < 0 ? field : field.slice(0, equals)).toLowerCase();
     const key = ALIASES[given] ?? given;
-    if (equals < 0 && !BARE.includes(key)) throw errorAt(line, `mount option ${JSON.stringify(field)} needs a value`, offset);
+    if (equals < 0 && !BARE.includes(key))
+      throw errorAt(line, `mount option ${JSON.stringify(field)} needs a value`, offset);
     if (BARE.includes(key) && equals >= 0 && !/^(?:true|false|1|0)$/i.test(field.slice(equals + 1))) {
-      throw errorAt(line, `mount option ${key} is ${JSON.stringify(field.slice(equals + 1))}, wanted true or false`, offset);
+      throw errorAt(
+        line,
+        `mount option ${key} is ${JSON.stringify(field.slice(equals + 1))}, wanted true or false`,
+        offset,
+      );
     }
     if (fields.has(key)) throw errorAt(line, `mount option ${key} is given twice`, offset);
     const value = equals < 0 ? "true" : field.slice(equals + 1);
-    fields.set(key, { text: BARE.includes(key) ? value.toLowerCase().replace("1", "true").replace("0", "false") : value, offset });
+    fields.set(key, {
+      text: BARE.includes(key) ? value.toLowerCase().replace("1", "true").replace("0", "false") : value,
+      offset,
+    });
     offset += field.length + 1;
   }
   return fields;
@@ -117,6 +137,7 @@ function readSize(text: string | undefined, fail: (message: string, key?: string
   if (text === undefined || text.includes("$")) return undefined;
   const match = /^([0-9]+)([bkmgt]?)b?$/i.exec(text);
   const unit = SIZE_UNITS[match?.[2]?.toLowerCase() ?? ""];
-  if (match === null || unit === undefined) throw fail(`size ${JSON.stringify(text)} is no size, wanted e.g. 64m`, "size");
+  if (match === null || unit === undefined)
+    throw fail(`size ${JSON.stringify(text)} is no size, wanted e.g. 64m`, "size");
   return Number(match[1]) * unit;
 }

@@ -7,7 +7,7 @@ import type { Directives } from "./lex.ts";
 import { errorAt, type Warning } from "./logical-line.ts";
 import { type ParsedFile, parseContainerfile } from "./parse.ts";
 import { suggest } from "../core/suggest.ts";
-import { parseWord, wordText } from "./word-expansion.ts";
+import { parseWord, wordText } from "./word-syntax.ts";
 
 type Of<Body> = Body & Pick<Instruction, "source">;
 
@@ -36,7 +36,8 @@ export function readContainerfile(text: string): StagedFile {
 
 export function readStages(file: ParsedFile): StagedFile {
   const globals: Of<ArgInstruction>[] = [];
-  const stages: { index: number; name: string | undefined; from: Of<FromInstruction>; instructions: Instruction[] }[] = [];
+  const stages: { index: number; name: string | undefined; from: Of<FromInstruction>; instructions: Instruction[] }[] =
+    [];
   const warnings = [...file.warnings];
   for (const instruction of file.instructions) {
     const { line } = instruction.source;
@@ -53,7 +54,12 @@ export function readStages(file: ParsedFile): StagedFile {
     else if (instruction.kind === "arg") globals.push(instruction);
     else {
       const name = instruction.kind.toUpperCase();
-      throw errorAt(line, `no build stage in current context: ${name} stands before the first FROM`, 0, "only ARG may come before FROM");
+      throw errorAt(
+        line,
+        `no build stage in current context: ${name} stands before the first FROM`,
+        0,
+        "only ARG may come before FROM",
+      );
     }
   }
   const first = file.instructions[0];
@@ -67,7 +73,10 @@ export function readStages(file: ParsedFile): StagedFile {
 /** The stage that `name` means for stage `before`: by name (the latest wins) or number. */
 export function findStage(stages: readonly Stage[], name: string, before: number): Stage | undefined {
   const earlier = stages.slice(0, before);
-  return earlier.findLast((stage) => stage.name === name.toLowerCase()) ?? (/^\d+$/.test(name) ? earlier[Number(name)] : undefined);
+  return (
+    earlier.findLast((stage) => stage.name === name.toLowerCase()) ??
+    (/^\d+$/.test(name) ? earlier[Number(name)] : undefined)
+  );
 }
 
 /** What a COPY or RUN takes from elsewhere: the text (variables not expanded) and where it stands. */
@@ -83,7 +92,9 @@ function fromOfCopy(instruction: CopyInstruction): { text: string; offset: numbe
 }
 
 function fromOfMounts(instruction: RunInstruction): { text: string; offset: number }[] {
-  return instruction.mounts.flatMap((mount) => (mount.from === undefined ? [] : [{ text: mount.from, offset: mount.word.offset }]));
+  return instruction.mounts.flatMap((mount) =>
+    mount.from === undefined ? [] : [{ text: mount.from, offset: mount.word.offset }],
+  );
 }
 
 function checkReferences(stage: Stage, stages: readonly Stage[], escape: string): void {
@@ -93,15 +104,23 @@ function checkReferences(stage: Stage, stages: readonly Stage[], escape: string)
       const name = wordText(parseWord(source.text, { escape }));
       if (name === undefined || findStage(stages, name, stage.index) !== undefined) continue;
       const { line } = instruction.source;
-      const later = stages.find((other) => other.index >= stage.index && (other.name === name.toLowerCase() || String(other.index) === name));
+      const later = stages.find(
+        (other) => other.index >= stage.index && (other.name === name.toLowerCase() || String(other.index) === name),
+      );
       if (later?.index === stage.index) throw errorAt(line, `stage "${name}" can not copy from itself`, source.offset);
       if (later !== undefined) {
-        throw errorAt(line, `stage "${name}" comes later, on line ${later.from.source.line.line}`, source.offset, "a stage can use earlier stages only");
+        throw errorAt(
+          line,
+          `stage "${name}" comes later, on line ${later.from.source.line.line}`,
+          source.offset,
+          "a stage can use earlier stages only",
+        );
       }
       const names = stages.slice(0, stage.index).flatMap((earlier) => earlier.name ?? []);
       if (/^\d+$/.test(name)) throw errorAt(line, `there is no stage ${name} before this one`, source.offset);
       const near = /[/:.@]/.test(name) ? undefined : suggest(name, names);
-      if (near !== undefined) throw errorAt(line, `there is no stage "${name}"`, source.offset, `did you mean ${near}?`);
+      if (near !== undefined)
+        throw errorAt(line, `there is no stage "${name}"`, source.offset, `did you mean ${near}?`);
     }
   }
 }

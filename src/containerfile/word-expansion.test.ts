@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { expandToWords, expandWord, parseWord, variablesOf, WordError } from "./word-expansion.ts";
+import { expandToWords, expandWord } from "./word-expansion.ts";
+import { parseWord, variablesOf, WordError } from "./word-syntax.ts";
 
 const values: Readonly<Record<string, string>> = {
-  a: "1", empty: "", path: "/usr/lib/libc.so.6", file: "archive.tar.gz", words: "80 443/tcp", star: "*", dashes: "a-b-c",
+  a: "1",
+  empty: "",
+  path: "/usr/lib/libc.so.6",
+  file: "archive.tar.gz",
+  words: "80 443/tcp",
+  star: "*",
+  dashes: "a-b-c",
 };
 const lookup = (name: string): string | undefined => values[name];
 const expand = (text: string): string => expandWord(text, lookup, { escape: "\\" });
@@ -72,7 +79,10 @@ const rejected: readonly (readonly [string, RegExp])[] = [
 
 for (const [text, message] of rejected) {
   test(`parseWord(${text}) is refused`, () => {
-    assert.throws(() => parseWord(text, { escape: "\\" }), (error) => error instanceof WordError && message.test(error.message));
+    assert.throws(
+      () => parseWord(text, { escape: "\\" }),
+      (error) => error instanceof WordError && message.test(error.message),
+    );
   });
 }
 
@@ -85,8 +95,14 @@ test("${v:?…} fails with its text only when it is expanded", () => {
 test("the escape directive's backtick leaves backslashes alone", () => {
   const syntax = { escape: "`" };
   assert.equal(expandWord("C:\\dir\\$a`$a", lookup, syntax), "C:\\dir\\1$a");
-  assert.equal(expandWord("${x#`*}", () => "*y", syntax), "y");
-  assert.equal(expandWord("${x#a\\}", () => "a\\b", syntax), "b");
+  assert.equal(
+    expandWord("${x#`*}", () => "*y", syntax),
+    "y",
+  );
+  assert.equal(
+    expandWord("${x#a\\}", () => "a\\b", syntax),
+    "b",
+  );
 });
 
 test("heredoc bodies keep their quotes", () => {

@@ -66,7 +66,10 @@ export function restOf(text: string, start: number): Word {
   return { text: text.slice(offset).replace(/[\t\v\f\r ]+$/, ""), offset };
 }
 
-export type JsonForm = { readonly kind: "array"; readonly values: readonly string[] } | { readonly kind: "not-strings" } | { readonly kind: "text" };
+export type JsonForm =
+  | { readonly kind: "array"; readonly values: readonly string[] }
+  | { readonly kind: "not-strings" }
+  | { readonly kind: "text" };
 
 /** The exec form: a JSON array of strings. Text that is not JSON at all is `text`; JSON that holds something else, `not-strings`. */
 export function parseJsonForm(text: string): JsonForm {

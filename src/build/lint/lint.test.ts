@@ -18,18 +18,25 @@ const GOOD: Entries = {
   "/sysroot": { directory: true },
   "/tmp": { directory: true },
   "/usr/lib/modules/6.12.5/vmlinuz": "k",
-  "/usr/lib/sysusers.d/web.conf": "u web 33 \"Web server\" /\n",
-  "/usr/lib/tmpfiles.d/var.conf": "d /var/lib/app 0755 root root - -\n# comment\nL /var/link - - - - target\nx /var/tmp/keep\nC+ /var/lib/copied - - - - /usr/share/copied\n",
+  "/usr/lib/sysusers.d/web.conf": 'u web 33 "Web server" /\n',
+  "/usr/lib/tmpfiles.d/var.conf":
+    "d /var/lib/app 0755 root root - -\n# comment\nL /var/link - - - - target\nx /var/tmp/keep\nC+ /var/lib/copied - - - - /usr/share/copied\n",
   "/var/lib/app": { directory: true },
   "/var/lib/copied": "c",
   "/var/link": { symlink: "target" },
 };
 
 /** Lints a tree at /, or below /image. */
-function lint(changes: Entries, options: { running?: boolean; skip?: readonly string[]; without?: readonly string[] } = {}): LintResult {
+function lint(
+  changes: Entries,
+  options: { running?: boolean; skip?: readonly string[]; without?: readonly string[] } = {},
+): LintResult {
   const prefix = options.running === true ? "" : "/image";
   const wanted = Object.entries({ ...GOOD, ...changes }).filter(([path]) => !(options.without ?? []).includes(path));
-  const host = createFakeHost({ volatile: [], files: Object.fromEntries(wanted.map(([path, entry]) => [`${prefix}${path}`, entry])) });
+  const host = createFakeHost({
+    volatile: [],
+    files: Object.fromEntries(wanted.map(([path, entry]) => [`${prefix}${path}`, entry])),
+  });
   return lintRoot(openLintRoot(host.files, prefix === "" ? "/" : prefix), { skip: options.skip ?? [], truncate: true });
 }
 
@@ -38,44 +45,122 @@ test("a good image passes every lint, as / and as a tree elsewhere", () => {
   assert.deepEqual(lint({}), { passed: 14, skipped: 1, findings: [] });
 });
 
-const failing: readonly (readonly [name: string, type: "fatal" | "warning", changes: Entries, message: RegExp, without?: readonly string[]])[] = [
+const failing: readonly (readonly [
+  name: string,
+  type: "fatal" | "warning",
+  changes: Entries,
+  message: RegExp,
+  without?: readonly string[],
+])[] = [
   ["api-base-directories", "fatal", {}, /^Missing API filesystem base directory: \/proc \/sys$/, ["/proc", "/sys"]],
   ["var-run", "fatal", { "/var/run": { directory: true } }, /^Not a symlink: \/var\/run$/],
   ["etc-usretc", "fatal", { "/usr/etc/x": "" }, /\/usr\/etc/],
-  ["bootc-kargs", "fatal", { "/usr/lib/bootc/kargs.d/10.toml": "kargs = [1]" }, /10\.toml.*kargs is no array of strings/],
+  [
+    "bootc-kargs",
+    "fatal",
+    { "/usr/lib/bootc/kargs.d/10.toml": "kargs = [1]" },
+    /10\.toml.*kargs is no array of strings/,
+  ],
   ["bootc-kargs", "fatal", { "/usr/lib/bootc/kargs.d/10.toml": "kargs = []\nother = 1" }, /unknown key "other"/],
   ["kernel", "fatal", { "/usr/lib/modules/6.13.0/vmlinuz": "k" }, /^Found more than one kernel: 6\.12\.5 6\.13\.0$/],
   ["utf8", "fatal", { "/usr/share/\xff": "" }, /^Found non-utf8 filename: \/usr\/share\//],
   ["utf8", "fatal", { "/usr/share/x": { symlink: "\xfe" } }, /^Found non-utf8 symlink target: \/usr\/share\/x$/],
   ["baseimage-root", "fatal", {}, /^Missing directory: \/sysroot$/, ["/sysroot"]],
-  ["baseimage-root", "fatal", { "/ostree": { symlink: "elsewhere" }, "/usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n" }, /it links to elsewhere$/],
-  ["baseimage-root", "fatal", { "/sysroot/ostree/x": "", "/etc/ostree/prepare-root.conf": "[root]\ntransient = true\n" }, /\/ostree is no link/],
+  [
+    "baseimage-root",
+    "fatal",
+    { "/ostree": { symlink: "elsewhere" }, "/usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n" },
+    /it links to elsewhere$/,
+  ],
+  [
+    "baseimage-root",
+    "fatal",
+    { "/sysroot/ostree/x": "", "/etc/ostree/prepare-root.conf": "[root]\ntransient = true\n" },
+    /\/ostree is no link/,
+  ],
   ["baseimage-composefs", "warning", { "/ostree": { symlink: "sysroot/ostree" } }, /prepare-root\.conf is missing/],
-  ["baseimage-composefs", "warning", { "/ostree": { symlink: "sysroot/ostree" }, "/usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = no\n" }, /does not enable composefs/],
-  ["kernel-version", "warning", { "/usr/lib/modules/6.1.0-20/vmlinuz": "k" }, /^Kernel 6\.1\.0-20 is older than 6\.6: /, ["/usr/lib/modules/6.12.5/vmlinuz"]],
-  ["kernel-version", "warning", { "/usr/lib/modules/6.8.0/vmlinuz": "k" }, /^Kernel 6\.8\.0 is older than 6\.12: /, ["/usr/lib/modules/6.12.5/vmlinuz"]],
-  ["nonempty-boot", "warning", { "/boot/vmlinuz": "", "/boot/EFI/x": "" }, /^Found non-empty \/boot:\n {2}\/boot\/vmlinuz$/],
+  [
+    "baseimage-composefs",
+    "warning",
+    { "/ostree": { symlink: "sysroot/ostree" }, "/usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = no\n" },
+    /does not enable composefs/,
+  ],
+  [
+    "kernel-version",
+    "warning",
+    { "/usr/lib/modules/6.1.0-20/vmlinuz": "k" },
+    /^Kernel 6\.1\.0-20 is older than 6\.6: /,
+    ["/usr/lib/modules/6.12.5/vmlinuz"],
+  ],
+  [
+    "kernel-version",
+    "warning",
+    { "/usr/lib/modules/6.8.0/vmlinuz": "k" },
+    /^Kernel 6\.8\.0 is older than 6\.12: /,
+    ["/usr/lib/modules/6.12.5/vmlinuz"],
+  ],
+  [
+    "nonempty-boot",
+    "warning",
+    { "/boot/vmlinuz": "", "/boot/EFI/x": "" },
+    /^Found non-empty \/boot:\n {2}\/boot\/vmlinuz$/,
+  ],
   ["nonempty-boot", "warning", {}, /^Missing directory: \/boot$/, ["/boot"]],
   ["nonempty-run-tmp", "warning", { "/run/x/y": "", "/tmp/z": "" }, /:\n {2}\/run\/x\n {2}\/tmp\/z$/],
-  ["nonempty-run-tmp", "warning", { "/run/systemd/other": "", "/run/systemd/resolve/stub-resolv.conf": "" }, /:\n {2}\/run\/systemd\/other$/],
-  ["buildah-injected", "warning", { "/etc/hostname": "", "/etc/resolv.conf": "" }, /\/etc\/hostname \/etc\/resolv\.conf/],
-  ["var-log", "warning", { "/var/log/a.log": "x", "/var/log/empty": "", "/var/log/apt/b.log": "y" }, /^Found non-empty logfiles:\n {2}\/var\/log\/a\.log\n {2}\/var\/log\/apt\/b\.log$/],
-  ["sysusers", "warning", { "/etc/passwd": "root:x:0:0::/:/bin/sh\nnew:x:1:1::/:/bin/sh\n" }, /passwd entry without corresponding systemd sysusers\.d:\n {2}new$/],
-  ["sysusers", "warning", { "/etc/group": "root:x:0:\nnewgroup:x:1:\n" }, /group entry without corresponding systemd sysusers\.d:\n {2}newgroup$/],
+  [
+    "nonempty-run-tmp",
+    "warning",
+    { "/run/systemd/other": "", "/run/systemd/resolve/stub-resolv.conf": "" },
+    /:\n {2}\/run\/systemd\/other$/,
+  ],
+  [
+    "buildah-injected",
+    "warning",
+    { "/etc/hostname": "", "/etc/resolv.conf": "" },
+    /\/etc\/hostname \/etc\/resolv\.conf/,
+  ],
+  [
+    "var-log",
+    "warning",
+    { "/var/log/a.log": "x", "/var/log/empty": "", "/var/log/apt/b.log": "y" },
+    /^Found non-empty logfiles:\n {2}\/var\/log\/a\.log\n {2}\/var\/log\/apt\/b\.log$/,
+  ],
+  [
+    "sysusers",
+    "warning",
+    { "/etc/passwd": "root:x:0:0::/:/bin/sh\nnew:x:1:1::/:/bin/sh\n" },
+    /passwd entry without corresponding systemd sysusers\.d:\n {2}new$/,
+  ],
+  [
+    "sysusers",
+    "warning",
+    { "/etc/group": "root:x:0:\nnewgroup:x:1:\n" },
+    /group entry without corresponding systemd sysusers\.d:\n {2}newgroup$/,
+  ],
 ];
 
 for (const [name, type, changes, message, without] of failing) {
   test(`${name} says ${message.source.slice(0, 40)}`, () => {
     const { findings } = lint(changes, { without: without ?? [] });
-    assert.deepEqual(findings.map((finding) => [finding.name, finding.type]), [[name, type]]);
+    assert.deepEqual(
+      findings.map((finding) => [finding.name, finding.type]),
+      [[name, type]],
+    );
     assert.match(findings[0]?.message ?? "", message);
   });
 }
 
 test("var-tmpfiles suggests lines, in a running root only", () => {
-  const changes: Entries = { "/var/lib/new/below": { directory: true }, "/var/lib/file": "x", "/var/new": { symlink: "x" } };
+  const changes: Entries = {
+    "/var/lib/new/below": { directory: true },
+    "/var/lib/file": "x",
+    "/var/new": { symlink: "x" },
+  };
   const { findings } = lint(changes, { running: true });
-  assert.deepEqual(findings.map((finding) => finding.name), ["var-tmpfiles"]);
+  assert.deepEqual(
+    findings.map((finding) => finding.name),
+    ["var-tmpfiles"],
+  );
   assert.equal(
     findings[0]?.message,
     [
@@ -91,7 +176,10 @@ test("var-tmpfiles suggests lines, in a running root only", () => {
 });
 
 test("ostree images pass with their link and configuration", () => {
-  const changes: Entries = { "/ostree": { symlink: "sysroot/ostree" }, "/usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = signed\n" };
+  const changes: Entries = {
+    "/ostree": { symlink: "sysroot/ostree" },
+    "/usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = signed\n",
+  };
   assert.deepEqual(lint(changes).findings, []);
 });
 
@@ -103,7 +191,10 @@ test("lists are cut after five items", () => {
 test("skipped lints are counted; unknown names are refused", () => {
   const result = lint({ "/usr/etc/x": "" }, { skip: ["etc-usretc", "kernel"] });
   assert.deepEqual([result.passed, result.skipped, result.findings.length], [12, 3, 0]);
-  assert.throws(() => lint({}, { skip: ["kernal"] }), (error) => isFailure(error, "usage") && error.hint === "did you mean kernel?");
+  assert.throws(
+    () => lint({}, { skip: ["kernal"] }),
+    (error) => isFailure(error, "usage") && error.hint === "did you mean kernel?",
+  );
 });
 
 test("the report's words are bootc's", () => {
@@ -120,5 +211,8 @@ test("the report's words are bootc's", () => {
 test("the list has bootc's 14 names and one more", () => {
   assert.equal(LINT_RULES.length, 15);
   assert.match(formatLintList(), /^- name: api-base-directories\n {2}type: fatal\n {2}description: "/);
-  assert.match(formatLintList(), /- name: var-tmpfiles\n {2}type: warning\n {2}description: .*\n {2}root-type: running\n/);
+  assert.match(
+    formatLintList(),
+    /- name: var-tmpfiles\n {2}type: warning\n {2}description: .*\n {2}root-type: running\n/,
+  );
 });

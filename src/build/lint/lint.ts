@@ -60,8 +60,13 @@ export interface LintOptions {
 export function lintRoot(root: LintRoot, options: LintOptions): LintResult {
   for (const name of options.skip) {
     if (LINT_RULES.some((rule) => rule.name === name)) continue;
-    const near = suggest(name, LINT_RULES.map((rule) => rule.name));
-    throw new Failure("usage", `Cannot skip lint "${name}": there is no such lint`, { hint: near === undefined ? "--list shows all" : `did you mean ${near}?` });
+    const near = suggest(
+      name,
+      LINT_RULES.map((rule) => rule.name),
+    );
+    throw new Failure("usage", `Cannot skip lint "${name}": there is no such lint`, {
+      hint: near === undefined ? "--list shows all" : `did you mean ${near}?`,
+    });
   }
   const kind = root.isRunning ? "running" : "alternative";
   const wanted = LINT_RULES.filter((rule) => !options.skip.includes(rule.name) && (rule.rootType ?? kind) === kind);
@@ -79,7 +84,9 @@ export function countFailed(result: LintResult, options: { readonly fatalWarning
 export function formatLint(result: LintResult): string {
   const warnings = result.findings.filter((finding) => finding.type === "warning").length;
   return [
-    ...result.findings.map((finding) => `${finding.type === "fatal" ? "Failed lint" : "Lint warning"}: ${finding.name}: ${finding.message}`),
+    ...result.findings.map(
+      (finding) => `${finding.type === "fatal" ? "Failed lint" : "Lint warning"}: ${finding.name}: ${finding.message}`,
+    ),
     `Checks passed: ${result.passed}`,
     ...(result.skipped > 0 ? [`Checks skipped: ${result.skipped}`] : []),
     ...(warnings > 0 ? [`Warnings: ${warnings}`] : []),

@@ -25,11 +25,14 @@ export const kernel: LintRule = {
 export const kernelVersion: LintRule = {
   name: "kernel-version",
   type: "warning",
-  description: "A verified root needs Linux 6.6 (overlay with data-only layers and verity); mounting the image's file directly needs 6.12.",
+  description:
+    "A verified root needs Linux 6.6 (overlay with data-only layers and verity); mounting the image's file directly needs 6.12.",
   check(root) {
     for (const version of kernels(root)) {
-      if (compareVersions(version, "6.6") < 0) return `Kernel ${version} is older than 6.6: no data-only overlay layers, so the root can not be verified`;
-      if (compareVersions(version, "6.12") < 0) return `Kernel ${version} is older than 6.12: no file-backed EROFS, so booting needs a loop device`;
+      if (compareVersions(version, "6.6") < 0)
+        return `Kernel ${version} is older than 6.6: no data-only overlay layers, so the root can not be verified`;
+      if (compareVersions(version, "6.12") < 0)
+        return `Kernel ${version} is older than 6.12: no file-backed EROFS, so booting needs a loop device`;
     }
     return undefined;
   },
@@ -79,7 +82,8 @@ function isUtf8(name: string): boolean {
 export const sysusers: LintRule = {
   name: "sysusers",
   type: "warning",
-  description: "Users and groups that only /etc/passwd and /etc/group know clash with what the machine adds; say them in /usr/lib/sysusers.d.",
+  description:
+    "Users and groups that only /etc/passwd and /etc/group know clash with what the machine adds; say them in /usr/lib/sysusers.d.",
   check(root, { truncate }) {
     const known = readSysusers(root);
     const lacking = (file: string, names: ReadonlySet<string>): string[] => {
@@ -89,8 +93,12 @@ export const sysusers: LintRule = {
     const users = lacking("etc/passwd", known.users);
     const groups = lacking("etc/group", known.groups);
     const found = [
-      ...(users.length === 0 ? [] : [listItems("Found /etc/passwd entry without corresponding systemd sysusers.d", users, truncate)]),
-      ...(groups.length === 0 ? [] : [listItems("Found /etc/group entry without corresponding systemd sysusers.d", groups, truncate)]),
+      ...(users.length === 0
+        ? []
+        : [listItems("Found /etc/passwd entry without corresponding systemd sysusers.d", users, truncate)]),
+      ...(groups.length === 0
+        ? []
+        : [listItems("Found /etc/group entry without corresponding systemd sysusers.d", groups, truncate)]),
     ];
     return found.length === 0 ? undefined : found.join("\n");
   },
@@ -100,7 +108,8 @@ export const varTmpfiles: LintRule = {
   name: "var-tmpfiles",
   type: "warning",
   rootType: "running",
-  description: "/var of an image reaches a machine once, at installation; tmpfiles.d makes its directories there at every boot.",
+  description:
+    "/var of an image reaches a machine once, at installation; tmpfiles.d makes its directories there at every boot.",
   check(root, { truncate }) {
     const index = createTmpfilesIndex(root);
     const missing: string[] = [];
@@ -112,17 +121,23 @@ export const varTmpfiles: LintRule = {
         if (stat === undefined || index.ignores(`/${path}`)) continue;
         if (stat.kind === "directory") {
           if (root.isMountPoint(path)) continue;
-          if (!index.creates(`/${path}`)) missing.push(`d ${show(path)} 0${stat.mode.toString(8)} ${stat.uid} ${stat.gid} - -`);
+          if (!index.creates(`/${path}`))
+            missing.push(`d ${show(path)} 0${stat.mode.toString(8)} ${stat.uid} ${stat.gid} - -`);
           walk(path);
         } else if (stat.kind === "symlink") {
-          if (!index.creates(`/${path}`)) missing.push(`L ${show(path)} - - - - ${byteNameToText(root.readlink(path))}`);
+          if (!index.creates(`/${path}`))
+            missing.push(`L ${show(path)} - - - - ${byteNameToText(root.readlink(path))}`);
         } else if (!index.creates(`/${path}`)) unsupported.push(show(path));
       }
     };
     walk("var");
     const found = [
-      ...(missing.length === 0 ? [] : [listItems("Found content in /var missing systemd tmpfiles.d entries", missing, truncate)]),
-      ...(unsupported.length === 0 ? [] : [listItems("Found non-directory/non-symlink files in /var", unsupported, truncate)]),
+      ...(missing.length === 0
+        ? []
+        : [listItems("Found content in /var missing systemd tmpfiles.d entries", missing, truncate)]),
+      ...(unsupported.length === 0
+        ? []
+        : [listItems("Found non-directory/non-symlink files in /var", unsupported, truncate)]),
     ];
     return found.length === 0 ? undefined : found.join("\n");
   },

@@ -7,7 +7,8 @@ const API_DIRECTORIES = ["dev", "proc", "sys", "run", "tmp", "var"];
 export const apiBaseDirectories: LintRule = {
   name: "api-base-directories",
   type: "fatal",
-  description: "The directories that the kernel and systemd mount on or write to must exist: /dev /proc /sys /run /tmp /var.",
+  description:
+    "The directories that the kernel and systemd mount on or write to must exist: /dev /proc /sys /run /tmp /var.",
   check(root) {
     const missing = API_DIRECTORIES.filter((path) => root.lstat(path)?.kind !== "directory");
     return missing.length === 0 ? undefined : `Missing API filesystem base directory: ${missing.map(show).join(" ")}`;
@@ -37,26 +38,34 @@ export const etcUsretc: LintRule = {
 export const baseimageRoot: LintRule = {
   name: "baseimage-root",
   type: "fatal",
-  description: "/sysroot must be a directory. /ostree, where it exists, must be the link to sysroot/ostree; images for composefs alone need none.",
+  description:
+    "/sysroot must be a directory. /ostree, where it exists, must be the link to sysroot/ostree; images for composefs alone need none.",
   check(root) {
     if (root.lstat("sysroot")?.kind !== "directory") return "Missing directory: /sysroot";
     const ostree = root.lstat("ostree");
     if (ostree === undefined) {
-      return root.lstat("sysroot/ostree") === undefined ? undefined : "/sysroot/ostree exists, and /ostree is no link to it";
+      return root.lstat("sysroot/ostree") === undefined
+        ? undefined
+        : "/sysroot/ostree exists, and /ostree is no link to it";
     }
     if (ostree.kind !== "symlink") return "Expected symlink: /ostree";
     const target = root.readlink("ostree");
-    return target === "sysroot/ostree" ? undefined : `Expected /ostree to link to sysroot/ostree, it links to ${target}`;
+    return target === "sysroot/ostree"
+      ? undefined
+      : `Expected /ostree to link to sysroot/ostree, it links to ${target}`;
   },
 };
 
 export const baseimageComposefs: LintRule = {
   name: "baseimage-composefs",
   type: "warning",
-  description: "An image that also serves ostree must enable composefs in ostree/prepare-root.conf; images for composefs alone have no such file.",
+  description:
+    "An image that also serves ostree must enable composefs in ostree/prepare-root.conf; images for composefs alone have no such file.",
   check(root) {
     if (root.lstat("ostree") === undefined && root.lstat("sysroot/ostree") === undefined) return undefined;
-    const text = ["etc", "usr/lib"].map((directory) => root.text(`${directory}/ostree/prepare-root.conf`)).find((found) => found !== undefined);
+    const text = ["etc", "usr/lib"]
+      .map((directory) => root.text(`${directory}/ostree/prepare-root.conf`))
+      .find((found) => found !== undefined);
     if (text === undefined) return "ostree/prepare-root.conf is missing below /usr/lib and /etc";
     return isComposefsEnabled(text) ? undefined : "ostree/prepare-root.conf does not enable composefs";
   },
@@ -70,7 +79,8 @@ function isComposefsEnabled(text: string): boolean {
     const header = /^\[(.+)\]$/.exec(line)?.[1];
     if (header !== undefined) section = header;
     const [key = "", value = ""] = line.split("=").map((part) => part.trim().toLowerCase());
-    if (section === "composefs" && key === "enabled" && ["yes", "true", "1", "verity", "signed"].includes(value)) return true;
+    if (section === "composefs" && key === "enabled" && ["yes", "true", "1", "verity", "signed"].includes(value))
+      return true;
     if (section === "root" && key === "transient" && ["yes", "true", "1"].includes(value)) return true;
   }
   return false;
@@ -84,7 +94,13 @@ export const nonemptyBoot: LintRule = {
     if (root.lstat("boot")?.kind !== "directory") return "Missing directory: /boot";
     if (root.isMountPoint("boot")) return undefined;
     const names = root.list("boot").filter((name) => name !== "EFI");
-    return names.length === 0 ? undefined : listItems("Found non-empty /boot", names.map((name) => show(`boot/${name}`)), truncate);
+    return names.length === 0
+      ? undefined
+      : listItems(
+          "Found non-empty /boot",
+          names.map((name) => show(`boot/${name}`)),
+          truncate,
+        );
   },
 };
 
@@ -95,8 +111,12 @@ export const nonemptyRunTmp: LintRule = {
   type: "warning",
   description: "What an image has in /run and /tmp is hidden when it boots.",
   check(root, { truncate }) {
-    const found = ["run", "tmp"].flatMap((directory) => (root.isMountPoint(directory) ? [] : contentOf(root, directory)));
-    return found.length === 0 ? undefined : listItems("Found content in runtime-only directories", found.map(show), truncate);
+    const found = ["run", "tmp"].flatMap((directory) =>
+      root.isMountPoint(directory) ? [] : contentOf(root, directory),
+    );
+    return found.length === 0
+      ? undefined
+      : listItems("Found content in runtime-only directories", found.map(show), truncate);
   },
 };
 

@@ -57,7 +57,13 @@ export function createTmpfilesIndex(root: LintRoot): TmpfilesIndex {
 }
 
 function pattern(text: string): RegExp {
-  return new RegExp(`^${text.replace(/[$()+.\\^{|}]/g, "\\$&").replaceAll("*", "[^/]*").replaceAll("?", "[^/]")}$`, "s");
+  return new RegExp(
+    `^${text
+      .replace(/[$()+.\\^{|}]/g, "\\$&")
+      .replaceAll("*", "[^/]*")
+      .replaceAll("?", "[^/]")}$`,
+    "s",
+  );
 }
 
 /** Words of all lines; a file of an earlier directory is hidden by one of the same name in a later one. */
@@ -72,5 +78,7 @@ function configLines(root: LintRoot, directories: readonly string[]): string[][]
 }
 
 function splitWords(line: string): string[] {
-  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
+  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S+)/g)].map(
+    (match) => match[1] ?? match[2] ?? match[3] ?? "",
+  );
 }

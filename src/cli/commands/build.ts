@@ -19,25 +19,47 @@ export const buildCommand = command({
     "The whole file is checked before the first step runs. RUN steps run in a container over the image as it stands in the store, which is\n" +
     "never unpacked; each step that changed nothing since the last build comes from the cache.",
   flags: {
-    tag: { type: "list", short: "t", value: "NAME", summary: "name of the image, e.g. localhost/web:1; may be repeated" },
+    tag: {
+      type: "list",
+      short: "t",
+      value: "NAME",
+      summary: "name of the image, e.g. localhost/web:1; may be repeated",
+    },
     file: { type: "string", short: "f", value: "FILE", summary: "the Containerfile; - is standard input" },
-    "build-arg": { type: "list", value: "NAME[=VALUE]", summary: "value of an ARG; without =VALUE that of the environment" },
+    "build-arg": {
+      type: "list",
+      value: "NAME[=VALUE]",
+      summary: "value of an ARG; without =VALUE that of the environment",
+    },
     target: { type: "string", value: "STAGE", summary: "stop at this stage" },
     "no-cache": { type: "boolean", summary: "run every step" },
     secret: { type: "list", value: "id=NAME[,src=FILE|,env=VAR]", summary: "a secret for RUN --mount=type=secret" },
     label: { type: "list", value: "NAME=VALUE", summary: "label of the image" },
     annotation: { type: "list", value: "NAME=VALUE", summary: "annotation of the manifest" },
-    network: { type: "string", value: "MODE", choices: ["default", "private", "host", "none"], default: "default", summary: "network of RUN steps" },
+    network: {
+      type: "string",
+      value: "MODE",
+      choices: ["default", "private", "host", "none"],
+      default: "default",
+      summary: "network of RUN steps",
+    },
     ignorefile: { type: "string", value: "FILE", summary: "ignore rules in place of .containerignore" },
     iidfile: { type: "string", value: "FILE", summary: "write the image's id to this file" },
-    "source-date-epoch": { type: "string", value: "SECONDS", summary: "time of the image and newest time of its files; default $SOURCE_DATE_EPOCH" },
+    "source-date-epoch": {
+      type: "string",
+      value: "SECONDS",
+      summary: "time of the image and newest time of its files; default $SOURCE_DATE_EPOCH",
+    },
     quiet: { type: "boolean", short: "q", summary: "print the image's id only" },
     ...REMOTE_FLAGS,
   },
   operands: [{ name: "CONTEXT", summary: "directory that COPY and ADD read; default .", optional: true }],
   examples: [
     ["berth build -t localhost/web:1 .", "build the Containerfile of this directory"],
-    ["berth build -t localhost/web:2 --build-arg VERSION=2 -f web.containerfile .", "another file, a value for ARG VERSION"],
+    [
+      "berth build -t localhost/web:2 --build-arg VERSION=2 -f web.containerfile .",
+      "another file, a value for ARG VERSION",
+    ],
     ["berth build --dry-run .", "check the file and show what would be done"],
   ],
   needsRoot: true,
@@ -71,7 +93,9 @@ export const buildCommand = command({
         ...read,
         names,
         useCache: !values["no-cache"],
-        output: quiet ?? createBuildOutput({ print: context.json ? (text) => say(text.replace(/\n$/, "")) : context.print, say }),
+        output:
+          quiet ??
+          createBuildOutput({ print: context.json ? (text) => say(text.replace(/\n$/, "")) : context.print, say }),
         progress: context.progress,
         runProcess: runBundle,
         pull: async (ref) => void (await pullImage(remoteContext(context, values), store, ref)),

@@ -28,7 +28,12 @@ export const historyCommand = command({
       const size = diffId === undefined ? 0 : store.layerSize(diffId);
       return { created: entry.created, createdBy: entry.created_by ?? "", size, comment: entry.comment ?? "", diffId };
     });
-    return { id: digestHex(image.manifest.config.digest), steps: steps.reverse(), whole: values["no-trunc"], quiet: values.quiet };
+    return {
+      id: digestHex(image.manifest.config.digest),
+      steps: steps.reverse(),
+      whole: values["no-trunc"],
+      quiet: values.quiet,
+    };
   },
   view({ id, steps, whole, quiet }, context) {
     const rows = steps.map((step, i) => {

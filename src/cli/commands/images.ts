@@ -33,8 +33,12 @@ export const imagesCommand = command({
     using store = openWorkstationStore(context.host);
     const rows = store.images().flatMap((image) => rowsOf(store, image));
     const wanted = name === undefined ? rows : rows.filter((row) => matches(row, name));
-    if (name !== undefined && wanted.length === 0) throw new Failure("not-found", `Cannot list image "${name}": it is not in the store`);
-    wanted.sort((left, right) => (right.created ?? "").localeCompare(left.created ?? "") || left.repository.localeCompare(right.repository));
+    if (name !== undefined && wanted.length === 0)
+      throw new Failure("not-found", `Cannot list image "${name}": it is not in the store`);
+    wanted.sort(
+      (left, right) =>
+        (right.created ?? "").localeCompare(left.created ?? "") || left.repository.localeCompare(right.repository),
+    );
     return { rows: wanted, quiet: values.quiet, whole: values["no-trunc"], digests: values.digests };
   },
   view({ rows, quiet, whole, digests }, context) {
@@ -42,7 +46,14 @@ export const imagesCommand = command({
     if (quiet) return [...new Set(rows.map(id))].map((line) => `${line}\n`).join("");
     const digest = (text: string): string[] => (digests ? [text] : []);
     const header = ["REPOSITORY", "TAG", ...digest("DIGEST"), "IMAGE ID", "CREATED", "SIZE"];
-    const lines = rows.map((row) => [row.repository, row.tag, ...digest(row.digest), id(row), formatSince(row.created, context.host.clock.now()), formatBytes(row.size)]);
+    const lines = rows.map((row) => [
+      row.repository,
+      row.tag,
+      ...digest(row.digest),
+      id(row),
+      formatSince(row.created, context.host.clock.now()),
+      formatBytes(row.size),
+    ]);
     return formatTable(header, lines);
   },
 });
@@ -50,7 +61,13 @@ export const imagesCommand = command({
 function rowsOf(store: Store, image: StoredImage): ImageRow[] {
   const size = image.config.rootfs.diff_ids.reduce((sum, diffId) => sum + store.layerSize(diffId), 0);
   const { created } = image.config;
-  const common = { id: digestHex(image.manifest.config.digest), digest: image.digest, created, size, names: image.names };
+  const common = {
+    id: digestHex(image.manifest.config.digest),
+    digest: image.digest,
+    created,
+    size,
+    names: image.names,
+  };
   if (image.names.length === 0) return [{ repository: "<none>", tag: "<none>", ...common }];
   return image.names.map((name) => {
     const ref = parseImageRef(name);
@@ -60,5 +77,7 @@ function rowsOf(store: Store, image: StoredImage): ImageRow[] {
 
 function matches(row: ImageRow, name: string): boolean {
   const full = row.tag === "<none>" ? row.repository : `${row.repository}:${row.tag}`;
-  return [full, row.repository].some((known) => known === name || known === `localhost/${name}`) || row.id.startsWith(name);
+  return (
+    [full, row.repository].some((known) => known === name || known === `localhost/${name}`) || row.id.startsWith(name)
+  );
 }

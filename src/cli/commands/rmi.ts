@@ -9,7 +9,8 @@ import { findStoredImage, readLocalName } from "../image-names.ts";
 export const rmiCommand = command({
   name: "rmi",
   summary: "Remove images from the store",
-  description: "By name: the name goes, and the image with its last name. By id: all its names must go with --force when there are several.",
+  description:
+    "By name: the name goes, and the image with its last name. By id: all its names must go with --force when there are several.",
   flags: { force: { type: "boolean", short: "f", summary: "take all names from an image that is given by its id" } },
   operands: [{ name: "IMAGE", summary: "name or id", many: true }],
   needsRoot: true,
@@ -22,15 +23,19 @@ export const rmiCommand = command({
     for (const { name, image, full } of wanted) {
       const isName = full !== undefined && image.names.includes(full);
       if (!isName && image.names.length > 1 && !values.force) {
-        throw new Failure("conflict", `Cannot remove image "${name}": it has ${image.names.length} names`, { hint: "add --force, or remove its names" });
+        throw new Failure("conflict", `Cannot remove image "${name}": it has ${image.names.length} names`, {
+          hint: "add --force, or remove its names",
+        });
       }
       const going = isName ? [full] : image.names;
       for (const each of going) if (store.untag(each)) untagged.push(each);
-      if (store.image(image.digest)?.names.length === 0 && store.removeImage(image.digest)) deleted.push(digestHex(image.manifest.config.digest));
+      if (store.image(image.digest)?.names.length === 0 && store.removeImage(image.digest))
+        deleted.push(digestHex(image.manifest.config.digest));
     }
     return { untagged, deleted };
   },
-  view: ({ untagged, deleted }) => [...untagged.map((name) => `Untagged: ${name}`), ...deleted.map((id) => `Deleted: ${id}`)].join("\n"),
+  view: ({ untagged, deleted }) =>
+    [...untagged.map((name) => `Untagged: ${name}`), ...deleted.map((id) => `Deleted: ${id}`)].join("\n"),
 });
 
 function fullName(name: string): string | undefined {
