@@ -30,9 +30,13 @@ export function readTree(repository: Repository, diffIds: readonly Digest[]): Di
 }
 
 async function* expand(repository: Repository, layer: NamedStream): AsyncGenerator<Uint8Array, void, undefined> {
-  for (const piece of layer.stream.pieces()) {
-    if (piece.kind === "inline") yield piece.bytes;
-    else yield* repository.host.files.readStream(objectPath(repository, piece.objectId));
+  try {
+    for (const piece of layer.stream.pieces()) {
+      if (piece.kind === "inline") yield piece.bytes;
+      else yield* repository.host.files.readStream(objectPath(repository, piece.objectId));
+    }
+  } catch (error) {
+    throw error instanceof SyntaxError ? corrupt(layer.name, error) : error;
   }
 }
 

@@ -283,5 +283,9 @@ function* readPieces(compressed: Buffer, objectRefs: readonly string[]): Generat
 /** Old files may have an empty range where there is nothing to name. */
 function expand(compressed: Buffer): Buffer {
   if (compressed.length === 0) return Buffer.alloc(0);
-  return zstdDecompressSync(compressed, { maxOutputLength: EXPANDED_BYTES_MAX });
+  try {
+    return zstdDecompressSync(compressed, { maxOutputLength: EXPANDED_BYTES_MAX });
+  } catch (error) {
+    throw new SyntaxError("Cannot read splitstream: its compressed part is damaged", { cause: error });
+  }
 }
