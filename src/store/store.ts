@@ -41,7 +41,7 @@ export interface ImportOptions {
   readonly onBytes?: (count: number) => void;
 }
 
-/** A writable mount: one overlay, because the kernel stacks only two of them and the image's own is the second already. */
+/** A writable mount: the changes go to `upper` in the same overlay, so that the kernel stacks one file system less. */
 export interface MountImageOptions {
   readonly upper?: string;
   readonly work?: string;

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createFakeHost, type FakeHost } from "../../host/fake.ts";
+import { addFixtureImage, fixtureLayer, fixtureTar, ROOT } from "../../store/_fixture.ts";
+import { exportLayout } from "../../store/oci-layout.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
+import { runProgram } from "../run-command.ts";
+import { imageExportCommand } from "./image-export.ts";
+import { imageImportCommand } from "./image-import.ts";
+import { storeFsckCommand } from "./store-fsck.ts";
+import { storeGcCommand } from "./store-gc.ts";
+
+const layer = fixtureLayer(await fixtureTar(ROOT));
+const commands = [storeGcCommand, storeFsckCommand, imageImportCommand, imageExportCommand];
+
+async function berth(host: FakeHost, ...words: string[]): Promise<{ status: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const status = await runProgram(words, commands, {
+    host,
+    signal: new AbortController().signal,
+    version: "test",
+    terminal: {
+      stdout: (text) => void (out += text),
+      stderr: (text) => void (err += text),
+      stdoutIsTerminal: false,
+      stdinIsTerminal: false,
+      stderrColumns: undefined,
+      readStdin: () => Promise.resolve(""),
+      ask: () => Promise.resolve(""),
+    },
+  });
+  return { status, out, err };
+}
+
+async function hostWithFolder(): Promise<FakeHost> {
+  const host = createFakeHost();
+  using store = openWorkstationStore(host);
+  const image = await addFixtureImage(store, [layer], "localhost/os:1");
+  await exportLayout(host, store, image, { directory: "/folder", name: "1" });
+  return host;
+}
+
+test("berth image import brings what berth image export wrote", async () => {
+  const host = await hostWithFolder();
+  const id = /^[0-9a-f]{64}\n$/;
+  assert.match((await berth(host, "image", "import", "oci:/folder:1", "-t", "localhost/again")).out, id);
+  const exported = await berth(host, "image", "export", "again", "oci:/second:x");
+  assert.equal(exported.status, 0, exported.err);
+  assert.match(exported.out, /^sha256:[0-9a-f]{64}\n$/);
+  assert.equal(host.files.readText("/second/index.json").includes('"x"'), true);
+});
+
+const BAD: readonly (readonly [words: readonly string[], status: number, message: RegExp])[] = [
+  [["image", "import", "/folder", "-t", "localhost/x"], 2, /Cannot parse image folder "\/folder": wanted oci:DIRECTORY/],
+  [["image", "import", "oci:/folder:1"], 2, /-t NAME is missing/],
+  [["image", "import", "oci:/folder:1", "-t", "localhost/UPPER"], 2, /Cannot parse image reference "localhost\/UPPER"/],
+  [["image", "import", "oci:/folder:2", "-t", "localhost/x"], 1, /no image is named "2", there is: 1/],
+  [["image", "import", "oci:/nowhere", "-t", "localhost/x"], 1, /Cannot read image folder "\/nowhere": it has no oci-layout/],
+  [["image", "export", "localhost/unknown", "oci:/out"], 1, /Cannot find image "localhost\/unknown"/],
+  [["image", "export", "localhost/os:1", "dir:/out"], 2, /Cannot parse image folder "dir:\/out"/],
+];
+for (const [words, status, message] of BAD) {
+  test(`berth ${words.join(" ")} ends with one clear line and changes nothing`, async () => {
+    const host = await hostWithFolder();
+    const result = await berth(host, ...words);
+    assert.equal(result.status, status, result.err);
+    assert.match(result.err, message);
+    using store = openWorkstationStore(host);
+    assert.deepEqual(store.images().flatMap(({ names }) => names), ["localhost/os:1"]);
+    assert.equal(host.files.exists("/out"), false);
+  });
+}
+
+test("berth store gc says what it deletes, and with --dry-run only says it", async () => {
+  const host = await hostWithFolder();
+  {
+    using store = openWorkstationStore(host);
+    store.untag("localhost/os:1");
+  }
+  const dry = await berth(host, "store", "gc", "--dry-run");
+  assert.match(dry.out, /^Would delete [1-9]\d* objects, 1 blobs, 3 streams, 0 EROFS images: [0-9.]+ [kM]B\n$/);
+  const real = await berth(host, "store", "gc");
+  assert.equal(real.out, dry.out.replace("Would delete", "Deleted"));
+  assert.match((await berth(host, "store", "gc")).out, /^Deleted 0 objects, 0 blobs/);
+});
+
+test("berth store fsck fails on damage, and --repair takes it away", async () => {
+  const host = await hostWithFolder();
+  assert.equal((await berth(host, "store", "fsck")).out, "The store is whole\n");
+  host.files.write(`/var/lib/berth/blobs/sha256/${layer.descriptor.digest.slice(7)}`, "damaged");
+  const found = await berth(host, "store", "fsck");
+  assert.equal(found.status, 1);
+  assert.match(found.err, /1 of its files are damaged/);
+  assert.match((await berth(host, "store", "fsck", "--repair")).out, /^Deleted 1 damaged files/);
+  assert.equal((await berth(host, "store", "fsck")).status, 0);
+});
