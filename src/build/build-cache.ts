@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { byteNameToText } from "../core/bytes.ts";
 import { type Digest, parseDigest } from "../core/digest.ts";
-import type { Files } from "../host/host.ts";
+import type { Host } from "../host/host.ts";
 import { asObject, asString, parseJsonObject } from "../oci/json.ts";
 import { type Descriptor, parseDescriptor } from "../oci/manifest.ts";
 import type { Store } from "../store/store.ts";
@@ -46,7 +46,9 @@ export function cacheKey(material: unknown): string {
     .digest("hex");
 }
 
-export function openBuildCache(files: Files, store: Store): BuildCache {
+export function openBuildCache(host: Pick<Host, "files" | "random">, store: Store): BuildCache {
+  const { files } = host;
+  const unique = Buffer.from(host.random(8)).toString("hex");
   const directory = `${cacheRoot(store)}/build`;
   const fileOf = (key: string): string => `${directory}/${key.slice(0, 2)}/${key.slice(2)}.json`;
   const read = <T>(key: string, parse: (text: string) => T): T | undefined => {
@@ -63,8 +65,8 @@ export function openBuildCache(files: Files, store: Store): BuildCache {
   const write = (key: string, value: unknown): void => {
     const path = fileOf(key);
     files.makeDirectory(path.slice(0, path.lastIndexOf("/")));
-    files.write(`${path}.new`, JSON.stringify(value));
-    files.rename(`${path}.new`, path);
+    files.write(`${path}.${unique}`, JSON.stringify(value));
+    files.rename(`${path}.${unique}`, path);
   };
   return {
     step(key) {

@@ -1,7 +1,8 @@
 /** buildImage(): a request → an image in the store. What is missing is fetched before the plan is made. */
 import type { Host } from "../host/host.ts";
 import type { Progress } from "../core/progress.ts";
-import { isFailure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import { asArray, asObject, optional, parseJsonObject } from "../oci/json.ts";
 import { formatImageRef, type ImageRef, parseImageRef } from "../oci/reference.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { applyBuild } from "./apply.ts";
@@ -36,7 +37,27 @@ export async function prepareBuild(
     const ref = remoteReference(name);
     if (ref !== undefined) await options.pull(ref);
   }
+  for (const name of imageNames(options.request)) refuseTriggers(name, findImage(store, name));
   return planBuild(options.request, (name) => findImage(store, name)?.config);
+}
+
+/** ONBUILD of a base (Docker's format only) would have to run right after FROM. */
+function refuseTriggers(name: string, image: StoredImage | undefined): void {
+  if (image === undefined) return;
+  const config = optional(
+    parseJsonObject(image.configBytes.toString("utf8"), "image config")["config"],
+    "image config.config",
+    asObject,
+  );
+  const triggers = optional(config?.["OnBuild"], "image config.config.OnBuild", asArray) ?? [];
+  if (triggers.length === 0) return;
+  throw new Failure(
+    "unsupported",
+    `Cannot build from image "${name}": it has ONBUILD triggers, which are not supported yet`,
+    {
+      hint: "write what they do into the Containerfile of a base without them",
+    },
+  );
 }
 
 export async function buildImage(host: Host, store: Store, options: BuildImageOptions): Promise<StoredImage> {
@@ -44,7 +65,7 @@ export async function buildImage(host: Host, store: Store, options: BuildImageOp
   const image = await applyBuild({
     host,
     store,
-    cache: openBuildCache(host.files, store),
+    cache: openBuildCache(host, store),
     request: options.request,
     plan,
     context: options.context,
