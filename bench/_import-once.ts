@@ -17,7 +17,15 @@ importLayout(host, store, { directory: folder, name: undefined })
     const done = performance.now();
     // Not resourceUsage().maxRSS, which starts at what the parent had when it forked.
     const peakKib = Number(/VmHWM:\s+([0-9]+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
-    console.log(JSON.stringify({ id, importMs: imported - started, readTreeMs: merged - imported, imageMs: done - merged, peakKib }));
+    console.log(
+      JSON.stringify({
+        id,
+        importMs: imported - started,
+        readTreeMs: merged - imported,
+        imageMs: done - merged,
+        peakKib,
+      }),
+    );
   })
   .catch((error: unknown) => {
     console.error(error);

@@ -15,7 +15,18 @@ import { build } from "esbuild";
 const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
 const BYTES_MAX = 450_000_000;
 const ENTRIES_MAX = 15_000;
-const FOLDERS = ["bin", "sbin", "lib/systemd", "lib/git-core", "share/perl", "share/zoneinfo", "share/doc", "share/locale", "share/man", "include"];
+const FOLDERS = [
+  "bin",
+  "sbin",
+  "lib/systemd",
+  "lib/git-core",
+  "share/perl",
+  "share/zoneinfo",
+  "share/doc",
+  "share/locale",
+  "share/man",
+  "include",
+];
 
 const scratch = mkdtempSync(join(tmpdir(), "berth-import-"));
 try {
@@ -58,7 +69,9 @@ async function main(): Promise<void> {
       peer.push(order ? first : second);
       ratios.push((own.at(-1) ?? 0) / (peer.at(-1) ?? 1));
     }
-    console.log(`${source.name}: berth ${median(own).toFixed(0)} ms, skopeo + tar ${median(peer).toFixed(0)} ms, ratio ${median(ratios).toFixed(2)}`);
+    console.log(
+      `${source.name}: berth ${median(own).toFixed(0)} ms, skopeo + tar ${median(peer).toFixed(0)} ms, ratio ${median(ratios).toFixed(2)}`,
+    );
   }
 }
 

@@ -25,7 +25,11 @@ const GOOD: readonly (readonly [what: string, kind: Compression, bytes: Buffer])
   ["gzip of two members", "gzip", Buffer.concat([gzipSync(plain.subarray(0, half)), gzipSync(plain.subarray(half))])],
   ["gzip with zeros after it", "gzip", Buffer.concat([gzipSync(plain), Buffer.alloc(100)])],
   ["zstd", "zstd", zstdCompressSync(plain)],
-  ["zstd of two frames", "zstd", Buffer.concat([zstdCompressSync(plain.subarray(0, half)), zstdCompressSync(plain.subarray(half))])],
+  [
+    "zstd of two frames",
+    "zstd",
+    Buffer.concat([zstdCompressSync(plain.subarray(0, half)), zstdCompressSync(plain.subarray(half))]),
+  ],
   ["zstd with skippable frames", "zstd", Buffer.concat([SKIPPABLE, zstdCompressSync(plain), SKIPPABLE])],
 ];
 for (const [what, kind, bytes] of GOOD) {

@@ -52,7 +52,10 @@ export function decompress(source: AsyncIterable<Uint8Array>, compression: Compr
 }
 
 /** One zstd frame. Equal bytes give equal bytes, however they are cut. */
-export function compressZstd(source: AsyncIterable<Uint8Array>, options: CompressOptions = {}): AsyncIterable<Uint8Array> {
+export function compressZstd(
+  source: AsyncIterable<Uint8Array>,
+  options: CompressOptions = {},
+): AsyncIterable<Uint8Array> {
   const params = {
     [constants.ZSTD_c_compressionLevel]: options.level ?? ZSTD_LEVEL,
     [constants.ZSTD_c_nbWorkers]: ZSTD_WORKERS,
@@ -106,7 +109,9 @@ async function* through(
 function decodeFailure(error: unknown, name: string): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (!/^(?:Z_|ZSTD_|ERR_(?:BUFFER|TRAILING|ZLIB|INVALID))/.test(code)) return error;
-  return new Failure("bad-input", `Cannot decompress ${name} content: it is damaged or ends too early`, { cause: error });
+  return new Failure("bad-input", `Cannot decompress ${name} content: it is damaged or ends too early`, {
+    cause: error,
+  });
 }
 
 function drained(codec: Codec): Promise<void> {

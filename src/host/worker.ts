@@ -9,7 +9,7 @@
  * @see nodejs.org/api/single-executable-applications.html, "Assets"
  */
 import { getAsset, isSea } from "node:sea";
-import { type Transferable, Worker } from "node:worker_threads";
+import { parentPort, type Transferable, Worker, workerData } from "node:worker_threads";
 
 export interface WorkerStart {
   /** Moved to the worker instead of copied. */
@@ -23,4 +23,17 @@ export function startWorker(name: string, data: unknown, options: WorkerStart = 
   const here = import.meta.url;
   const entry = here.endsWith(".ts") ? new URL(`../${name}.ts`, here) : new URL(`./workers/${name}.cjs`, here);
   return new Worker(entry, common);
+}
+
+/** Inside a worker: what it was started with, as it came. */
+export function workerSetup(): unknown {
+  return workerData;
+}
+
+/** Inside a worker: calls `receive` for each message; the returned function answers. */
+export function connectToParent(receive: (message: unknown) => void): (answer: unknown) => void {
+  const port = parentPort;
+  if (port === null) throw new Error("this is no worker thread");
+  port.on("message", receive);
+  return (answer) => port.postMessage(answer);
 }

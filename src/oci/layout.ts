@@ -28,7 +28,9 @@ export function parseLayoutReference(text: string): LayoutReference {
   const directory = hasName ? rest.slice(0, colon) : rest;
   const name = hasName ? rest.slice(colon + 1) : undefined;
   if (directory === undefined || directory === "" || name === "") {
-    throw new SyntaxError(`Cannot parse image folder ${JSON.stringify(text.slice(0, 300))}: wanted oci:DIRECTORY or oci:DIRECTORY:NAME`);
+    throw new SyntaxError(
+      `Cannot parse image folder ${JSON.stringify(text.slice(0, 300))}: wanted oci:DIRECTORY or oci:DIRECTORY:NAME`,
+    );
   }
   return { directory, name };
 }
@@ -45,7 +47,8 @@ export function formatLayoutFile(): string {
 /** Throws SyntaxError for a layout of another version. */
 export function checkLayoutFile(text: string): void {
   const version = asString(parseJsonObject(text, LAYOUT_FILE)["imageLayoutVersion"], "oci-layout.imageLayoutVersion");
-  if (!/^1\./.test(version)) throw new SyntaxError(`Cannot read oci-layout: its version is ${JSON.stringify(version)}, wanted 1.0.0`);
+  if (!version.startsWith("1."))
+    throw new SyntaxError(`Cannot read oci-layout: its version is ${JSON.stringify(version)}, wanted 1.0.0`);
 }
 
 /** index.json; like parseIndex(), but old writers leave out the media type. */
@@ -75,11 +78,15 @@ export interface Choice {
  */
 export function chooseManifest(index: Index, choice: Choice): Descriptor {
   const named =
-    choice.name === undefined ? index.manifests : index.manifests.filter((entry) => entry.annotations?.[REF_NAME] === choice.name);
+    choice.name === undefined
+      ? index.manifests
+      : index.manifests.filter((entry) => entry.annotations?.[REF_NAME] === choice.name);
   if (named.length === 0) {
     const names = index.manifests.map((entry) => entry.annotations?.[REF_NAME] ?? entry.digest).join(", ");
     throw new SyntaxError(
-      choice.name === undefined ? "the index names no image" : `no image is named ${JSON.stringify(choice.name)}, there is: ${names || "none"}`,
+      choice.name === undefined
+        ? "the index names no image"
+        : `no image is named ${JSON.stringify(choice.name)}, there is: ${names || "none"}`,
     );
   }
   const fitting = named.filter((entry) => isIndexType(entry.mediaType) || fits(entry.platform, choice.platform));

@@ -33,7 +33,11 @@ export async function copyImage(
     if (from.algorithm !== to.algorithm) {
       // Other digests: the objects must be hashed anew, so the layer goes in as a tar.
       const descriptor = { mediaType: LAYER, digest: diffId, size: stream.size };
-      await to.importLayer(verified(from.readLayer(diffId), descriptor), { descriptor, diffId, signal: options.signal });
+      await to.importLayer(verified(from.readLayer(diffId), descriptor), {
+        descriptor,
+        diffId,
+        signal: options.signal,
+      });
       continue;
     }
     for (const objectId of stream.objectRefs) {
@@ -42,7 +46,10 @@ export async function copyImage(
     }
     const objectId = to.putObject(bytes);
     host.files.syncFileSystem(to.path);
-    host.files.replaceSymlink(`${to.path}/streams/${streamName("layer", diffId)}`, `../objects/${objectName(objectId)}`);
+    host.files.replaceSymlink(
+      `${to.path}/streams/${streamName("layer", diffId)}`,
+      `../objects/${objectName(objectId)}`,
+    );
   }
   return to.saveImage({ manifestBytes: image.manifestBytes, configBytes: image.configBytes });
 }
@@ -60,7 +67,8 @@ function copyObject(host: Host, job: { from: Store; to: Store; objectId: string;
   if (files.stat(target)?.size === size) return size;
   files.makeDirectory(target.slice(0, target.lastIndexOf("/")));
   const temporary = `${job.to.path}/objects/${TEMPORARY_PREFIX}${Buffer.from(host.random(8)).toString("hex")}`;
-  const isShared = job.link && job.from.verity === job.to.verity && files.stat(source)?.dev === files.stat(job.to.path)?.dev;
+  const isShared =
+    job.link && job.from.verity === job.to.verity && files.stat(source)?.dev === files.stat(job.to.path)?.dev;
   try {
     if (isShared) files.link(source, temporary);
     else {

@@ -51,7 +51,7 @@ function checkObjects(repository: Repository, report: Report, progress: Progress
         report(path, "it is no object");
         continue;
       }
-      const actual = readQuietly(() => hashObject(repository, path, task.advance));
+      const actual = readQuietly(() => hashObject(repository, path, (count) => task.advance(count)));
       if (actual === id) good.add(objectName(id));
       else report(path, actual === undefined ? "it cannot be read" : `its content has the digest ${actual}`);
     }
@@ -74,7 +74,10 @@ function checkStreams(repository: Repository, good: ReadonlySet<string>, report:
       const stream = openStreamObject(repository, objectId, name);
       const missing = stream.objectRefs.filter((id) => !good.has(objectName(id)));
       if (missing.length > 0) {
-        report(path, `${missing.length} of its ${stream.objectRefs.length} objects are missing or damaged, the first is ${missing[0]}`);
+        report(
+          path,
+          `${missing.length} of its ${stream.objectRefs.length} objects are missing or damaged, the first is ${missing[0]}`,
+        );
         continue;
       }
       const digest = parseStreamName("manifest", name) ?? parseStreamName("config", name);
@@ -105,7 +108,8 @@ function checkNames(repository: Repository, directory: string, report: Report, r
     const path = `${directory}/${name}`;
     const kind = files.lstat(path)?.kind;
     if (kind === "directory") checkNames(repository, path, report, repair);
-    else if (kind === "symlink" && files.stat(path) === undefined) report(path, `it names ${files.readlink(path)}, which is gone`);
+    else if (kind === "symlink" && files.stat(path) === undefined)
+      report(path, `it names ${files.readlink(path)}, which is gone`);
   }
 }
 
@@ -117,7 +121,8 @@ function checkBlobs(repository: Repository, report: Report): void {
       const path = `${repository.blobs}/${algorithm}/${hex}`;
       const digest = readQuietly(() => parseDigest(`${algorithm}:${hex}`));
       const actual = digest === undefined ? undefined : readQuietly(() => hashBlob(repository, path, digest));
-      if (digest === undefined || actual !== digest) report(path, actual === undefined ? "it is no readable blob" : `its content hashes to ${actual}`);
+      if (digest === undefined || actual !== digest)
+        report(path, actual === undefined ? "it is no readable blob" : `its content hashes to ${actual}`);
     }
   }
 }

@@ -31,7 +31,10 @@ interface Marks {
 export function collectGarbage(repository: Repository, options: GcOptions): GcReport {
   const { files } = repository.host;
   if (files.stat(repository.paths.streamRefs)?.kind !== "directory") {
-    throw new Failure("corrupt", `Cannot collect garbage in "${repository.paths.root}": streams/refs is missing, and with it what must be kept`);
+    throw new Failure(
+      "corrupt",
+      `Cannot collect garbage in "${repository.paths.root}": streams/refs is missing, and with it what must be kept`,
+    );
   }
   const marks = markAll(repository, options.liveIds ?? []);
   const remove = (path: string): void => {
@@ -71,13 +74,20 @@ function markAll(repository: Repository, liveIds: readonly string[]): Marks {
     const objectId = findStream(repository, name);
     if (objectId !== undefined) streamOfObject.set(objectId, name);
   }
-  for (const target of refTargets(repository, repository.paths.streamRefs)) markStream(repository, target, marks, streamOfObject);
-  for (const id of [...refTargets(repository, repository.paths.imageRefs), ...liveIds]) markImage(repository, id, marks);
+  for (const target of refTargets(repository, repository.paths.streamRefs))
+    markStream(repository, target, marks, streamOfObject);
+  for (const id of [...refTargets(repository, repository.paths.imageRefs), ...liveIds])
+    markImage(repository, id, marks);
   return marks;
 }
 
 /** A name whose stream is gone keeps nothing; one that is damaged ends the collection. */
-function markStream(repository: Repository, name: string, marks: Marks, streamOfObject: ReadonlyMap<string, string>): void {
+function markStream(
+  repository: Repository,
+  name: string,
+  marks: Marks,
+  streamOfObject: ReadonlyMap<string, string>,
+): void {
   if (marks.streams.has(name)) return;
   const found = openStream(repository, name);
   if (found === undefined) return;
@@ -102,7 +112,8 @@ function markImage(repository: Repository, id: string, marks: Marks): void {
   const { files } = repository.host;
   const path = `${repository.paths.images}/${id}`;
   const objectId = files.exists(path) ? parseObjectLink(files.readlink(path), repository.algorithm) : undefined;
-  if (objectId === undefined || !files.exists(objectPath(repository, objectId)) || marks.objects.has(`image ${id}`)) return;
+  if (objectId === undefined || !files.exists(objectPath(repository, objectId)) || marks.objects.has(`image ${id}`))
+    return;
   marks.objects.add(`image ${id}`).add(objectName(objectId));
   try {
     for (const { node } of walk(readErofs(readObject(repository, objectId)))) {
@@ -145,7 +156,11 @@ function sweepLinks(
   return count;
 }
 
-function sweepBlobs(repository: Repository, live: ReadonlySet<Digest>, remove: (path: string) => void): { count: number; bytes: number } {
+function sweepBlobs(
+  repository: Repository,
+  live: ReadonlySet<Digest>,
+  remove: (path: string) => void,
+): { count: number; bytes: number } {
   const { files } = repository.host;
   const { blobs } = repository;
   let count = 0;

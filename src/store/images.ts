@@ -46,7 +46,8 @@ export function findImage(repository: Repository, name: string): StoredImage | u
   if (!/^[0-9a-f]+$/.test(name) || name.length < ID_PREFIX_LENGTH_MIN) return undefined;
   const fitting = listImages(repository).filter((image) => digestHex(image.manifest.config.digest).startsWith(name));
   const ids = new Set(fitting.map((image) => image.manifest.config.digest));
-  if (ids.size > 1) throw new Failure("conflict", `Cannot find image "${name}": ${ids.size} images have an id that begins so`);
+  if (ids.size > 1)
+    throw new Failure("conflict", `Cannot find image "${name}": ${ids.size} images have an id that begins so`);
   return fitting[0];
 }
 
@@ -59,13 +60,15 @@ export function saveImage(
   const layers = new Map<string, string>();
   for (const diffId of config.rootfs.diff_ids) {
     const objectId = findStream(repository, streamName("layer", diffId));
-    if (objectId === undefined) throw new Failure("not-found", `Cannot save image: its layer "${diffId}" is not in the store`);
+    if (objectId === undefined)
+      throw new Failure("not-found", `Cannot save image: its layer "${diffId}" is not in the store`);
     layers.set(diffId, objectId);
   }
   const digest = digestOf(image.manifestBytes);
   const configDigest = manifest.config.digest;
   const known = openStream(repository, streamName("config", configDigest));
-  const isCurrent = known !== undefined && [...layers].every(([diffId, id]) => known.stream.namedRefs.get(diffId) === id);
+  const isCurrent =
+    known !== undefined && [...layers].every(([diffId, id]) => known.stream.namedRefs.get(diffId) === id);
   const hasManifest = findStream(repository, streamName("manifest", digest)) !== undefined;
   if (!isCurrent || !hasManifest) {
     const images = known === undefined ? [] : [...known.stream.namedRefs].filter(([name]) => isImageRef(name));
@@ -79,7 +82,8 @@ export function removeImage(repository: Repository, digest: Digest): boolean {
   const stream = streamName("manifest", digest);
   if (findStream(repository, stream) === undefined) return false;
   const names = requireImage(repository, digest).names;
-  if (names.length > 0) throw new Failure("conflict", `Cannot remove image "${digest}": it is named ${names.join(", ")}`);
+  if (names.length > 0)
+    throw new Failure("conflict", `Cannot remove image "${digest}": it is named ${names.join(", ")}`);
   repository.host.files.remove(`${repository.paths.streams}/${stream}`);
   return true;
 }
@@ -91,7 +95,10 @@ export function tagImage(repository: Repository, name: string, digest: Digest): 
   }
   const fileName = encodeImageName(name);
   if (name === "" || fileName.startsWith(".") || fileName.length > 255) {
-    throw new Failure("bad-input", `Cannot name image "${name}": a name has 1 to 255 bytes and does not begin with a dot`);
+    throw new Failure(
+      "bad-input",
+      `Cannot name image "${name}": a name has 1 to 255 bytes and does not begin with a dot`,
+    );
   }
   repository.host.files.makeDirectory(repository.paths.names);
   repository.host.files.replaceSymlink(`${repository.paths.names}/${fileName}`, `../../${stream}`);
@@ -99,7 +106,9 @@ export function tagImage(repository: Repository, name: string, digest: Digest): 
 
 export function untagImage(repository: Repository, name: string): boolean {
   const { files } = repository.host;
-  const path = [name, withTag(name)].map((each) => `${repository.paths.names}/${encodeImageName(each)}`).find(files.exists);
+  const path = [name, withTag(name)]
+    .map((each) => `${repository.paths.names}/${encodeImageName(each)}`)
+    .find((each) => files.exists(each));
   if (path === undefined) return false;
   files.remove(path);
   return true;
@@ -107,21 +116,31 @@ export function untagImage(repository: Repository, name: string): boolean {
 
 /** The EROFS image of this form that the config stream remembers, whether or not it still exists. */
 export function rememberedImage(repository: Repository, image: StoredImage, form: ImageForm): string | undefined {
-  return openStream(repository, streamName("config", image.manifest.config.digest))?.stream.namedRefs.get(IMAGE_REFS[form]);
+  return openStream(repository, streamName("config", image.manifest.config.digest))?.stream.namedRefs.get(
+    IMAGE_REFS[form],
+  );
 }
 
 /** Writes the config stream again with this image's id, and every manifest stream that names the config. */
 export function rememberImage(repository: Repository, image: StoredImage, form: ImageForm, id: string): void {
   const configDigest = image.manifest.config.digest;
   const config = openStream(repository, streamName("config", configDigest));
-  if (config === undefined) throw new Failure("not-found", `Cannot remember image "${image.digest}": its config is not in the store`);
+  if (config === undefined)
+    throw new Failure("not-found", `Cannot remember image "${image.digest}": its config is not in the store`);
   const isImage = (name: string): boolean => isImageRef(name);
   const layers = new Map([...config.stream.namedRefs].filter(([name]) => !isImage(name)));
   const images = new Map([...config.stream.namedRefs].filter(([name]) => isImage(name)));
   images.set(IMAGE_REFS[form], id);
   const sharing = listImages(repository).filter((other) => other.manifest.config.digest === configDigest);
   for (const { digest, manifestBytes } of sharing) {
-    writeImageStreams(repository, { digest, manifestBytes, configBytes: image.configBytes, configDigest, layers, images });
+    writeImageStreams(repository, {
+      digest,
+      manifestBytes,
+      configBytes: image.configBytes,
+      configDigest,
+      layers,
+      images,
+    });
   }
 }
 
@@ -164,7 +183,9 @@ function parseImage(manifestBytes: Uint8Array, configBytes: Uint8Array): Pick<St
     }
     const config = parseImageConfig(Buffer.from(configBytes).toString("utf8"));
     if (config.rootfs.diff_ids.length !== manifest.layers.length) {
-      throw new SyntaxError(`its config names ${config.rootfs.diff_ids.length} layers, its manifest ${manifest.layers.length}`);
+      throw new SyntaxError(
+        `its config names ${config.rootfs.diff_ids.length} layers, its manifest ${manifest.layers.length}`,
+      );
     }
     return { manifest, config };
   } catch (error) {
@@ -174,7 +195,11 @@ function parseImage(manifestBytes: Uint8Array, configBytes: Uint8Array): Pick<St
 }
 
 /** undefined when the manifest's or config's stream is missing. Failure "corrupt" when the bytes are not the digest's. */
-function loadImage(repository: Repository, digest: Digest, names: ReadonlyMap<string, Digest>): StoredImage | undefined {
+function loadImage(
+  repository: Repository,
+  digest: Digest,
+  names: ReadonlyMap<string, Digest>,
+): StoredImage | undefined {
   const manifestStream = openStream(repository, streamName("manifest", digest));
   if (manifestStream === undefined) return undefined;
   const manifestBytes = readDigested(repository, manifestStream, digest);
@@ -189,11 +214,16 @@ function loadImage(repository: Repository, digest: Digest, names: ReadonlyMap<st
 
 function requireImage(repository: Repository, digest: Digest): StoredImage {
   const image = loadImage(repository, digest, readNames(repository));
-  if (image === undefined) throw new Failure("io", `Cannot read image "${digest}": it was written a moment ago and is gone`);
+  if (image === undefined)
+    throw new Failure("io", `Cannot read image "${digest}": it was written a moment ago and is gone`);
   return image;
 }
 
-function readDigested(repository: Repository, stream: NonNullable<ReturnType<typeof openStream>>, digest: Digest): Buffer {
+function readDigested(
+  repository: Repository,
+  stream: NonNullable<ReturnType<typeof openStream>>,
+  digest: Digest,
+): Buffer {
   const bytes = readSingleObject(repository, stream);
   const actual = digestOf(bytes, digestAlgorithm(digest));
   if (actual !== digest) throw corrupt(stream.name, new Error(`its content hashes to ${actual}`));

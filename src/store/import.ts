@@ -24,7 +24,10 @@ export async function importLayer(
   const { descriptor, diffId } = options;
   const compression = layerCompression(descriptor.mediaType);
   if (compression === undefined) {
-    throw new Failure("unsupported", `Cannot import layer "${descriptor.digest}": its media type ${JSON.stringify(descriptor.mediaType)} is no tar layer`);
+    throw new Failure(
+      "unsupported",
+      `Cannot import layer "${descriptor.digest}": its media type ${JSON.stringify(descriptor.mediaType)} is no tar layer`,
+    );
   }
   if (findStream(repository, streamName("layer", diffId)) !== undefined) {
     if (repository.blobs === undefined || hasBlob(repository, descriptor.digest)) return;
@@ -137,10 +140,17 @@ function readToEnd(source: AsyncGenerator<Uint8Array, void, undefined>): WholeSt
 
 function requireDiffId(actual: Digest, wanted: Digest, layer: Digest): void {
   if (actual === wanted) return;
-  throw new Failure("digest-mismatch", `Cannot import layer "${layer}": its tar hashes to ${actual}, wanted ${wanted} as the image's config says`);
+  throw new Failure(
+    "digest-mismatch",
+    `Cannot import layer "${layer}": its tar hashes to ${actual}, wanted ${wanted} as the image's config says`,
+  );
 }
 
 function asFailure(error: unknown, layer: Digest | undefined): unknown {
   if (!(error instanceof SyntaxError)) return error;
-  return new Failure("bad-input", `Cannot import layer${layer === undefined ? "" : ` "${layer}"`}: it is no readable tar archive`, { cause: error });
+  return new Failure(
+    "bad-input",
+    `Cannot import layer${layer === undefined ? "" : ` "${layer}"`}: it is no readable tar archive`,
+    { cause: error },
+  );
 }

@@ -59,7 +59,8 @@ function applyLayer({ name, stream }: NamedStream, merger: LayerMerger): void {
       }
     },
     content(bytes) {
-      if (waiting === undefined || waiting.size > INLINE_BYTES_MAX) throw new SyntaxError("a file's content stands where an object is wanted");
+      if (waiting === undefined || waiting.size > INLINE_BYTES_MAX)
+        throw new SyntaxError("a file's content stands where an object is wanted");
       inline = Buffer.concat([inline, bytes]);
       if (inline.length === waiting.size) applyFile({ kind: "inline", bytes: inline });
     },
@@ -82,5 +83,7 @@ function applyLayer({ name, stream }: NamedStream, merger: LayerMerger): void {
 function requireLayer(repository: Repository, diffId: Digest): NamedStream {
   const layer = openStream(repository, streamName("layer", diffId));
   if (layer !== undefined) return layer;
-  throw new Failure("not-found", `Cannot read layer "${diffId}": it is not in the store`, { hint: "pull or import its image first" });
+  throw new Failure("not-found", `Cannot read layer "${diffId}": it is not in the store`, {
+    hint: "pull or import its image first",
+  });
 }

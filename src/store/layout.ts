@@ -102,13 +102,20 @@ export function parseMeta(text: string): RepositoryMeta {
   }
   const algorithm = /^fsverity-(sha256|sha512)-12$/.exec(asString(object["algorithm"], "meta.json.algorithm"))?.[1];
   if (algorithm !== "sha256" && algorithm !== "sha512") {
-    throw new SyntaxError(`Cannot read meta.json: its algorithm is ${JSON.stringify(object["algorithm"])}, wanted fsverity-sha512-12`);
+    throw new SyntaxError(
+      `Cannot read meta.json: its algorithm is ${JSON.stringify(object["algorithm"])}, wanted fsverity-sha512-12`,
+    );
   }
   const features = optional(object["features"], "meta.json.features", asObject) ?? {};
-  for (const [group, known] of [["incompatible", []], ["read-only-compatible", ["v1_erofs"]]] as const) {
+  for (const [group, known] of [
+    ["incompatible", []],
+    ["read-only-compatible", ["v1_erofs"]],
+  ] as const) {
     for (const feature of optional(features[group], `meta.json.features.${group}`, asArray) ?? []) {
       if (known.every((name) => name !== feature)) {
-        throw new SyntaxError(`Cannot read meta.json: it needs feature ${JSON.stringify(feature)}, which this version does not know`);
+        throw new SyntaxError(
+          `Cannot read meta.json: it needs feature ${JSON.stringify(feature)}, which this version does not know`,
+        );
       }
     }
   }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { lookup } from "../tree/walk.ts";
-import { addFixtureImage, fixtureLayer, fixtureTar, noise, ROOT } from "./_fixture.ts";
+import { addFixtureImage, fixtureLayer, fixtureTar, noise, ROOT } from "./testing.ts";
 import { openStore } from "./open.ts";
 
 const host = createLinuxHost();
@@ -27,7 +27,10 @@ test("mountImage() shows the files of the layers, and unmounts without a trace",
     assert.throws(() => writeFileSync(`${target}/usr/new`, "x"), /EROFS/);
   }
   assert.deepEqual(readdirSync(target), []);
-  assert.equal(host.mounts.list().some((mount) => mount.target.startsWith(scratch.path)), false);
+  assert.equal(
+    host.mounts.list().some((mount) => mount.target.startsWith(scratch.path)),
+    false,
+  );
 });
 
 test("mountImage() with an upper directory takes changes, deletions and renames", async () => {
@@ -37,7 +40,10 @@ test("mountImage() with an upper directory takes changes, deletions and renames"
   for (const name of ["mnt", "upper", "work"]) host.files.makeDirectory(`${scratch.path}/${name}`);
   const target = `${scratch.path}/mnt`;
   {
-    using mount = store.mountImage(store.imageId(image, "raw"), target, { upper: `${scratch.path}/upper`, work: `${scratch.path}/work` });
+    using mount = store.mountImage(store.imageId(image, "raw"), target, {
+      upper: `${scratch.path}/upper`,
+      work: `${scratch.path}/work`,
+    });
     writeFileSync(`${mount.target}/usr/large`, "changed");
     rmSync(`${mount.target}/etc/motd`);
     host.files.rename(`${mount.target}/usr/exactly65`, `${mount.target}/etc/moved`);
@@ -56,11 +62,20 @@ test("mountImage() refuses an image that is unknown or was changed", async () =>
   const image = await addFixtureImage(store, [layer]);
   host.files.makeDirectory(`${scratch.path}/mnt`);
   const id = store.imageId(image, "raw");
-  assert.throws(() => store.mountImage("0".repeat(128), `${scratch.path}/mnt`), (error) => isFailure(error, "not-found"));
+  assert.throws(
+    () => store.mountImage("0".repeat(128), `${scratch.path}/mnt`),
+    (error) => isFailure(error, "not-found"),
+  );
   const bytes = store.readImage(id);
   bytes[5000] = (bytes[5000] ?? 0) ^ 1;
   host.files.remove(store.objectPath(id));
   host.files.write(store.objectPath(id), bytes);
-  assert.throws(() => store.mountImage(id, `${scratch.path}/mnt`), (error) => isFailure(error, "corrupt"));
-  assert.equal(host.mounts.list().some((mount) => mount.target.startsWith(scratch.path)), false);
+  assert.throws(
+    () => store.mountImage(id, `${scratch.path}/mnt`),
+    (error) => isFailure(error, "corrupt"),
+  );
+  assert.equal(
+    host.mounts.list().some((mount) => mount.target.startsWith(scratch.path)),
+    false,
+  );
 });

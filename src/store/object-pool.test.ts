@@ -5,7 +5,7 @@ import { collectBytes, streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { verityDigest } from "../format/verity/verity.ts";
 import { createLinuxHost } from "../host/linux.ts";
-import { fixtureLayer, fixtureTar, noise } from "./_fixture.ts";
+import { fixtureLayer, fixtureTar, noise } from "./testing.ts";
 import { createObjectPool, type ObjectPool, type PoolSink } from "./object-pool.ts";
 import { openStore } from "./open.ts";
 
@@ -39,14 +39,20 @@ test("workers write small, full-buffer and large objects under their digests", a
           }
         }
         await sink.flush();
-        assert.deepEqual(ids, contents.map((content) => verityDigest(content, "sha512")));
+        assert.deepEqual(
+          ids,
+          contents.map((content) => verityDigest(content, "sha512")),
+        );
       }),
     );
     for (const content of contents) {
       const id = verityDigest(content, "sha512");
       assert.ok(host.files.read(`${scratch.path}/${id.slice(0, 2)}/${id.slice(2)}`).equals(content));
     }
-    assert.deepEqual(host.files.list(scratch.path).filter((name) => name.startsWith(".")), []);
+    assert.deepEqual(
+      host.files.list(scratch.path).filter((name) => name.startsWith(".")),
+      [],
+    );
   } finally {
     pool.close();
   }
@@ -89,7 +95,10 @@ test("a large layer comes back exactly, whoever wrote its objects", async () => 
   const entries = Object.fromEntries(
     Array.from({ length: 300 }, (_, i) => [`f${i}`, noise(i % 60 === 0 ? 1_500_000 : 40_000 + i, String(i % 250))]),
   );
-  const layers = [fixtureLayer(await fixtureTar(entries), "zstd"), fixtureLayer(await fixtureTar({ ...entries, last: "x" }), "none")];
+  const layers = [
+    fixtureLayer(await fixtureTar(entries), "zstd"),
+    fixtureLayer(await fixtureTar({ ...entries, last: "x" }), "none"),
+  ];
   using store = openStore(host, `${scratch.path}/composefs`, { keepBlobs: true, create: true, access: "shared" });
   await Promise.all(layers.map((layer) => store.importLayer(streamOf(layer.blob), layer)));
   for (const layer of layers) assert.ok((await collectBytes(store.readLayer(layer.diffId))).equals(layer.tar));

@@ -2,7 +2,6 @@
  * ObjectPool: worker threads that hash and write objects for all imports of one store. Bytes travel in a fixed number of shared
  * 1 MiB buffers that are filled again and again: memory is bounded, and the garbage collector has nothing to do.
  */
-import type { Worker } from "node:worker_threads";
 import type { DigestAlgorithm } from "../core/digest.ts";
 import { Failure, type FailureCode } from "../core/failure.ts";
 import { startWorker } from "../host/worker.ts";
@@ -37,7 +36,7 @@ const SYNC_BYTES = 96 * 1024 * 1024;
 const BUFFERS_FREE_MIN = 8;
 
 interface Lane {
-  readonly worker: Worker;
+  readonly worker: ReturnType<typeof startWorker>;
   isReady: boolean;
   /** Jobs sent and not answered. */
   jobs: number;
@@ -150,7 +149,8 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
   };
   const takeBuffer = (): Filling => {
     const number = free.pop();
-    if (number !== undefined) return { buffer: number, bytes: Buffer.from(memory, number * BUFFER_BYTES, BUFFER_BYTES) };
+    if (number !== undefined)
+      return { buffer: number, bytes: Buffer.from(memory, number * BUFFER_BYTES, BUFFER_BYTES) };
     const own = new ArrayBuffer(BUFFER_BYTES);
     return { buffer: own, bytes: Buffer.from(own) };
   };
@@ -161,12 +161,15 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
     let filled = 0;
     let sizes: number[] = [];
     let done: ((objectId: string) => void)[] = [];
-    let large: { readonly lane: Lane; readonly object: number; left: number; readonly done: (objectId: string) => void } | undefined;
+    let large:
+      | { readonly lane: Lane; readonly object: number; left: number; readonly done: (objectId: string) => void }
+      | undefined;
     let small: { left: number } | undefined;
 
     const requireLane = (): Lane => {
       const lane = large?.lane ?? idlest();
-      if (lane === undefined) throw owner.error ?? new Failure("io", "Cannot write objects: the worker threads have ended");
+      if (lane === undefined)
+        throw owner.error ?? new Failure("io", "Cannot write objects: the worker threads have ended");
       return lane;
     };
     const postObjects = (): void => {
@@ -216,14 +219,16 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
       },
       write(bytes) {
         if (large !== undefined) return writeLarge(bytes);
-        if (buffer === undefined || small === undefined) throw new Failure("io", "Cannot write to an object: none was started");
+        if (buffer === undefined || small === undefined)
+          throw new Failure("io", "Cannot write to an object: none was started");
         buffer.bytes.set(bytes, filled);
         filled += bytes.length;
         small.left -= bytes.length;
         if (small.left === 0) small = undefined;
       },
       async ready() {
-        while (free.length < BUFFERS_FREE_MIN && owner.error === undefined) await new Promise<void>((resume) => waiting.push(resume));
+        while (free.length < BUFFERS_FREE_MIN && owner.error === undefined)
+          await new Promise<void>((resume) => waiting.push(resume));
         if (owner.error !== undefined) throw owner.error;
       },
       async flush() {
@@ -232,7 +237,8 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
         if (owner.error !== undefined) throw owner.error;
       },
       close() {
-        if (large !== undefined) large.lane.worker.postMessage({ kind: "abandon", object: large.object } satisfies WorkerJob);
+        if (large !== undefined)
+          large.lane.worker.postMessage({ kind: "abandon", object: large.object } satisfies WorkerJob);
         if (buffer !== undefined) giveBack(buffer.buffer);
         buffer = undefined;
         large = undefined;
@@ -249,7 +255,15 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
   };
 }
 
-const CODES: ReadonlySet<string> = new Set<FailureCode>(["no-space", "denied", "io", "unsupported", "busy", "not-found", "corrupt"]);
+const CODES: ReadonlySet<string> = new Set<FailureCode>([
+  "no-space",
+  "denied",
+  "io",
+  "unsupported",
+  "busy",
+  "not-found",
+  "corrupt",
+]);
 
 function isFailureCode(code: string | undefined): code is FailureCode {
   return code !== undefined && CODES.has(code);

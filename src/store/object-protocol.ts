@@ -22,7 +22,14 @@ export type JobBuffer = number | ArrayBuffer;
  */
 export type WorkerJob =
   | { readonly kind: "objects"; readonly job: number; readonly buffer: JobBuffer; readonly sizes: readonly number[] }
-  | { readonly kind: "part"; readonly job: number; readonly buffer: JobBuffer; readonly size: number; readonly object: number; readonly last: boolean }
+  | {
+      readonly kind: "part";
+      readonly job: number;
+      readonly buffer: JobBuffer;
+      readonly size: number;
+      readonly object: number;
+      readonly last: boolean;
+    }
   | { readonly kind: "abandon"; readonly object: number }
   /** Starts writing to disk what is in memory, so that the last sync has little to wait for. */
   | { readonly kind: "sync"; readonly job: number };
@@ -31,4 +38,10 @@ export type WorkerJob =
 export type WorkerReply =
   | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly job: number; readonly ids: readonly string[] }
-  | { readonly kind: "failed"; readonly job: number; readonly code: string | undefined; readonly message: string; readonly hint: string | undefined };
+  | {
+      readonly kind: "failed";
+      readonly job: number;
+      readonly code: string | undefined;
+      readonly message: string;
+      readonly hint: string | undefined;
+    };

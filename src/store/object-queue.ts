@@ -107,7 +107,8 @@ function createLocalSink(writer: ObjectWriter): Sink & { abandon(): void } {
       filled = 0;
       report = done;
       large = sizeBytes > COLLECT_BYTES_MAX ? writer.begin() : undefined;
-      if (large === undefined && collected.length < sizeBytes) collected = Buffer.allocUnsafeSlow(Math.max(sizeBytes, 65536));
+      if (large === undefined && collected.length < sizeBytes)
+        collected = Buffer.allocUnsafeSlow(Math.max(sizeBytes, 65536));
     },
     write(bytes) {
       // The usual small file comes in one piece and needs no copy.

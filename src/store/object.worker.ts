@@ -2,17 +2,16 @@
  * The entry of a worker thread that hashes and writes objects (see object-pool.ts). One job is one buffer; objects larger than a
  * buffer come in parts, in order.
  */
-import { parentPort, workerData } from "node:worker_threads";
 import { isFailure } from "../core/failure.ts";
 import { createLinuxFiles } from "../host/linux-files.ts";
+import { connectToParent, workerSetup } from "../host/worker.ts";
 import { BUFFER_BYTES, type WorkerJob, type WorkerReply, type WorkerSetup } from "./object-protocol.ts";
 import { createObjectWriter, type ObjectInProgress } from "./object-writer.ts";
 
-const setup = workerData as WorkerSetup;
+const setup = workerSetup() as WorkerSetup;
 const files = createLinuxFiles();
 const writer = createObjectWriter(files, { ...setup, verity: () => setup.verity });
 const large = new Map<number, ObjectInProgress>();
-const port = parentPort;
 const shared = Buffer.from(setup.memory);
 /** A copy of the job's buffer: hashing and writing from shared memory is slower than the copy. */
 const bytes = Buffer.allocUnsafeSlow(BUFFER_BYTES);
@@ -36,22 +35,20 @@ function work(job: Exclude<WorkerJob, { kind: "abandon" }>): string[] {
   return [object.finish()];
 }
 
-function reply(message: WorkerReply): void {
-  port?.postMessage(message);
-}
+const answer = connectToParent((message) => receive(message as WorkerJob));
+answer({ kind: "ready" } satisfies WorkerReply);
 
-port?.on("message", (job: WorkerJob) => {
+function receive(job: WorkerJob): void {
   if (job.kind === "abandon") {
     large.get(job.object)?.abandon();
     large.delete(job.object);
     return;
   }
   try {
-    reply({ kind: "done", job: job.job, ids: work(job) });
+    answer({ kind: "done", job: job.job, ids: work(job) } satisfies WorkerReply);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const failure = isFailure(error) ? error : undefined;
-    reply({ kind: "failed", job: job.job, code: failure?.code, message, hint: failure?.hint });
+    answer({ kind: "failed", job: job.job, code: failure?.code, message, hint: failure?.hint } satisfies WorkerReply);
   }
-});
-reply({ kind: "ready" });
+}

@@ -8,7 +8,7 @@ import { createLinuxHost } from "../host/linux.ts";
 import { addToIndex, chooseManifest, parseLayoutReference } from "../oci/layout.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { INDEX, MANIFEST } from "../oci/media-types.ts";
-import { addFixtureImage, fixtureDocuments, fixtureLayer, fixtureTar, ROOT } from "./_fixture.ts";
+import { addFixtureImage, fixtureDocuments, fixtureLayer, fixtureTar, ROOT } from "./testing.ts";
 import { exportLayout, importLayout } from "./oci-layout.ts";
 import { openStore } from "./open.ts";
 
@@ -32,7 +32,19 @@ for (const text of ["dir", "oci:", "oci::tag", "oci:dir:", "docker://x/y"]) {
 
 const blob = (bytes: Buffer): Record<string, Buffer> => ({ [`/in/blobs/sha256/${digestHex(digestOf(bytes))}`]: bytes });
 
-function layoutFiles(index: object = { schemaVersion: 2, manifests: [{ mediaType: MANIFEST, digest, size: documents.manifestBytes.length, annotations: { "org.opencontainers.image.ref.name": "1" } }] }): Record<string, string | Buffer> {
+function layoutFiles(
+  index: object = {
+    schemaVersion: 2,
+    manifests: [
+      {
+        mediaType: MANIFEST,
+        digest,
+        size: documents.manifestBytes.length,
+        annotations: { "org.opencontainers.image.ref.name": "1" },
+      },
+    ],
+  },
+): Record<string, string | Buffer> {
   return {
     "/in/oci-layout": '{"imageLayoutVersion":"1.0.0"}',
     "/in/index.json": JSON.stringify(index),
@@ -53,18 +65,29 @@ test("importLayout() takes the only image, or the named one", async () => {
 });
 
 test("importLayout() follows an index inside the index to this architecture", async () => {
-  const inner = Buffer.from(JSON.stringify({
-    schemaVersion: 2,
-    mediaType: INDEX,
-    manifests: [
-      { mediaType: MANIFEST, digest: digestOf("arm"), size: 3, platform: { os: "linux", architecture: "arm64" } },
-      { mediaType: MANIFEST, digest, size: documents.manifestBytes.length, platform: { os: "linux", architecture: "amd64" } },
-    ],
-  }));
+  const inner = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: INDEX,
+      manifests: [
+        { mediaType: MANIFEST, digest: digestOf("arm"), size: 3, platform: { os: "linux", architecture: "arm64" } },
+        {
+          mediaType: MANIFEST,
+          digest,
+          size: documents.manifestBytes.length,
+          platform: { os: "linux", architecture: "amd64" },
+        },
+      ],
+    }),
+  );
   const outer = { schemaVersion: 2, manifests: [{ mediaType: INDEX, digest: digestOf(inner), size: inner.length }] };
   const files = { ...layoutFiles(outer), ...blob(inner) };
   assert.equal(await importFrom(createFakeHost({ files, architecture: "amd64" })), digest);
-  await assert.rejects(importFrom(createFakeHost({ files, architecture: "riscv64" })), (error) => isFailure(error, "bad-input") && /linux\/riscv64, there is: linux\/arm64, linux\/amd64/.test(error.message));
+  await assert.rejects(
+    importFrom(createFakeHost({ files, architecture: "riscv64" })),
+    (error) =>
+      isFailure(error, "bad-input") && /linux\/riscv64, there is: linux\/arm64, linux\/amd64/.test(error.message),
+  );
 });
 
 const blobName = (bytes: Buffer): string => `/in/blobs/sha256/${digestHex(digestOf(bytes))}`;
@@ -75,10 +98,32 @@ const BAD: readonly (readonly [what: string, code: string, files: Record<string,
   ["an index that is no JSON", "bad-input", { ...layoutFiles(), "/in/index.json": "{" }],
   ["an empty index", "bad-input", layoutFiles({ schemaVersion: 2, manifests: [] })],
   ["an unknown name", "bad-input", layoutFiles(), "2"],
-  ["a changed manifest", "digest-mismatch", { ...layoutFiles(), [blobName(documents.manifestBytes)]: documents.manifestBytes.toString().replace("2026", "2027").replace("sha256", "sha512") }],
-  ["a changed config", "digest-mismatch", { ...layoutFiles(), [blobName(documents.configBytes)]: documents.configBytes.toString().replace("2026", "2027") }],
-  ["a changed layer", "digest-mismatch", { ...layoutFiles(), [blobName(layer.blob)]: Buffer.concat([layer.blob.subarray(0, -1), Buffer.from("!")]) }],
-  ["a missing layer", "not-found", Object.fromEntries(Object.entries(layoutFiles()).filter(([path]) => path !== blobName(layer.blob)))],
+  [
+    "a changed manifest",
+    "digest-mismatch",
+    {
+      ...layoutFiles(),
+      [blobName(documents.manifestBytes)]: documents.manifestBytes
+        .toString()
+        .replace("2026", "2027")
+        .replace("sha256", "sha512"),
+    },
+  ],
+  [
+    "a changed config",
+    "digest-mismatch",
+    { ...layoutFiles(), [blobName(documents.configBytes)]: documents.configBytes.toString().replace("2026", "2027") },
+  ],
+  [
+    "a changed layer",
+    "digest-mismatch",
+    { ...layoutFiles(), [blobName(layer.blob)]: Buffer.concat([layer.blob.subarray(0, -1), Buffer.from("!")]) },
+  ],
+  [
+    "a missing layer",
+    "not-found",
+    Object.fromEntries(Object.entries(layoutFiles()).filter(([path]) => path !== blobName(layer.blob))),
+  ],
 ];
 for (const [what, code, files, name] of BAD) {
   test(`importLayout() refuses ${what}`, async () => {
@@ -99,7 +144,8 @@ test("exportLayout() writes what importLayout() reads, byte for byte, and keeps 
   const image = await addFixtureImage(store, [layer]);
   const upper = fixtureLayer(await fixtureTar({ usr: null, "usr/second": "x" }), "zstd");
   const second = await addFixtureImage(store, [layer, upper]);
-  for (const name of ["a", "b", "a"]) await exportLayout(host, store, name === "b" ? second : image, { directory: "/out", name });
+  for (const name of ["a", "b", "a"])
+    await exportLayout(host, store, name === "b" ? second : image, { directory: "/out", name });
   const index: unknown = JSON.parse(host.files.readText("/out/index.json"));
   assert.ok(typeof index === "object" && index !== null && "manifests" in index && Array.isArray(index.manifests));
   assert.equal(index.manifests.length, 2);
@@ -112,20 +158,28 @@ test("exportLayout() writes what importLayout() reads, byte for byte, and keeps 
 test("exportLayout() makes a layer of berth again where blobs are not kept, and refuses another's gzip", async () => {
   const host = createFakeHost();
   using store = openStore(host, "/d/composefs", { keepBlobs: false, create: true, access: "shared" });
-  const { descriptor, diffId } = await store.addLayer((async function* () { yield layer.tar; })());
+  const { descriptor, diffId } = await store.addLayer(
+    (async function* () {
+      yield layer.tar;
+    })(),
+  );
   const own = await addFixtureImage(store, [{ ...layer, descriptor, diffId }]);
   await exportLayout(host, store, own, { directory: "/out", name: undefined });
   using other = openStore(host, "/e/composefs", { keepBlobs: true, create: true, access: "shared" });
   assert.equal((await importLayout(host, other, { directory: "/out", name: undefined })).digest, own.digest);
   const foreign = await addFixtureImage(store, [layer]);
-  await assert.rejects(exportLayout(host, store, foreign, { directory: "/out2", name: undefined }), (error) => isFailure(error, "not-found"));
+  await assert.rejects(exportLayout(host, store, foreign, { directory: "/out2", name: undefined }), (error) =>
+    isFailure(error, "not-found"),
+  );
 });
 
 test("exportLayout() refuses a folder that holds something else", async () => {
   const host = createFakeHost({ files: { "/out/letter.txt": "dear" } });
   using store = openStore(host, "/d/composefs", { keepBlobs: true, create: true, access: "shared" });
   const image = await addFixtureImage(store, [layer]);
-  await assert.rejects(exportLayout(host, store, image, { directory: "/out", name: undefined }), (error) => isFailure(error, "bad-input"));
+  await assert.rejects(exportLayout(host, store, image, { directory: "/out", name: undefined }), (error) =>
+    isFailure(error, "bad-input"),
+  );
   assert.deepEqual(host.files.list("/out"), ["letter.txt"]);
 });
 
@@ -146,11 +200,33 @@ test("skopeo reads what exportLayout() writes, and what skopeo writes is importe
     const image = await addFixtureImage(store, [layer]);
     await exportLayout(host, store, image, { directory: `${scratch.path}/out`, name: "1" });
   }
-  await run("skopeo", "copy", "-q", "--dest-compress-format", "zstd", "--dest-compress", `oci:${scratch.path}/out:1`, `oci:${scratch.path}/again:2`);
-  await run("skopeo", "copy", "-q", `oci:${scratch.path}/out:1`, `docker-archive:${scratch.path}/archive.tar:localhost/os:1`);
+  await run(
+    "skopeo",
+    "copy",
+    "-q",
+    "--dest-compress-format",
+    "zstd",
+    "--dest-compress",
+    `oci:${scratch.path}/out:1`,
+    `oci:${scratch.path}/again:2`,
+  );
+  await run(
+    "skopeo",
+    "copy",
+    "-q",
+    `oci:${scratch.path}/out:1`,
+    `docker-archive:${scratch.path}/archive.tar:localhost/os:1`,
+  );
   await run("skopeo", "copy", "-q", `docker-archive:${scratch.path}/archive.tar`, `oci:${scratch.path}/uncompressed:3`);
-  for (const [folder, name] of [["again", "2"], ["uncompressed", "3"]] as const) {
-    using store = openStore(host, `${scratch.path}/${folder}-store/composefs`, { keepBlobs: true, create: true, access: "shared" });
+  for (const [folder, name] of [
+    ["again", "2"],
+    ["uncompressed", "3"],
+  ] as const) {
+    using store = openStore(host, `${scratch.path}/${folder}-store/composefs`, {
+      keepBlobs: true,
+      create: true,
+      access: "shared",
+    });
     const image = await importLayout(host, store, { directory: `${scratch.path}/${folder}`, name });
     assert.deepEqual(image.config.rootfs.diff_ids, [layer.diffId]);
     assert.ok((await collectBytes(store.readLayer(layer.diffId))).equals(layer.tar));

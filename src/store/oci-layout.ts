@@ -55,20 +55,36 @@ export async function importLayout(
     if (diffIds.length !== manifest.layers.length) {
       throw new SyntaxError(`its config names ${diffIds.length} layers, its manifest ${manifest.layers.length}`);
     }
-    return { manifestBytes: bytes, configBytes: config, layers: manifest.layers.map((layer, i) => ({ layer, diffId: diffIds[i] })) };
+    return {
+      manifestBytes: bytes,
+      configBytes: config,
+      layers: manifest.layers.map((layer, i) => ({ layer, diffId: diffIds[i] })),
+    };
   });
   const missing = layers.filter(({ layer, diffId }) => diffId !== undefined && !isComplete(store, layer, diffId));
   const missingBytes = missing.reduce((sum, { layer }) => sum + layer.size, 0);
   requireSpace(host, store.path, missingBytes * (store.keepsBlobs ? 2 : 1), what);
   const limit = Math.min(host.cores, LAYERS_AT_ONCE_MAX);
-  await mapConcurrent(missing, { limit, ...(options.signal && { signal: options.signal }) }, async ({ layer, diffId }) => {
-    if (diffId === undefined) return;
-    const path = blobPath(folder, layer.digest);
-    requireBlob(host, path, layer);
-    const task = (options.progress ?? silent).task(`Importing layer ${layer.digest.slice(7, 19)}`, { total: layer.size, unit: "bytes" });
-    await store.importLayer(host.files.readStream(path), { descriptor: layer, diffId, signal: options.signal, onBytes: task.advance });
-    task.done();
-  });
+  await mapConcurrent(
+    missing,
+    { limit, ...(options.signal && { signal: options.signal }) },
+    async ({ layer, diffId }) => {
+      if (diffId === undefined) return;
+      const path = blobPath(folder, layer.digest);
+      requireBlob(host, path, layer);
+      const task = (options.progress ?? silent).task(`Importing layer ${layer.digest.slice(7, 19)}`, {
+        total: layer.size,
+        unit: "bytes",
+      });
+      await store.importLayer(host.files.readStream(path), {
+        descriptor: layer,
+        diffId,
+        signal: options.signal,
+        onBytes: (count) => task.advance(count),
+      });
+      task.done();
+    },
+  );
   return store.saveImage({ manifestBytes, configBytes });
 }
 
@@ -87,15 +103,24 @@ export async function exportLayout(
   const oldIndex = files.readTextIfAny(`${folder}/${INDEX_FILE}`);
   const index = await understand(what, async () => {
     if (marker !== undefined) checkLayoutFile(marker);
-    else if (files.listIfAny(folder).length > 0) throw new SyntaxError("the folder is not empty and no OCI image layout");
+    else if (files.listIfAny(folder).length > 0)
+      throw new SyntaxError("the folder is not empty and no OCI image layout");
     return oldIndex === undefined ? undefined : parseLayoutIndex(oldIndex);
   });
   files.makeDirectory(folder);
-  requireSpace(host, folder, image.manifest.layers.reduce((sum, { size }) => sum + size, 0), what);
+  requireSpace(
+    host,
+    folder,
+    image.manifest.layers.reduce((sum, { size }) => sum + size, 0),
+    what,
+  );
   for (const [i, layer] of image.manifest.layers.entries()) {
     const diffId = image.config.rootfs.diff_ids[i];
     if (diffId === undefined || files.exists(blobPath(folder, layer.digest))) continue;
-    const task = (options.progress ?? silent).task(`Exporting layer ${layer.digest.slice(7, 19)}`, { total: layer.size, unit: "bytes" });
+    const task = (options.progress ?? silent).task(`Exporting layer ${layer.digest.slice(7, 19)}`, {
+      total: layer.size,
+      unit: "bytes",
+    });
     await writeBlob(host, folder, layer, layerBytes(store, layer, diffId), (count) => {
       options.signal?.throwIfAborted();
       task.advance(count);
@@ -108,7 +133,10 @@ export async function exportLayout(
     size: image.manifestBytes.length,
     platform: { architecture: image.config.architecture, os: image.config.os },
   };
-  for (const [entry, bytes] of [[image.manifest.config, image.configBytes], [descriptor, image.manifestBytes]] as const) {
+  for (const [entry, bytes] of [
+    [image.manifest.config, image.configBytes],
+    [descriptor, image.manifestBytes],
+  ] as const) {
     if (!files.exists(blobPath(folder, entry.digest))) files.replace(makeBlobPath(host, folder, entry.digest), bytes);
   }
   files.syncFileSystem(folder);
@@ -135,7 +163,10 @@ async function findManifest(host: Host, folder: string, reference: LayoutReferen
   const marker = host.files.readTextIfAny(`${folder}/${LAYOUT_FILE}`);
   const text = host.files.readTextIfAny(`${folder}/${INDEX_FILE}`);
   if (marker === undefined || text === undefined) {
-    throw new Failure("not-found", `Cannot read image folder "${byteNameToText(folder)}": it has no ${marker === undefined ? LAYOUT_FILE : INDEX_FILE}`);
+    throw new Failure(
+      "not-found",
+      `Cannot read image folder "${byteNameToText(folder)}": it has no ${marker === undefined ? LAYOUT_FILE : INDEX_FILE}`,
+    );
   }
   checkLayoutFile(marker);
   const platform = { os: "linux", architecture: host.architecture };
@@ -151,7 +182,9 @@ async function findManifest(host: Host, folder: string, reference: LayoutReferen
 
 async function readSmall(host: Host, folder: string, descriptor: Descriptor): Promise<Buffer> {
   if (descriptor.size > MANIFEST_BYTES_MAX) {
-    throw new SyntaxError(`document ${descriptor.digest} has ${descriptor.size} bytes, wanted at most ${MANIFEST_BYTES_MAX}`);
+    throw new SyntaxError(
+      `document ${descriptor.digest} has ${descriptor.size} bytes, wanted at most ${MANIFEST_BYTES_MAX}`,
+    );
   }
   const path = blobPath(folder, descriptor.digest);
   requireBlob(host, path, descriptor);

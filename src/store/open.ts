@@ -12,7 +12,14 @@ import { collectGarbage } from "./gc.ts";
 import { findImage, listImages, removeImage, saveImage, tagImage, untagImage } from "./images.ts";
 import { addLayer, importLayer } from "./import.ts";
 import { layerSize, readLayer, readTree } from "./layers.ts";
-import { formatMeta, parseMeta, type RepositoryPaths, repositoryPaths, streamName, TEMPORARY_PREFIX } from "./layout.ts";
+import {
+  formatMeta,
+  parseMeta,
+  type RepositoryPaths,
+  repositoryPaths,
+  streamName,
+  TEMPORARY_PREFIX,
+} from "./layout.ts";
 import { createObjectPool, type ObjectPool } from "./object-pool.ts";
 import { createObjectWriter } from "./object-writer.ts";
 import type { Repository } from "./repository.ts";
@@ -69,7 +76,10 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
       lock = host.files.lock(path, "shared", { wait: true });
     }
   };
-  return assemble(repository, { gc: (gc) => exclusively(() => collectGarbage(repository, gc)), [Symbol.dispose]: dispose });
+  return assemble(repository, {
+    gc: (gc) => exclusively(() => collectGarbage(repository, gc)),
+    [Symbol.dispose]: dispose,
+  });
 }
 
 function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbol.dispose>): Store {
@@ -118,7 +128,11 @@ function prepare(host: Host, paths: RepositoryPaths, options: OpenStoreOptions):
       if (options.create === true) makeDirectories(host, paths);
       return algorithm;
     } catch (error) {
-      throw new Failure("unsupported", `Cannot open store "${paths.root}": its meta.json is not one that berth writes to`, { cause: error });
+      throw new Failure(
+        "unsupported",
+        `Cannot open store "${paths.root}": its meta.json is not one that berth writes to`,
+        { cause: error },
+      );
     }
   }
   if (options.create !== true) {

@@ -23,5 +23,6 @@ export function syncRepository(repository: Repository): void {
   const { files } = repository.host;
   files.syncFileSystem(repository.paths.root);
   const { blobs } = repository;
-  if (blobs !== undefined && files.stat(blobs)?.dev !== files.stat(repository.paths.root)?.dev) files.syncFileSystem(blobs);
+  if (blobs !== undefined && files.stat(blobs)?.dev !== files.stat(repository.paths.root)?.dev)
+    files.syncFileSystem(blobs);
 }

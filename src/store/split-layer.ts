@@ -27,10 +27,12 @@ export interface LayerSplitter {
 export function createLayerSplitter(repository: Repository): LayerSplitter {
   const writer = createSplitstreamWriter("ocilayer", repository.algorithm);
   const tape = createTape(writer);
-  const queue = createObjectQueue(repository.writer, repository.pool(), tape.resolve);
+  const queue = createObjectQueue(repository.writer, repository.pool(), (objectId, sizeBytes) =>
+    tape.resolve(objectId, sizeBytes),
+  );
   let isExternal = false;
   const parser = createTarParser({
-    raw: tape.inline,
+    raw: (bytes) => tape.inline(bytes),
     member(member) {
       isExternal = member.kind === "file" && member.size > INLINE_BYTES_MAX;
       if (!isExternal || member.kind !== "file") return;
@@ -54,7 +56,7 @@ export function createLayerSplitter(repository: Repository): LayerSplitter {
       await queue.flush();
       return writer.finish();
     },
-    abandon: queue.abandon,
+    abandon: () => queue.abandon(),
   };
 }
 

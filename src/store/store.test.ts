@@ -8,7 +8,15 @@ import { createFakeHost } from "../host/fake.ts";
 import type { Host } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { lookup } from "../tree/walk.ts";
-import { addFixtureImage, type FixtureLayer, fixtureDocuments, fixtureLayer, fixtureTar, noise, ROOT } from "./_fixture.ts";
+import {
+  addFixtureImage,
+  type FixtureLayer,
+  fixtureDocuments,
+  fixtureLayer,
+  fixtureTar,
+  noise,
+  ROOT,
+} from "./testing.ts";
 import { copyImage } from "./copy-image.ts";
 import { openStore } from "./open.ts";
 import { requireSpace } from "./space.ts";
@@ -16,7 +24,16 @@ import type { Store } from "./store.ts";
 import { openWorkstationStore } from "./workstation.ts";
 
 const base = fixtureLayer(await fixtureTar(ROOT));
-const upper = fixtureLayer(await fixtureTar({ etc: null, "etc/.wh.motd": "", "etc/issue": "second\n", usr: null, "usr/added": noise(5000, "added") }), "zstd");
+const upper = fixtureLayer(
+  await fixtureTar({
+    etc: null,
+    "etc/.wh.motd": "",
+    "etc/issue": "second\n",
+    usr: null,
+    "usr/added": noise(5000, "added"),
+  }),
+  "zstd",
+);
 
 interface World {
   readonly host: Host;
@@ -34,7 +51,10 @@ const WORLDS: Readonly<Record<string, (t: TestContext) => World>> = {
   },
 };
 
-function open(world: World, options: { keepBlobs?: boolean; name?: string; algorithm?: "sha256" | "sha512" } = {}): Store {
+function open(
+  world: World,
+  options: { keepBlobs?: boolean; name?: string; algorithm?: "sha256" | "sha512" } = {},
+): Store {
   const { name = "composefs", keepBlobs = true, ...rest } = options;
   return openStore(world.host, `${world.directory}/${name}`, { keepBlobs, create: true, access: "shared", ...rest });
 }
@@ -55,7 +75,10 @@ for (const [name, make] of Object.entries(WORLDS)) {
       assert.ok((await collectBytes(store.readLayer(layer.diffId))).equals(layer.tar));
       assert.ok((await collectBytes(store.readBlob(layer.descriptor.digest))).equals(layer.blob));
     }
-    assert.deepEqual(store.images().map(({ digest }) => digest), [image.digest]);
+    assert.deepEqual(
+      store.images().map(({ digest }) => digest),
+      [image.digest],
+    );
     assert.equal(store.fsck({ repair: false }).length, 0);
   });
 
@@ -100,9 +123,15 @@ for (const compression of ["none", "gzip", "zstd"] as const satisfies readonly C
     const layer = fixtureLayer(base.tar, compression);
     for (const step of [1000, 65_536]) {
       using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
-      const chunks = Array.from({ length: Math.ceil(layer.blob.length / step) }, (_, i) => layer.blob.subarray(i * step, (i + 1) * step));
+      const chunks = Array.from({ length: Math.ceil(layer.blob.length / step) }, (_, i) =>
+        layer.blob.subarray(i * step, (i + 1) * step),
+      );
       let seen = 0;
-      await store.importLayer(streamOf(...chunks), { descriptor: layer.descriptor, diffId: layer.diffId, onBytes: (count) => (seen += count) });
+      await store.importLayer(streamOf(...chunks), {
+        descriptor: layer.descriptor,
+        diffId: layer.diffId,
+        onBytes: (count) => (seen += count),
+      });
       assert.equal(seen, layer.blob.length);
       assert.ok((await collectBytes(store.readLayer(layer.diffId))).equals(layer.tar));
     }
@@ -123,10 +152,22 @@ const BAD_LAYERS: readonly (readonly [what: string, code: string, layer: Partial
   ["a missing end", "digest-mismatch", { blob: damaged((blob) => blob.subarray(0, -100)) }],
   ["bytes after the end", "digest-mismatch", { blob: damaged((blob) => Buffer.concat([blob, blob])) }],
   ["another diff id", "digest-mismatch", { diffId: other }],
-  ["content that is not gzip", "bad-input", fixtureLayer(base.tar, "none") && { ...fixtureLayer(Buffer.from("text")), blob: Buffer.from("text"), descriptor: { ...base.descriptor, digest: digestOf("text"), size: 4 } }],
+  [
+    "content that is not gzip",
+    "bad-input",
+    fixtureLayer(base.tar, "none") && {
+      ...fixtureLayer(Buffer.from("text")),
+      blob: Buffer.from("text"),
+      descriptor: { ...base.descriptor, digest: digestOf("text"), size: 4 },
+    },
+  ],
   ["a gzip of no tar", "bad-input", fixtureLayer(noise(3000, "no tar"))],
   ["a tar that ends inside a file", "bad-input", fixtureLayer(base.tar.subarray(0, 20_000))],
-  ["an unknown media type", "unsupported", { descriptor: { ...base.descriptor, mediaType: "application/octet-stream" } }],
+  [
+    "an unknown media type",
+    "unsupported",
+    { descriptor: { ...base.descriptor, mediaType: "application/octet-stream" } },
+  ],
 ];
 
 for (const [what, code, change] of BAD_LAYERS) {
@@ -142,7 +183,10 @@ for (const [what, code, change] of BAD_LAYERS) {
     assert.equal(store.hasBlob(layer.descriptor.digest), false);
     assert.deepEqual(host.files.list("/d/blobs"), []);
     assert.deepEqual(host.files.list("/d/composefs/streams"), ["refs"]);
-    assert.deepEqual(host.files.list("/d/composefs/objects").filter((entry) => entry.startsWith(".")), []);
+    assert.deepEqual(
+      host.files.list("/d/composefs/objects").filter((entry) => entry.startsWith(".")),
+      [],
+    );
   });
 }
 
@@ -186,7 +230,8 @@ test("image() finds by name, name without tag, digest, and a unique prefix of th
   for (const name of ["localhost/os:latest", "localhost/os", image.digest, id, id.slice(0, 6)]) {
     assert.equal(store.image(name)?.digest, image.digest, name);
   }
-  for (const name of ["localhost/os:1", "os", id.slice(0, 5), `${id.slice(0, 6)}x`, other]) assert.equal(store.image(name), undefined, name);
+  for (const name of ["localhost/os:1", "os", id.slice(0, 5), `${id.slice(0, 6)}x`, other])
+    assert.equal(store.image(name), undefined, name);
 });
 
 test("tag() moves a name, untag() takes it away", async () => {
@@ -198,17 +243,32 @@ test("tag() moves a name, untag() takes it away", async () => {
   assert.deepEqual(store.image(first.digest)?.names, []);
   assert.equal(store.untag("registry.example.com:5000/team/os:1"), true);
   assert.equal(store.untag("registry.example.com:5000/team/os:1"), false);
-  assert.throws(() => store.tag("localhost/x", other), (error) => isFailure(error, "not-found"));
-  assert.throws(() => store.tag(".", second.digest), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => store.tag("localhost/x", other),
+    (error) => isFailure(error, "not-found"),
+  );
+  assert.throws(
+    () => store.tag(".", second.digest),
+    (error) => isFailure(error, "bad-input"),
+  );
 });
 
 test("saveImage() refuses documents that do not fit together", async () => {
   using store = open({ host: createFakeHost(), directory: "/d" });
   const documents = fixtureDocuments([base]);
-  assert.throws(() => store.saveImage(documents), (error) => isFailure(error, "not-found"));
+  assert.throws(
+    () => store.saveImage(documents),
+    (error) => isFailure(error, "not-found"),
+  );
   await store.importLayer(streamOf(base.blob), base);
-  assert.throws(() => store.saveImage({ ...documents, configBytes: Buffer.from("{}") }), (error) => isFailure(error, "digest-mismatch"));
-  assert.throws(() => store.saveImage({ ...documents, manifestBytes: Buffer.from("{}") }), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => store.saveImage({ ...documents, configBytes: Buffer.from("{}") }),
+    (error) => isFailure(error, "digest-mismatch"),
+  );
+  assert.throws(
+    () => store.saveImage({ ...documents, manifestBytes: Buffer.from("{}") }),
+    (error) => isFailure(error, "bad-input"),
+  );
   assert.deepEqual(store.images(), []);
 });
 
@@ -225,12 +285,17 @@ test("gc() keeps what names and live ids reach and deletes the rest", async (t) 
 
   const before = host.calls.length;
   const dry = store.gc({ dryRun: true });
-  assert.deepEqual(host.calls.slice(before).filter((call) => /^(remove|unlink|rename)/.test(call)), []);
+  assert.deepEqual(
+    host.calls.slice(before).filter((call) => /^(remove|unlink|rename)/.test(call)),
+    [],
+  );
   const live = store.gc({ dryRun: false, liveIds: [droppedId] });
   assert.ok(live.objects > 0 && live.objects < dry.objects);
   assert.ok(store.hasImage(droppedId));
   const added = lookup(store.readTree([base.diffId]), "usr/large");
-  assert.ok(added?.kind === "file" && added.content.kind === "external" && store.hasObject(added.content.objectId ?? ""));
+  assert.ok(
+    added?.kind === "file" && added.content.kind === "external" && store.hasObject(added.content.objectId ?? ""),
+  );
 
   const report = store.gc({ dryRun: false });
   assert.equal(report.images, 1);
@@ -242,14 +307,24 @@ test("gc() keeps what names and live ids reach and deletes the rest", async (t) 
   assert.deepEqual(store.fsck({ repair: false }), []);
   assert.equal(store.imageId(kept, "oci"), keptId);
   assert.deepEqual(host.files.list("/d/blobs"), ["sha256"]);
-  assert.deepEqual(store.gc({ dryRun: false }), { objects: 0, bytes: 0, images: 0, streams: 0, blobs: 0, dryRun: false });
+  assert.deepEqual(store.gc({ dryRun: false }), {
+    objects: 0,
+    bytes: 0,
+    images: 0,
+    streams: 0,
+    blobs: 0,
+    dryRun: false,
+  });
 });
 
 test("gc() is refused while somebody else has the store open", () => {
   const world = { host: createFakeHost(), directory: "/d" };
   using first = open(world);
   using second = open(world);
-  assert.throws(() => first.gc({ dryRun: false }), (error) => isFailure(error, "busy"));
+  assert.throws(
+    () => first.gc({ dryRun: false }),
+    (error) => isFailure(error, "busy"),
+  );
   assert.ok(second.images().length === 0);
 });
 
@@ -259,10 +334,16 @@ test("gc() deletes nothing when a named image cannot be read, or no names direct
   const image = await addFixtureImage(store, [base], "localhost/os:1");
   const link = host.files.readlink(`/d/composefs/streams/oci-manifest-${image.digest}`);
   host.files.write(`/d/composefs/streams/${link}`, "damaged");
-  assert.throws(() => store.gc({ dryRun: false }), (error) => isFailure(error, "corrupt"));
+  assert.throws(
+    () => store.gc({ dryRun: false }),
+    (error) => isFailure(error, "corrupt"),
+  );
   assert.ok(store.hasLayer(base.diffId));
   host.files.remove("/d/composefs/streams/refs");
-  assert.throws(() => store.gc({ dryRun: false }), (error) => isFailure(error, "corrupt"));
+  assert.throws(
+    () => store.gc({ dryRun: false }),
+    (error) => isFailure(error, "corrupt"),
+  );
   assert.ok(store.hasLayer(base.diffId));
 });
 
@@ -299,13 +380,25 @@ test("an image whose manifest was changed on disk is refused", async () => {
   using store = open({ host, directory: "/d" });
   const image = await addFixtureImage(store, [base], "localhost/os:1");
   const bytes = fixtureDocuments([base], "2027-01-01T00:00:00Z").manifestBytes;
-  const tampered = host.files.list("/d/composefs/objects").flatMap((fan) => host.files.list(`/d/composefs/objects/${fan}`).map((rest) => `/d/composefs/objects/${fan}/${rest}`)).find((path) => host.files.read(path).equals(image.manifestBytes));
+  const tampered = host.files
+    .list("/d/composefs/objects")
+    .flatMap((fan) =>
+      host.files.list(`/d/composefs/objects/${fan}`).map((rest) => `/d/composefs/objects/${fan}/${rest}`),
+    )
+    .find((path) => host.files.read(path).equals(image.manifestBytes));
   assert.ok(tampered);
   host.files.write(tampered, bytes);
-  assert.throws(() => store.image("localhost/os:1"), (error) => isFailure(error, "corrupt"));
+  assert.throws(
+    () => store.image("localhost/os:1"),
+    (error) => isFailure(error, "corrupt"),
+  );
 });
 
-for (const [how, link, algorithm] of [["linked", true, "sha512"], ["copied", false, "sha512"], ["hashed anew", true, "sha256"]] as const) {
+for (const [how, link, algorithm] of [
+  ["linked", true, "sha512"],
+  ["copied", false, "sha512"],
+  ["hashed anew", true, "sha256"],
+] as const) {
   test(`copyImage() fills another store, ${how}`, async (t) => {
     const host = createFakeHost({ test: t });
     using from = open({ host, directory: "/d" });
@@ -347,7 +440,8 @@ test("a power cut at any call of an import leaves a store that is whole and impo
     }, `crash at ${at}`);
     host.reboot();
     using store = open({ host, directory: "/d" });
-    if (store.hasLayer(base.diffId)) assert.ok((await collectBytes(store.readLayer(base.diffId))).equals(base.tar), `crash at ${at}`);
+    if (store.hasLayer(base.diffId))
+      assert.ok((await collectBytes(store.readLayer(base.diffId))).equals(base.tar), `crash at ${at}`);
     store.images();
     const image = await addFixtureImage(store, [base], "localhost/os:1");
     store.gc({ dryRun: false });
@@ -361,18 +455,27 @@ const BAD_META: readonly (readonly [what: string, meta: string])[] = [
   ["another version", '{"version":2,"algorithm":"fsverity-sha512-12"}'],
   ["another algorithm", '{"version":1,"algorithm":"fsverity-md5-12"}'],
   ["an unknown feature", '{"version":1,"algorithm":"fsverity-sha512-12","features":{"incompatible":["x"]}}'],
-  ["an unknown read-only feature", '{"version":1,"algorithm":"fsverity-sha512-12","features":{"read-only-compatible":["x"]}}'],
+  [
+    "an unknown read-only feature",
+    '{"version":1,"algorithm":"fsverity-sha512-12","features":{"read-only-compatible":["x"]}}',
+  ],
 ];
 for (const [what, meta] of BAD_META) {
   test(`openStore() refuses a meta.json with ${what}`, () => {
     const host = createFakeHost({ files: { "/d/composefs/meta.json": meta } });
-    assert.throws(() => open({ host, directory: "/d" }), (error) => isFailure(error, "unsupported"));
+    assert.throws(
+      () => open({ host, directory: "/d" }),
+      (error) => isFailure(error, "unsupported"),
+    );
   });
 }
 
 test("openStore() refuses a directory without a repository", () => {
   const host = createFakeHost({ files: { "/d/composefs": { directory: true } } });
-  assert.throws(() => openStore(host, "/d/composefs", { keepBlobs: false, access: "shared" }), (error) => isFailure(error, "not-found"));
+  assert.throws(
+    () => openStore(host, "/d/composefs", { keepBlobs: false, access: "shared" }),
+    (error) => isFailure(error, "not-found"),
+  );
 });
 
 test("openStore() writes the meta.json that composefs-rs expects", () => {
@@ -391,11 +494,17 @@ test("openWorkstationStore() follows BERTH_STORE and says what is wrong with it"
   using store = openWorkstationStore(host);
   assert.equal(store.path, "/srv/images/composefs");
   assert.ok(store.keepsBlobs && host.files.exists("/srv/images/blobs"));
-  assert.throws(() => openWorkstationStore(createFakeHost({ env: { BERTH_STORE: "relative" } })), (error) => isFailure(error, "usage"));
+  assert.throws(
+    () => openWorkstationStore(createFakeHost({ env: { BERTH_STORE: "relative" } })),
+    (error) => isFailure(error, "usage"),
+  );
 });
 
 test("requireSpace() names what is there and what is wanted", () => {
   const host = createFakeHost({ totalBytes: 1_000_000 });
   requireSpace(host, "/", 10, "pull x");
-  assert.throws(() => requireSpace(host, "/", 5_000_000_000, "pull x"), (error) => isFailure(error, "no-space") && /^Cannot pull x: "\/" has .* free, wanted /.test(error.message));
+  assert.throws(
+    () => requireSpace(host, "/", 5_000_000_000, "pull x"),
+    (error) => isFailure(error, "no-space") && /^Cannot pull x: "\/" has .* free, wanted /.test(error.message),
+  );
 });

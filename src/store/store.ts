@@ -90,7 +90,10 @@ export interface Store extends Disposable {
   /** Hash, decompress, split and write in one pass; verifies descriptor digest and diff id before anything is visible. */
   importLayer(source: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<void>;
   /** A tar that was made here: imports it and compresses it to a blob (zstd level 3) in the same pass. */
-  addLayer(tar: AsyncIterable<Uint8Array>, options?: { signal?: AbortSignal }): Promise<{ descriptor: Descriptor; diffId: Digest }>;
+  addLayer(
+    tar: AsyncIterable<Uint8Array>,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
   /** Bytes of the uncompressed tar; Failure "not-found". */
   layerSize(diffId: Digest): number;
   /** The exact tar again. */

@@ -34,7 +34,9 @@ export function openStreamObject(repository: Repository, objectId: string, name:
   try {
     const stream = readSplitstream(readObject(repository, objectId));
     if (stream.algorithm !== repository.algorithm) {
-      throw new SyntaxError(`Cannot read splitstream: its digests are ${stream.algorithm}, wanted ${repository.algorithm}`);
+      throw new SyntaxError(
+        `Cannot read splitstream: its digests are ${stream.algorithm}, wanted ${repository.algorithm}`,
+      );
     }
     return stream;
   } catch (error) {

@@ -20,8 +20,14 @@ export function openWorkstationStore(host: Host, access: "shared" | "exclusive" 
     if (!isFailure(error, "denied")) throw error;
     const where = `Cannot open store "${byteNameToText(root)}"`;
     if (host.user.uid !== 0) {
-      throw new Failure("not-root", `${where}: it belongs to root`, { cause: error, hint: "run as root, or set BERTH_STORE to a directory of your own" });
+      throw new Failure("not-root", `${where}: it belongs to root`, {
+        cause: error,
+        hint: "run as root, or set BERTH_STORE to a directory of your own",
+      });
     }
-    throw new Failure("denied", `${where}: it cannot be written`, { cause: error, hint: "set BERTH_STORE to a directory that can be written" });
+    throw new Failure("denied", `${where}: it cannot be written`, {
+      cause: error,
+      hint: "set BERTH_STORE to a directory that can be written",
+    });
   }
 }

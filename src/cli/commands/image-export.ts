@@ -8,7 +8,8 @@ import { parseFolder } from "./image-import.ts";
 export const imageExportCommand = command({
   name: "image export",
   summary: "Write an image of the local store to an OCI folder",
-  description: "The folder is made when missing; other images in it stay. Layers are written as they came, so digests do not change.",
+  description:
+    "The folder is made when missing; other images in it stay. Layers are written as they came, so digests do not change.",
   flags: {},
   operands: [
     { name: "IMAGE", summary: "name or id of the image" },

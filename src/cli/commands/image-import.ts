@@ -10,7 +10,8 @@ import { readLocalName } from "../image-names.ts";
 export const imageImportCommand = command({
   name: "image import",
   summary: "Bring an image from an OCI folder into the local store",
-  description: "Reads what skopeo, buildah or berth wrote as oci:DIRECTORY. Every digest is checked; layers that are here already are not read.",
+  description:
+    "Reads what skopeo, buildah or berth wrote as oci:DIRECTORY. Every digest is checked; layers that are here already are not read.",
   flags: { tag: { type: "string", short: "t", value: "NAME", summary: "name of the image" } },
   operands: [{ name: "SOURCE", summary: "oci:DIRECTORY[:NAME]" }],
   examples: [["berth image import oci:/media/usb/os:1 -t localhost/os:1", "from a stick"]],
@@ -19,7 +20,10 @@ export const imageImportCommand = command({
     if (values.tag === undefined) throw new Failure("usage", "Cannot import image: -t NAME is missing");
     const name = parseName(values.tag);
     using store = openWorkstationStore(context.host);
-    const image = await importLayout(context.host, store, reference, { progress: context.progress, signal: context.signal });
+    const image = await importLayout(context.host, store, reference, {
+      progress: context.progress,
+      signal: context.signal,
+    });
     store.tag(name, image.digest);
     return { name, digest: image.digest, id: image.manifest.config.digest };
   },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
-import { addFixtureImage, fixtureLayer, fixtureTar, ROOT } from "../../store/_fixture.ts";
+import { addFixtureImage, fixtureLayer, fixtureTar, ROOT } from "../../store/testing.ts";
 import { exportLayout } from "../../store/oci-layout.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { runProgram } from "../run-command.ts";
@@ -52,11 +52,19 @@ test("berth image import brings what berth image export wrote", async () => {
 });
 
 const BAD: readonly (readonly [words: readonly string[], status: number, message: RegExp])[] = [
-  [["image", "import", "/folder", "-t", "localhost/x"], 2, /Cannot parse image folder "\/folder": wanted oci:DIRECTORY/],
+  [
+    ["image", "import", "/folder", "-t", "localhost/x"],
+    2,
+    /Cannot parse image folder "\/folder": wanted oci:DIRECTORY/,
+  ],
   [["image", "import", "oci:/folder:1"], 2, /-t NAME is missing/],
   [["image", "import", "oci:/folder:1", "-t", "localhost/UPPER"], 2, /Cannot parse image reference "localhost\/UPPER"/],
   [["image", "import", "oci:/folder:2", "-t", "localhost/x"], 1, /no image is named "2", there is: 1/],
-  [["image", "import", "oci:/nowhere", "-t", "localhost/x"], 1, /Cannot read image folder "\/nowhere": it has no oci-layout/],
+  [
+    ["image", "import", "oci:/nowhere", "-t", "localhost/x"],
+    1,
+    /Cannot read image folder "\/nowhere": it has no oci-layout/,
+  ],
   [["image", "export", "localhost/unknown", "oci:/out"], 1, /Cannot find image "localhost\/unknown"/],
   [["image", "export", "localhost/os:1", "dir:/out"], 2, /Cannot parse image folder "dir:\/out"/],
 ];
@@ -67,7 +75,10 @@ for (const [words, status, message] of BAD) {
     assert.equal(result.status, status, result.err);
     assert.match(result.err, message);
     using store = openWorkstationStore(host);
-    assert.deepEqual(store.images().flatMap(({ names }) => names), ["localhost/os:1"]);
+    assert.deepEqual(
+      store.images().flatMap(({ names }) => names),
+      ["localhost/os:1"],
+    );
     assert.equal(host.files.exists("/out"), false);
   });
 }

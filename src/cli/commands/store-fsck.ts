@@ -17,13 +17,19 @@ export const storeFsckCommand = command({
     const problems = store.fsck({ repair: values.repair, progress: context.progress });
     for (const { path, what } of problems) context.progress.warn(`${byteNameToText(path)}: ${what}`);
     if (problems.length > 0 && !values.repair) {
-      throw new Failure("corrupt", `Cannot vouch for the store "${byteNameToText(store.path)}": ${problems.length} of its files are damaged`, {
-        hint: "run berth store fsck --repair, then pull or build the images again",
-      });
+      throw new Failure(
+        "corrupt",
+        `Cannot vouch for the store "${byteNameToText(store.path)}": ${problems.length} of its files are damaged`,
+        {
+          hint: "run berth store fsck --repair, then pull or build the images again",
+        },
+      );
     }
     return { problems, repaired: values.repair };
   },
   view({ problems }) {
-    return problems.length === 0 ? "The store is whole" : `Deleted ${problems.length} damaged files; pull or build their images again`;
+    return problems.length === 0
+      ? "The store is whole"
+      : `Deleted ${problems.length} damaged files; pull or build their images again`;
   },
 });

@@ -27,8 +27,16 @@ test("a splitstream gives back pieces, references and names", () => {
   assert.equal(stream.algorithm, "sha512");
   assert.equal(stream.size, 10 + 1000 + 70 + 7 + 1000);
   assert.deepEqual(stream.objectRefs, [first, second]);
-  assert.deepEqual([...stream.namedRefs], [["a-first", first], ["z-last", second]]);
-  const pieces = [...stream.pieces()].map((piece) => (piece.kind === "inline" ? piece.bytes.toString() : piece.objectId));
+  assert.deepEqual(
+    [...stream.namedRefs],
+    [
+      ["a-first", first],
+      ["z-last", second],
+    ],
+  );
+  const pieces = [...stream.pieces()].map((piece) =>
+    piece.kind === "inline" ? piece.bytes.toString() : piece.objectId,
+  );
   assert.deepEqual(pieces, ["header one", first, second, "between", first]);
 });
 
@@ -38,7 +46,10 @@ test("the bytes of a splitstream stand where composefs-rs looks for them", () =>
   assert.deepEqual([...file.subarray(11, 16)], [0, 0, 0, 2, 12]);
   assert.deepEqual([file.readBigUInt64LE(16), file.readBigUInt64LE(24)], [32n, 112n]);
   // stream references, object references: raw digests from byte 112 on
-  assert.deepEqual([file.readBigUInt64LE(32), file.readBigUInt64LE(40), file.readBigUInt64LE(48), file.readBigUInt64LE(56)], [112n, 240n, 240n, 368n]);
+  assert.deepEqual(
+    [file.readBigUInt64LE(32), file.readBigUInt64LE(40), file.readBigUInt64LE(48), file.readBigUInt64LE(56)],
+    [112n, 240n, 240n, 368n],
+  );
   assert.equal(file.toString("hex", 240, 304), first);
   // stream last, names before it
   assert.equal(file.readBigUInt64LE(72), BigInt(file.length));
@@ -49,7 +60,14 @@ test("the bytes of a splitstream stand where composefs-rs looks for them", () =>
 
 test("readSplitstream() reads the header order of old writers", () => {
   const file = sample();
-  const old = Buffer.concat([file.subarray(16, 32), file.subarray(12, 14), file.subarray(0, 11), file.subarray(11, 12), file.subarray(14, 16), file.subarray(32)]);
+  const old = Buffer.concat([
+    file.subarray(16, 32),
+    file.subarray(12, 14),
+    file.subarray(0, 11),
+    file.subarray(11, 12),
+    file.subarray(14, 16),
+    file.subarray(32),
+  ]);
   assert.deepEqual([...readSplitstream(old).pieces()], [...readSplitstream(file).pieces()]);
 });
 
@@ -67,21 +85,29 @@ test("a splitstream longer than one frame comes back whole", () => {
   }
   writer.inline(Buffer.alloc(9_000_000, "large"));
   const pieces = [...readSplitstream(writer.finish()).pieces()];
-  const inline = pieces.map((piece) => (piece.kind === "inline" ? piece.bytes.length : 0)).reduce((sum, size) => sum + size, 0);
+  const inline = pieces
+    .map((piece) => (piece.kind === "inline" ? piece.bytes.length : 0))
+    .reduce((sum, size) => sum + size, 0);
   assert.equal(inline, 11 * block.length + 9_000_000);
   assert.equal(pieces.filter(({ kind }) => kind === "external").length, 4);
 });
 
 test("readSplitstream() gives back what was written", () => {
   const piece: fc.Arbitrary<SplitstreamPiece> = fc.oneof(
-    fc.uint8Array({ minLength: 1, maxLength: 700 }).map((bytes) => ({ kind: "inline" as const, bytes: Buffer.from(bytes) })),
+    fc
+      .uint8Array({ minLength: 1, maxLength: 700 })
+      .map((bytes) => ({ kind: "inline" as const, bytes: Buffer.from(bytes) })),
     fc.integer({ min: 0, max: 9 }).map((i) => ({ kind: "external" as const, objectId: idOf(`object ${i}`) })),
   );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
       const writer = createSplitstreamWriter("ocilayer", "sha512");
-      for (const each of pieces) each.kind === "inline" ? writer.inline(each.bytes) : writer.external(each.objectId, 100);
-      const flat = (list: Iterable<SplitstreamPiece>): string => [...list].map((each) => (each.kind === "inline" ? each.bytes.toString("hex") : `<${each.objectId}>`)).join("");
+      for (const each of pieces) {
+        if (each.kind === "inline") writer.inline(each.bytes);
+        else writer.external(each.objectId, 100);
+      }
+      const flat = (list: Iterable<SplitstreamPiece>): string =>
+        [...list].map((each) => (each.kind === "inline" ? each.bytes.toString("hex") : `<${each.objectId}>`)).join("");
       assert.equal(flat(readSplitstream(writer.finish()).pieces()), flat(pieces));
     }),
     { numRuns: 100 },

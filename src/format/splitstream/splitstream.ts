@@ -197,14 +197,18 @@ export function readSplitstream(bytes: Buffer): Splitstream {
     return parse(bytes);
   } catch (error) {
     if (error instanceof SyntaxError) throw error;
-    throw new SyntaxError(`Cannot read splitstream: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new SyntaxError(`Cannot read splitstream: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 
 function parse(bytes: Buffer): Splitstream {
   const header = readHeader(bytes);
   if (header.infoEnd - header.infoStart < BigInt(Info.sizeBytes)) {
-    throw new SyntaxError(`Cannot read splitstream: its info has ${header.infoEnd - header.infoStart} bytes, wanted ${Info.sizeBytes}`);
+    throw new SyntaxError(
+      `Cannot read splitstream: its info has ${header.infoEnd - header.infoStart} bytes, wanted ${Info.sizeBytes}`,
+    );
   }
   const algorithm = header.algorithm === ALGORITHM_IDS.sha256 ? "sha256" : "sha512";
   const info = Info.read(bytes, toSafeInteger(header.infoStart, "splitstream info"));
@@ -236,8 +240,10 @@ function parse(bytes: Buffer): Splitstream {
 function readHeader(bytes: Buffer): ReturnType<typeof Header.read> {
   const isNew = bytes.subarray(0, MAGIC.length).equals(MAGIC);
   const header = isNew ? Header.read(bytes, 0) : OldHeader.read(bytes, 0);
-  if (!MAGIC.equals(header.magic)) throw new SyntaxError("Cannot read splitstream: it does not begin with its magic number");
-  if (header.version !== 0) throw new SyntaxError(`Cannot read splitstream: its version is ${header.version}, wanted 0`);
+  if (!MAGIC.equals(header.magic))
+    throw new SyntaxError("Cannot read splitstream: it does not begin with its magic number");
+  if (header.version !== 0)
+    throw new SyntaxError(`Cannot read splitstream: its version is ${header.version}, wanted 0`);
   if (header.algorithm !== 1 && header.algorithm !== 2) {
     throw new SyntaxError(`Cannot read splitstream: its hash algorithm is ${header.algorithm}, wanted 1 or 2`);
   }
@@ -252,9 +258,13 @@ function readNames(compressed: Buffer, streamRefs: readonly string[]): Map<strin
   const text = expand(compressed).toString("utf8");
   for (const record of text.split("\0").slice(0, -1)) {
     const colon = record.indexOf(":");
-    const id = /^[0-9]{1,9}$/.test(record.slice(0, Math.max(colon, 0))) ? streamRefs[Number(record.slice(0, colon))] : undefined;
+    const id = /^[0-9]{1,9}$/.test(record.slice(0, Math.max(colon, 0)))
+      ? streamRefs[Number(record.slice(0, colon))]
+      : undefined;
     if (id === undefined) {
-      throw new SyntaxError(`Cannot read splitstream: named reference ${JSON.stringify(record.slice(0, 100))} names no stream`);
+      throw new SyntaxError(
+        `Cannot read splitstream: named reference ${JSON.stringify(record.slice(0, 100))} names no stream`,
+      );
     }
     names.set(record.slice(colon + 1), id);
   }
@@ -264,17 +274,22 @@ function readNames(compressed: Buffer, streamRefs: readonly string[]): Map<strin
 function* readPieces(compressed: Buffer, objectRefs: readonly string[]): Generator<SplitstreamPiece, void, undefined> {
   const records = expand(compressed);
   for (let at = 0; at < records.length; ) {
-    if (at + 8 > records.length) throw new SyntaxError(`Cannot read splitstream: its stream ends inside the record at ${at}`);
+    if (at + 8 > records.length)
+      throw new SyntaxError(`Cannot read splitstream: its stream ends inside the record at ${at}`);
     const record = records.readBigInt64LE(at);
     at += 8;
     if (record < 0n) {
-      if (-record > BigInt(records.length - at)) throw new SyntaxError(`Cannot read splitstream: its stream ends inside the piece at ${at}`);
+      if (-record > BigInt(records.length - at))
+        throw new SyntaxError(`Cannot read splitstream: its stream ends inside the piece at ${at}`);
       const end = at + Number(-record);
       yield { kind: "inline", bytes: records.subarray(at, end) };
       at = end;
     } else {
       const objectId = objectRefs[Number(record)];
-      if (objectId === undefined) throw new SyntaxError(`Cannot read splitstream: record at ${at - 8} names object ${record} of ${objectRefs.length}`);
+      if (objectId === undefined)
+        throw new SyntaxError(
+          `Cannot read splitstream: record at ${at - 8} names object ${record} of ${objectRefs.length}`,
+        );
       yield { kind: "external", objectId };
     }
   }

@@ -153,7 +153,9 @@ function readNumber(bytes: Buffer, offset: number, field: FieldName): number {
   }
   for (; i < end; i += 1) {
     if (bytes[i] !== 0x20 && bytes[i] !== 0) {
-      throw new SyntaxError(`field ${field} is ${JSON.stringify(bytes.toString("latin1", start, end))}, wanted octal digits`);
+      throw new SyntaxError(
+        `field ${field} is ${JSON.stringify(bytes.toString("latin1", start, end))}, wanted octal digits`,
+      );
     }
   }
   return value;
@@ -174,7 +176,8 @@ function readBase256(bytes: Buffer, start: number, end: number, field: FieldName
 
 function writeText(block: Buffer, field: FieldName, text: string): void {
   const [offset, length] = FIELDS[field];
-  if (text.length > length) throw new RangeError(`Cannot write tar field ${field}: ${text.length} bytes do not fit in ${length}`);
+  if (text.length > length)
+    throw new RangeError(`Cannot write tar field ${field}: ${text.length} bytes do not fit in ${length}`);
   block.write(text, offset, "latin1");
 }
 

@@ -93,7 +93,12 @@ function readXattrs(pax: PaxRecords): Xattrs {
   for (const [key, value] of pax) {
     if (!key.startsWith(XATTR_PREFIX)) continue;
     const name = key.slice(XATTR_PREFIX.length);
-    if (name === "" || name.length > XATTR_NAME_BYTES_MAX || name.includes("\0") || value.length > XATTR_VALUE_BYTES_MAX) {
+    if (
+      name === "" ||
+      name.length > XATTR_NAME_BYTES_MAX ||
+      name.includes("\0") ||
+      value.length > XATTR_VALUE_BYTES_MAX
+    ) {
       throw new SyntaxError(`its extended attribute ${JSON.stringify(name.slice(0, 300))} is out of bounds`);
     }
     found ??= new Map();

@@ -122,7 +122,8 @@ export function createTarParser(sink: TarSink): TarParser {
     const header = readHeader(bytes, at);
     current = longName ?? header.name;
     sink.raw(block);
-    if (header.type === "x" || header.type === "g" || header.type === "L" || header.type === "K") startExtension(header);
+    if (header.type === "x" || header.type === "g" || header.type === "L" || header.type === "K")
+      startExtension(header);
     else startMember(header);
   };
 
@@ -184,7 +185,11 @@ export function createTarParser(sink: TarSink): TarParser {
       afterData();
     },
     end() {
-      if (state === "end" || (state === "header" && partialBytes === 0 && locals === undefined && longName === undefined)) return;
+      if (
+        state === "end" ||
+        (state === "header" && partialBytes === 0 && locals === undefined && longName === undefined)
+      )
+        return;
       offset += partialBytes;
       fail(`it ends here, ${state === "header" ? "wanted a member's header" : `wanted ${left} more bytes`}`);
     },

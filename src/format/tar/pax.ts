@@ -48,7 +48,8 @@ function formatRecord(key: string, value: string): string {
 /** Seconds with an optional fraction, possibly negative: floor and nanoseconds. Digits past nine are cut. */
 export function parsePaxTime(text: string): { sec: number; nsec: number } {
   const match = /^(-?)([0-9]{1,15})(?:\.([0-9]*))?$/.exec(text);
-  if (match === null) throw new SyntaxError(`extended header mtime is ${JSON.stringify(text.slice(0, 60))}, wanted seconds`);
+  if (match === null)
+    throw new SyntaxError(`extended header mtime is ${JSON.stringify(text.slice(0, 60))}, wanted seconds`);
   const whole = Number(match[2]);
   const nsec = Number((match[3] ?? "").slice(0, 9).padEnd(9, "0"));
   if (match[1] === "") return { sec: whole, nsec };

@@ -69,7 +69,8 @@ function gnuTar(...options: string[]): Buffer {
 }
 
 for (const format of ["ustar-ok", "gnu", "pax"] as const) {
-  const options = format === "ustar-ok" ? ["--format=ustar", "--exclude=./d*", "--exclude=./dir/n*"] : [`--format=${format}`];
+  const options =
+    format === "ustar-ok" ? ["--format=ustar", "--exclude=./d*", "--exclude=./dir/n*"] : [`--format=${format}`];
   test(`createTarParser() reads what GNU tar writes (${format}), however it is cut`, () => {
     const archive = gnuTar(...options);
     const whole = parse(archive);
@@ -80,13 +81,19 @@ for (const format of ["ustar-ok", "gnu", "pax"] as const) {
     assert.equal(byPath.get("small")?.member.stat.mode, 0o4755);
     assert.equal(byPath.get("empty")?.content, "");
     assert.equal(byPath.get("large")?.content.length, 3000);
-    assert.deepEqual({ ...byPath.get("larger-link")?.member, stat: undefined }, { kind: "hardlink", path: "larger-link", target: "large", stat: undefined });
+    assert.deepEqual(
+      { ...byPath.get("larger-link")?.member, stat: undefined },
+      { kind: "hardlink", path: "larger-link", target: "large", stat: undefined },
+    );
     assert.equal(byPath.get("pipe")?.member.kind, "fifo");
     assert.equal(byPath.get(textToByteName("grüße"))?.content, "utf-8 name");
     assert.equal(byPath.get("b\xff\xfe")?.content, "no utf-8 name");
     if (format === "ustar-ok") return;
     assert.equal(byPath.get(`dir/${"n".repeat(200)}`)?.content, "long name");
-    assert.equal(byPath.get(["d", "e", "f"].map((name) => name.repeat(120)).join("/"))?.content, "longer path than ustar has");
+    assert.equal(
+      byPath.get(["d", "e", "f"].map((name) => name.repeat(120)).join("/"))?.content,
+      "longer path than ustar has",
+    );
     const long = byPath.get("dir/long-target")?.member;
     assert.equal(long?.kind === "symlink" ? long.target : "", "t".repeat(150));
   });
@@ -94,14 +101,23 @@ for (const format of ["ustar-ok", "gnu", "pax"] as const) {
 
 test("createTarParser() reads fractions of seconds of PAX", () => {
   const archive = gnuTar("--format=pax", "--mtime=2001-02-03 04:05:06.789123456Z");
-  for (const { member } of parse(archive)) assert.deepEqual([member.stat.mtimeSec, member.stat.mtimeNsec], [981173106, 789123456]);
+  for (const { member } of parse(archive))
+    assert.deepEqual([member.stat.mtimeSec, member.stat.mtimeNsec], [981173106, 789123456]);
   assert.ok(parse(archive).length > 10);
 });
 
 test("createTarParser() reads base-256 numbers and negative times of GNU tar", () => {
-  const archive = gnuTar("--format=gnu", "--owner=big:3000000000", "--group=big:2097152", "--mtime=1960-01-01 00:00:00Z");
+  const archive = gnuTar(
+    "--format=gnu",
+    "--owner=big:3000000000",
+    "--group=big:2097152",
+    "--mtime=1960-01-01 00:00:00Z",
+  );
   for (const { member } of parse(archive)) {
-    assert.deepEqual([member.stat.uid, member.stat.gid, member.stat.mtimeSec], [3_000_000_000, 2_097_152, -315_619_200]);
+    assert.deepEqual(
+      [member.stat.uid, member.stat.gid, member.stat.mtimeSec],
+      [3_000_000_000, 2_097_152, -315_619_200],
+    );
   }
 });
 
@@ -112,15 +128,41 @@ test("createTarParser() applies global headers until a local one takes them back
     return Buffer.concat([header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
   };
   const file = writeHeader({ ...HEADER, type: "0", name: textToByteName("f") }, "");
-  const archive = Buffer.concat([pax("g", [["uid", "42"]]), file, pax("x", [["uid", ""]]), file, file, Buffer.alloc(1024)]);
-  assert.deepEqual(parse(archive).map(({ member }) => member.stat.uid), [42, 0, 42]);
+  const archive = Buffer.concat([
+    pax("g", [["uid", "42"]]),
+    file,
+    pax("x", [["uid", ""]]),
+    file,
+    file,
+    Buffer.alloc(1024),
+  ]);
+  assert.deepEqual(
+    parse(archive).map(({ member }) => member.stat.uid),
+    [42, 0, 42],
+  );
 });
 
-const HEADER = { name: textToByteName("name"), mode: 0o644, uid: 0, gid: 0, size: 0, mtimeSec: 0, type: "0", linkname: textToByteName(""), devMajor: 0, devMinor: 0 };
+const HEADER = {
+  name: textToByteName("name"),
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtimeSec: 0,
+  type: "0",
+  linkname: textToByteName(""),
+  devMajor: 0,
+  devMinor: 0,
+};
 
 function archiveOf(change: Partial<typeof HEADER>, body: Buffer = Buffer.alloc(0)): Buffer {
   const size = body.length;
-  return Buffer.concat([writeHeader({ ...HEADER, size, ...change }, ""), body, Buffer.alloc((512 - (size % 512)) % 512), Buffer.alloc(1024)]);
+  return Buffer.concat([
+    writeHeader({ ...HEADER, size, ...change }, ""),
+    body,
+    Buffer.alloc((512 - (size % 512)) % 512),
+    Buffer.alloc(1024),
+  ]);
 }
 
 const bytes = (text: string) => textToByteName(text);
@@ -137,42 +179,82 @@ const BAD: readonly (readonly [what: string, archive: Buffer, message: RegExp])[
   ["a file without a name", archiveOf({ name: bytes("") }), /path is empty/],
   ["a file as the root", archiveOf({ name: bytes(".") }), /path is empty/],
   ["a GNU sparse file", archiveOf({ type: "S" }), /sparse/],
-  ["a PAX sparse file", Buffer.concat([archiveOf({ type: "x" }, Buffer.from("22 GNU.sparse.major=1\n")).subarray(0, 1024), archiveOf({})]), /sparse/],
+  [
+    "a PAX sparse file",
+    Buffer.concat([archiveOf({ type: "x" }, Buffer.from("22 GNU.sparse.major=1\n")).subarray(0, 1024), archiveOf({})]),
+    /sparse/,
+  ],
   ["a multi-volume member", archiveOf({ type: "M" }), /its type is "M"/],
   ["a lone block of zeros", Buffer.concat([Buffer.alloc(512), archiveOf({})]), /lone block of zeros/],
   ["a huge extended header", archiveOf({ type: "x", size: 2_000_000 }), /extended header is 2000000 bytes/],
-  ["a PAX record that lies about its length", archiveOf({ type: "x" }, Buffer.from("99 path=a\n")), /record at byte 0 is malformed/],
+  [
+    "a PAX record that lies about its length",
+    archiveOf({ type: "x" }, Buffer.from("99 path=a\n")),
+    /record at byte 0 is malformed/,
+  ],
   ["a PAX record without =", archiveOf({ type: "x" }, Buffer.from("7 path\n")), /record at byte 0 is malformed/],
-  ["an extended header without a member", archiveOf({ type: "x" }, Buffer.from("10 path=a\n")).subarray(0, 1024), /it ends here/],
-  ["a PAX size that is no number", Buffer.concat([archiveOf({ type: "x" }, Buffer.from("11 size=-1\n")).subarray(0, 1024), archiveOf({})]), /size is "-1"/],
-  ["a PAX time that is no number", Buffer.concat([archiveOf({ type: "x" }, Buffer.from("11 mtime=x\n")).subarray(0, 1024), archiveOf({})]), /mtime is "x"/],
+  [
+    "an extended header without a member",
+    archiveOf({ type: "x" }, Buffer.from("10 path=a\n")).subarray(0, 1024),
+    /it ends here/,
+  ],
+  [
+    "a PAX size that is no number",
+    Buffer.concat([archiveOf({ type: "x" }, Buffer.from("11 size=-1\n")).subarray(0, 1024), archiveOf({})]),
+    /size is "-1"/,
+  ],
+  [
+    "a PAX time that is no number",
+    Buffer.concat([archiveOf({ type: "x" }, Buffer.from("11 mtime=x\n")).subarray(0, 1024), archiveOf({})]),
+    /mtime is "x"/,
+  ],
   ["a device out of range", archiveOf({ type: "3", devMajor: 5000 }), /device is 5000:0/],
 ];
 
 for (const [what, archive, message] of BAD) {
   test(`createTarParser() refuses ${what}`, () => {
-    assert.throws(() => parse(archive), (error) => error instanceof SyntaxError && message.test(error.message) && /^Cannot read tar at byte/.test(error.message));
+    assert.throws(
+      () => parse(archive),
+      (error) =>
+        error instanceof SyntaxError &&
+        message.test(error.message) &&
+        error.message.startsWith("Cannot read tar at byte"),
+    );
   });
 }
 
 test("createTarParser() on any damage throws SyntaxError or returns", () => {
   const archive = gnuTar("--format=pax").subarray(0, 30_000);
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat(archive.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 }), (edits) => {
-      const damaged = Buffer.from(archive);
-      for (const [at, value] of edits) damaged[at] = value;
-      try {
-        parse(damaged);
-      } catch (error) {
-        assert.ok(error instanceof SyntaxError, String(error));
-      }
-    }),
+    fc.property(
+      fc.array(fc.tuple(fc.nat(archive.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 }),
+      (edits) => {
+        const damaged = Buffer.from(archive);
+        for (const [at, value] of edits) damaged[at] = value;
+        try {
+          parse(damaged);
+        } catch (error) {
+          assert.ok(error instanceof SyntaxError, String(error));
+        }
+      },
+    ),
     { numRuns: 300 },
   );
 });
 
-const name = fc.string({ unit: fc.integer({ min: 1, max: 255 }).filter((code) => code !== 0x2f).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: 120 }).filter((text) => text !== "." && text !== "..");
-const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((parts) => bytesToByteName(Buffer.from(parts.join("/"), "latin1")));
+const name = fc
+  .string({
+    unit: fc
+      .integer({ min: 1, max: 255 })
+      .filter((code) => code !== 0x2f)
+      .map((code) => String.fromCharCode(code)),
+    minLength: 1,
+    maxLength: 120,
+  })
+  .filter((text) => text !== "." && text !== "..");
+const path = fc
+  .array(name, { minLength: 1, maxLength: 4 })
+  .map((parts) => bytesToByteName(Buffer.from(parts.join("/"), "latin1")));
 const xattrName = fc.constantFrom("security.capability", "user.berth", "trusted.overlay.opaque");
 const stat: fc.Arbitrary<Stat> = fc.record({
   mode: fc.nat(0o7777),
@@ -180,14 +262,30 @@ const stat: fc.Arbitrary<Stat> = fc.record({
   gid: fc.nat(0xffff_fffe),
   mtimeSec: fc.oneof(fc.integer({ min: -5_000_000_000, max: 5_000_000_000 }), fc.constant(9_000_000_000)),
   mtimeNsec: fc.constant(0),
-  xattrs: fc.array(fc.tuple(xattrName, fc.uint8Array({ maxLength: 40 }).map((value) => Buffer.from(value))), { maxLength: 3 }).map((pairs) => new Map(pairs)),
+  xattrs: fc
+    .array(
+      fc.tuple(
+        xattrName,
+        fc.uint8Array({ maxLength: 40 }).map((value) => Buffer.from(value)),
+      ),
+      { maxLength: 3 },
+    )
+    .map((pairs) => new Map(pairs)),
 });
 const input: fc.Arbitrary<TarInput> = fc.oneof(
-  fc.record({ path, stat, content: fc.uint8Array({ maxLength: 1500 }) }).map(({ content, ...rest }) => ({ member: { kind: "file" as const, size: content.length, ...rest }, content })),
+  fc
+    .record({ path, stat, content: fc.uint8Array({ maxLength: 1500 }) })
+    .map(({ content, ...rest }) => ({ member: { kind: "file" as const, size: content.length, ...rest }, content })),
   fc.record({ path, stat }).map((rest) => ({ member: { kind: "directory" as const, ...rest } })),
   fc.record({ path, stat, target: path }).map((rest) => ({ member: { kind: "symlink" as const, ...rest } })),
   fc.record({ path, stat, target: path }).map((rest) => ({ member: { kind: "hardlink" as const, ...rest } })),
-  fc.record({ path, stat, rdev: fc.tuple(fc.nat(4095), fc.nat(1048575)).map(([major, minor]) => makeDev(major, minor)) }).map((rest) => ({ member: { kind: "char" as const, ...rest } })),
+  fc
+    .record({
+      path,
+      stat,
+      rdev: fc.tuple(fc.nat(4095), fc.nat(1048575)).map(([major, minor]) => makeDev(major, minor)),
+    })
+    .map((rest) => ({ member: { kind: "char" as const, ...rest } })),
   fc.record({ path, stat }).map((rest) => ({ member: { kind: "fifo" as const, ...rest } })),
 );
 
@@ -197,13 +295,21 @@ test("readTar() gives back what writeTar() got", async () => {
       const archive = await collectBytes(writeTar(inputs));
       const again = await collectBytes(writeTar(inputs));
       assert.ok(archive.equals(again));
-      const chunks = Array.from({ length: Math.ceil(archive.length / step) }, (_, i) => archive.subarray(i * step, (i + 1) * step));
+      const chunks = Array.from({ length: Math.ceil(archive.length / step) }, (_, i) =>
+        archive.subarray(i * step, (i + 1) * step),
+      );
       const seen: unknown[] = [];
       for await (const { member, content } of readTar(streamOf(...chunks))) {
-        seen.push({ member: { ...member, stat: { ...member.stat, xattrs: [...member.stat.xattrs] } }, content: (await collectBytes(content)).toString("hex") });
+        seen.push({
+          member: { ...member, stat: { ...member.stat, xattrs: [...member.stat.xattrs] } },
+          content: (await collectBytes(content)).toString("hex"),
+        });
       }
       const wanted = inputs.map(({ member, content }) => ({
-        member: { ...member, stat: { ...member.stat, xattrs: [...member.stat.xattrs].sort(([a], [b]) => (a < b ? -1 : 1)) } },
+        member: {
+          ...member,
+          stat: { ...member.stat, xattrs: [...member.stat.xattrs].sort(([a], [b]) => (a < b ? -1 : 1)) },
+        },
         content: content instanceof Uint8Array ? Buffer.from(content).toString("hex") : "",
       }));
       assert.deepEqual(seen, wanted);
@@ -216,7 +322,10 @@ test("readTar() skips content that is not read", async () => {
   const archive = gnuTar("--format=pax");
   const names: string[] = [];
   for await (const { member } of readTar(streamOf(archive))) names.push(member.path);
-  assert.deepEqual(names, parse(archive).map(({ member }) => member.path));
+  assert.deepEqual(
+    names,
+    parse(archive).map(({ member }) => member.path),
+  );
 });
 
 test("GNU tar lists what writeTar() writes", async () => {
@@ -230,21 +339,34 @@ test("GNU tar lists what writeTar() writes", async () => {
   ];
   const archive = await collectBytes(writeTar(inputs));
   assert.equal(archive.length % 512, 0);
-  const listed = execFileSync("tar", ["-tv", "--numeric-owner", "--utc", "--quoting-style=literal"], { input: archive }).toString();
-  assert.deepEqual(listed.trimEnd().split("\n").map((line) => line.replace(/ +/g, " ")), [
-    "drwxr-xr-x 0/0 0 2023-11-14 22:13 d/",
-    "-rw-r--r-- 0/0 5 2023-11-14 22:13 d/hello",
-    "lrw-r--r-- 0/0 0 2023-11-14 22:13 d/link -> hello",
-    "hrw-r--r-- 0/0 0 2023-11-14 22:13 d/same link to d/hello",
-    `-rw-r--r-- 3000000/0 0 2023-11-14 22:13 d/${"ü".repeat(90)}`,
-    "crw-r--r-- 0/0 1,3 2023-11-14 22:13 null",
-  ]);
+  const listed = execFileSync("tar", ["-tv", "--numeric-owner", "--utc", "--quoting-style=literal"], {
+    input: archive,
+  }).toString();
+  assert.deepEqual(
+    listed
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replace(/ +/g, " ")),
+    [
+      "drwxr-xr-x 0/0 0 2023-11-14 22:13 d/",
+      "-rw-r--r-- 0/0 5 2023-11-14 22:13 d/hello",
+      "lrw-r--r-- 0/0 0 2023-11-14 22:13 d/link -> hello",
+      "hrw-r--r-- 0/0 0 2023-11-14 22:13 d/same link to d/hello",
+      `-rw-r--r-- 3000000/0 0 2023-11-14 22:13 d/${"ü".repeat(90)}`,
+      "crw-r--r-- 0/0 1,3 2023-11-14 22:13 null",
+    ],
+  );
 });
 
 test("writeTar() clamps mtimes to the epoch it is given and drops nothing below it", async () => {
-  const inputs = [100, 200, 300].map((mtimeSec) => ({ member: { kind: "fifo" as const, path: bytes(`p${mtimeSec}`), stat: { ...STAT, mtimeSec } } }));
+  const inputs = [100, 200, 300].map((mtimeSec) => ({
+    member: { kind: "fifo" as const, path: bytes(`p${mtimeSec}`), stat: { ...STAT, mtimeSec } },
+  }));
   const archive = await collectBytes(writeTar(inputs, { epochSec: 200 }));
-  assert.deepEqual(parse(archive).map(({ member }) => member.stat.mtimeSec), [100, 200, 200]);
+  assert.deepEqual(
+    parse(archive).map(({ member }) => member.stat.mtimeSec),
+    [100, 200, 200],
+  );
 });
 
 for (const size of [4, 6]) {
@@ -257,7 +379,17 @@ for (const size of [4, 6]) {
 
 test("compareTarPaths() puts whiteouts before the names they could hide, parents before children", () => {
   const paths = ["d", "d/+x", "d/.wh..wh..opq", "d/.wh.gone", "d/a", "d/a/b", "d-e", ".wh.top", "a"];
-  assert.deepEqual(paths.toSorted(compareTarPaths), [".wh.top", "a", "d", "d-e", "d/.wh..wh..opq", "d/.wh.gone", "d/+x", "d/a", "d/a/b"]);
+  assert.deepEqual(paths.toSorted(compareTarPaths), [
+    ".wh.top",
+    "a",
+    "d",
+    "d-e",
+    "d/.wh..wh..opq",
+    "d/.wh.gone",
+    "d/+x",
+    "d/a",
+    "d/a/b",
+  ]);
 });
 
 test("PAX records count their own length", () => {
@@ -267,7 +399,15 @@ test("PAX records count their own length", () => {
   }
 });
 
-const TIMES = [["1.5", 1, 500_000_000], ["-1.5", -2, 500_000_000], ["-1", -1, 0], ["0", 0, 0], ["-0", 0, 0], ["7.1234567891", 7, 123_456_789], ["3.", 3, 0]] as const;
+const TIMES = [
+  ["1.5", 1, 500_000_000],
+  ["-1.5", -2, 500_000_000],
+  ["-1", -1, 0],
+  ["0", 0, 0],
+  ["-0", 0, 0],
+  ["7.1234567891", 7, 123_456_789],
+  ["3.", 3, 0],
+] as const;
 for (const [text, sec, nsec] of TIMES) {
   test(`parsePaxTime() reads ${text}`, () => assert.deepEqual(parsePaxTime(text), { sec, nsec }));
 }

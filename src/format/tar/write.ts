@@ -54,7 +54,9 @@ export async function* writeTar(
       }
     }
     if (written !== member.size) {
-      throw new RangeError(`Cannot write tar member ${JSON.stringify(member.path)}: content has ${written} bytes, wanted ${member.size}`);
+      throw new RangeError(
+        `Cannot write tar member ${JSON.stringify(member.path)}: content has ${written} bytes, wanted ${member.size}`,
+      );
     }
     const padding = paddingOf(member.size);
     if (padding > 0) yield END.subarray(0, padding);
@@ -135,7 +137,18 @@ function encodePax(records: PaxRecords, path: string, owner: TarHeader): Buffer 
   const body = writePaxRecords(records);
   const base = path.slice(path.lastIndexOf("/") + 1);
   const header = writeHeader(
-    { ...owner, name: toField(`PaxHeaders/${base}`), mode: 0o644, uid: 0, gid: 0, size: body.length, type: "x", linkname: byteless, devMajor: 0, devMinor: 0 },
+    {
+      ...owner,
+      name: toField(`PaxHeaders/${base}`),
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      size: body.length,
+      type: "x",
+      linkname: byteless,
+      devMajor: 0,
+      devMinor: 0,
+    },
     "",
   );
   return Buffer.concat([header, body, END.subarray(0, paddingOf(body.length))]);

@@ -19,7 +19,14 @@ export interface FixtureLayer {
   readonly diffId: Digest;
 }
 
-export const FIXTURE_STAT: Stat = { mode: 0o644, uid: 0, gid: 0, mtimeSec: 1_700_000_000, mtimeNsec: 0, xattrs: NO_XATTRS };
+export const FIXTURE_STAT: Stat = {
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  mtimeSec: 1_700_000_000,
+  mtimeNsec: 0,
+  xattrs: NO_XATTRS,
+};
 
 export type FixtureEntries = Readonly<Record<string, string | Buffer | null | { readonly link: string }>>;
 
@@ -45,14 +52,21 @@ export function fixtureLayer(tar: Buffer, compression: Compression = "gzip"): Fi
 }
 
 /** Imports the layers and saves an image of them. */
-export async function addFixtureImage(store: Store, layers: readonly FixtureLayer[], name?: string): Promise<StoredImage> {
+export async function addFixtureImage(
+  store: Store,
+  layers: readonly FixtureLayer[],
+  name?: string,
+): Promise<StoredImage> {
   for (const { blob, descriptor, diffId } of layers) await store.importLayer(streamOf(blob), { descriptor, diffId });
   const image = store.saveImage(fixtureDocuments(layers));
   if (name !== undefined) store.tag(name, image.digest);
   return image;
 }
 
-export function fixtureDocuments(layers: readonly FixtureLayer[], created = "2026-01-01T00:00:00Z"): { manifestBytes: Buffer; configBytes: Buffer } {
+export function fixtureDocuments(
+  layers: readonly FixtureLayer[],
+  created = "2026-01-01T00:00:00Z",
+): { manifestBytes: Buffer; configBytes: Buffer } {
   const config: ImageConfig = {
     created,
     architecture: "amd64",
@@ -63,7 +77,12 @@ export function fixtureDocuments(layers: readonly FixtureLayer[], created = "202
   };
   const configBytes = Buffer.from(JSON.stringify(config));
   const descriptor = { mediaType: CONFIG, digest: digestOf(configBytes), size: configBytes.length };
-  const manifest = { schemaVersion: 2, mediaType: MANIFEST, config: descriptor, layers: layers.map((layer) => layer.descriptor) };
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: descriptor,
+    layers: layers.map((layer) => layer.descriptor),
+  };
   return { manifestBytes: Buffer.from(JSON.stringify(manifest)), configBytes };
 }
 
