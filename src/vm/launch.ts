@@ -2,6 +2,7 @@
  * Starting QEMU: the state directory made ready (description, firmware variables, overlays), then one QEMU that daemonises once its
  * devices are up, so that what is wrong with them comes back as an error here.
  */
+import { byteNameToText } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import { qemuArgv, type VmPaths } from "./qemu-argv.ts";
@@ -39,7 +40,7 @@ export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & 
     firmwareCode: FIRMWARE_CODE,
     ...(options.loadSnapshot !== undefined && { loadSnapshot: options.loadSnapshot }),
   });
-  const result = await host.exec(argv, { timeoutMs: START_TIMEOUT_MS, signal: options.signal, check: false });
+  const result = await host.exec(argv.map(byteNameToText), { timeoutMs: START_TIMEOUT_MS, signal: options.signal, check: false });
   if (result.exitCode !== 0) throw startFailure(spec, result.stderr.toString("utf8"));
 }
 
@@ -80,7 +81,7 @@ async function makeOverlays(host: Host, spec: VmSpec, options: ImageTool): Promi
 }
 
 async function runImageTool(host: Host, words: readonly string[], options: ImageTool): Promise<void> {
-  await host.exec([options.image, ...words], { timeoutMs: START_TIMEOUT_MS, signal: options.signal });
+  await host.exec([options.image, ...words].map(byteNameToText), { timeoutMs: START_TIMEOUT_MS, signal: options.signal });
 }
 
 /** By its first bytes. QEMU never guesses: a guest could write a qcow2 header into its raw disk. Failure "not-found". */
@@ -90,7 +91,7 @@ export function detectFormat(host: Pick<Host, "files">, path: string): DiskForma
     using disk = host.files.open(path, "read");
     disk.read(magic, 0);
   } catch (error) {
-    if (isFailure(error, "not-found")) throw new Failure("not-found", `Cannot use disk "${path}": there is no such file`);
+    if (isFailure(error, "not-found")) throw new Failure("not-found", `Cannot use disk "${byteNameToText(path)}": there is no such file`);
     throw error;
   }
   return magic.equals(Buffer.from("QFI\xfb", "latin1")) ? "qcow2" : "raw";

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isFailure } from "../core/failure.ts";
+import { createFakeHost, type FakeEntry, type FakeHost } from "../host/fake.ts";
+import { detectAccelerator } from "./accelerator.ts";
+import { detectFormat } from "./launch.ts";
+import { createVm, openVm, removeVm } from "./machine.ts";
+import { formatVmSpec, type VmSpec } from "./spec.ts";
+import { quoteWord, sshArgv } from "./ssh.ts";
+import { listVms, pathsOf, runningPid } from "./state.ts";
+
+const spec: VmSpec = { name: "web", memoryMib: 512, cpus: 1, firmware: "bios", kernel: undefined, accelerator: "tcg", ports: [], throwAway: false, disks: [] };
+const signal = new AbortController().signal;
+const ours = "qemu-system-x86_64\0-name\0guest=web\0-pidfile\0/run/berth/vm/web/qemu.pid\0-daemonize\0";
+
+function world(files: Readonly<Record<string, FakeEntry>>): FakeHost {
+  return createFakeHost({ files: { "/run/berth/vm/web/vm.json": formatVmSpec(spec), "/run/berth/vm/web/qemu.pid": "77\n", ...files }, processes: [77] });
+}
+
+test("runningPid() believes a pid file only when its process is that machine's QEMU", () => {
+  assert.equal(runningPid(world({ "/proc/77/cmdline": ours }), "web"), 77);
+  assert.equal(runningPid(world({}), "web"), undefined, "the process is gone");
+  assert.equal(runningPid(world({ "/proc/77/cmdline": "vim\0-pidfile\0" }), "web"), undefined, "the pid is another program's now");
+  assert.equal(runningPid(world({ "/proc/77/cmdline": ours.replaceAll("web", "db") }), "web"), undefined, "another machine's");
+  for (const text of ["", "x", "1", "0", "-5"]) assert.equal(runningPid(world({ "/run/berth/vm/web/qemu.pid": text }), "web"), undefined, text);
+});
+
+test("kill() ends nothing but the machine's own QEMU", async () => {
+  const stranger = world({ "/proc/77/cmdline": "vim\0" });
+  await createVm(stranger, spec, signal).kill();
+  assert.deepEqual(stranger.killed, []);
+});
+
+test("listVms() lists what has a description, running or not", () => {
+  const host = world({ "/proc/77/cmdline": ours, "/run/berth/vm/db/vm.json": formatVmSpec({ ...spec, name: "db" }), "/run/berth/vm/junk/x": "" });
+  assert.deepEqual(listVms(host).map((vm) => [vm.name, vm.running]), [["db", false], ["web", true]]);
+  assert.deepEqual(listVms(createFakeHost()), []);
+});
+
+test("openVm() tells an unknown machine from a damaged one", () => {
+  assert.throws(() => openVm(createFakeHost(), "web", signal), (error) => isFailure(error, "not-found"));
+  assert.throws(() => openVm(world({ "/run/berth/vm/web/vm.json": "{" }), "web", signal), (error) => isFailure(error, "corrupt"));
+  assert.throws(() => openVm(createFakeHost(), "../etc", signal), (error) => isFailure(error, "usage"));
+});
+
+test("removeVm() refuses a running machine and forgets a stopped one", () => {
+  assert.throws(() => removeVm(world({ "/proc/77/cmdline": ours }), "web"), (error) => isFailure(error, "busy"));
+  const stopped = world({});
+  removeVm(stopped, "web");
+  assert.deepEqual(listVms(stopped), []);
+});
+
+test("sshPort() of a stopped machine and snapshot() of a raw disk are refused", async () => {
+  await assert.rejects(createVm(world({}), spec, signal).sshPort(), (error) => isFailure(error, "not-found"));
+  const raw: VmSpec = { ...spec, disks: [{ path: "/d", format: "raw", overlay: undefined }] };
+  await assert.rejects(createVm(world({}), raw, signal).snapshot("ready"), (error) => isFailure(error, "unsupported"));
+  for (const tag of ["", "1a", "a b", "a\nquit", "x".repeat(33)]) {
+    await assert.rejects(createVm(world({}), spec, signal).snapshot(tag), (error) => isFailure(error, "usage"), tag);
+  }
+});
+
+test("pathsOf() keeps sockets within what the kernel takes", () => {
+  assert.equal(pathsOf(createFakeHost({ env: { BERTH_STATE: "/s" } }), "web").qmp, "/s/vm/web/qmp.sock");
+  assert.throws(() => pathsOf(createFakeHost({ env: { BERTH_STATE: `/${"d".repeat(90)}` } }), "web"), (error) => isFailure(error, "unsupported"));
+});
+
+test("detectFormat() reads the first bytes; a missing disk is an error", () => {
+  const host = createFakeHost({ files: { "/q": Buffer.from("514649fb00000003", "hex"), "/r": "raw", "/e": "" } });
+  assert.deepEqual(["/q", "/r", "/e"].map((path) => detectFormat(host, path)), ["qcow2", "raw", "raw"]);
+  assert.throws(() => detectFormat(host, "/none"), (error) => isFailure(error, "not-found"));
+});
+
+test("detectAccelerator() wants both the device and a processor with the extensions", () => {
+  const cpu = (flags: string): FakeEntry => `processor\t: 0\nflags\t\t: fpu ${flags} sse\n`;
+  assert.equal(detectAccelerator(createFakeHost({ files: { "/dev/kvm": "", "/proc/cpuinfo": cpu("vmx") } })), "kvm");
+  assert.equal(detectAccelerator(createFakeHost({ files: { "/dev/kvm": "", "/proc/cpuinfo": cpu("svm") } })), "kvm");
+  assert.equal(detectAccelerator(createFakeHost({ files: { "/dev/kvm": "", "/proc/cpuinfo": cpu("vmxnet") } })), "tcg");
+  assert.equal(detectAccelerator(createFakeHost({ files: { "/proc/cpuinfo": cpu("vmx") } })), "tcg");
+  assert.equal(detectAccelerator(createFakeHost()), "tcg");
+});
+
+test("sshArgv() names host, port, user and key, and quoteWord() quotes for the remote shell", () => {
+  const argv = sshArgv({ port: 2222, user: "root", key: "/k" }, "uptime; id");
+  assert.deepEqual(argv.slice(-4), ["/k", "root@127.0.0.1", "--", "uptime; id"]);
+  assert.ok(argv.includes("IdentitiesOnly=yes"));
+  assert.equal(sshArgv({ port: 2222, user: "ann", key: undefined }, undefined).at(-1), "ann@127.0.0.1");
+  assert.deepEqual(["a-b.c", "a b", "it's", "$x", ""].map(quoteWord), ["a-b.c", "'a b'", "'it'\\''s'", "'$x'", "''"]);
+});
