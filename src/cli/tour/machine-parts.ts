@@ -3,7 +3,9 @@ import { type CommandOptions, programWords, retry, type Stage } from "./stage.ts
 import { authJson, inventory, LAB_REGISTRY_CONF, PASSWORD, REGISTRY, USER } from "./texts.ts";
 
 const NAME = "debian-bootc";
-const BOOT_SECONDS = 240;
+const BOOT_SECONDS = 420;
+/** Leads to the machine's web server. */
+const WEB_PORT = 8081;
 
 export interface Machine extends AsyncDisposable {
   readonly sshPort: number;
@@ -32,7 +34,7 @@ export async function makeDisk(stage: Stage, image: string): Promise<void> {
 
 export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Promise<Machine> {
   await stage.quietly(["sh", "-c", `"$@" >/dev/null 2>&1 || true`, "sh", ...programWords(["berth", "vm", "stop", NAME, "--force"])]);
-  await stage.run(["berth", "vm", "run", "-d", "--name", NAME, `--${firmware}`, "--memory", "2048", "--disk", "out/disk.raw", "--disk", "second.raw"]);
+  await stage.run(["berth", "vm", "run", "-d", "--name", NAME, `--${firmware}`, "--memory", "2048", "--port", `${WEB_PORT}:80`, "--disk", "out/disk.raw", "--disk", "second.raw"]);
   const ssh = (script: string): string[] => ["berth", "vm", "ssh", NAME, "--user", "root", "-i", "key", "--", script];
   const machine: Machine = {
     sshPort: await sshPort(stage),
@@ -65,7 +67,7 @@ export async function inspectMachine(stage: Stage, machine: Machine): Promise<vo
   });
   await retry(stage, 30, () => machine.quietly("systemctl is-active nginx ssh nftables"));
   await machine.run("systemctl is-active nginx ssh nftables", { expect: /^active\nactive\nactive$/m });
-  await machine.run("curl -sS http://127.0.0.1", { expect: /first edition/ });
+  await visitPage(stage, /first edition/);
   await machine.run("lsblk -o NAME,SIZE,TYPE,MOUNTPOINTS");
 }
 
@@ -101,6 +103,13 @@ export async function copyWithAnsible(stage: Stage, machine: Machine): Promise<v
   await machine.quietly("mkdir -p /etc/containers/registries.conf.d /etc/ostree");
   await copy("001-labregistry.conf", "/etc/containers/registries.conf.d/");
   await copy("auth.json", "/etc/ostree/");
+}
+
+/** The machine's web page, seen from outside. */
+export async function visitPage(stage: Stage, wanted: RegExp): Promise<void> {
+  const page = ["curl", "-sSf", "--max-time", "20", `http://127.0.0.1:${WEB_PORT}`];
+  await retry(stage, 30, () => stage.quietly(page));
+  await stage.run(page, { expect: wanted });
 }
 
 /** Reboots and waits for the new boot, not for the last breath of the old one. */

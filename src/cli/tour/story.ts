@@ -4,7 +4,7 @@
  */
 import type { Child } from "../../host/host.ts";
 import { buildTutorialImage, ensureBase } from "./build-parts.ts";
-import { bootMachine, copyWithAnsible, customize, inspectMachine, type Machine, makeDisk, reboot, stillCustomized } from "./machine-parts.ts";
+import { bootMachine, copyWithAnsible, customize, inspectMachine, type Machine, makeDisk, reboot, stillCustomized, visitPage } from "./machine-parts.ts";
 import { programWords, retry, type Stage } from "./stage.ts";
 import { authJson, IMAGE_12, IMAGE_13, LAB_REGISTRY_CONF, PASSWORD, REGISTRY, USER } from "./texts.ts";
 
@@ -116,7 +116,7 @@ async function upgrade(stage: Stage, machine: Machine): Promise<void> {
   await machine.quietly("echo changed after staging > /etc/after-staging");
   await reboot(stage, machine);
   await machine.run("berth status", { expect: [/^No staged image present$/m, /^Current rollback image: /m] });
-  await machine.run("curl -sS http://127.0.0.1", { expect: /second edition/ });
+  await visitPage(stage, /second edition/);
   await machine.run("cat /etc/after-staging", { expect: /changed after staging/ });
   await stillCustomized(stage, machine);
 }
@@ -128,7 +128,7 @@ async function rollBack(stage: Stage, machine: Machine): Promise<void> {
   await machine.run("berth status");
   const after = await digests(machine);
   stage.check("booted and rollback have swapped", before.booted === after.rollback && before.rollback === after.booted && before.booted !== before.rollback);
-  await machine.run("curl -sS http://127.0.0.1", { expect: /first edition/ });
+  await visitPage(stage, /first edition/);
   await stillCustomized(stage, machine);
 }
 
