@@ -6,7 +6,7 @@
  */
 import { Failure } from "../core/failure.ts";
 import type { ExecResult, Host } from "../host/host.ts";
-import { asString } from "../oci/json.ts";
+import { asString } from "../core/json.ts";
 import { detectAccelerator } from "./accelerator.ts";
 import { consoleMark, consoleTail, consoleText } from "./console.ts";
 import { detectFormat, launch } from "./launch.ts";

@@ -5,7 +5,7 @@
  */
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
-import { asObject, type JsonObject, parseJsonObject } from "../oci/json.ts";
+import { asObject, type JsonObject, parseJsonObject } from "../core/json.ts";
 
 export interface QmpCommand {
   readonly execute: string;

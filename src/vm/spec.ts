@@ -3,7 +3,7 @@
  * stop the machine.
  */
 import { Failure } from "../core/failure.ts";
-import { asArray, asCount, asObject, asString, optional, parseJsonObject } from "../oci/json.ts";
+import { asArray, asCount, asObject, asString, optional, parseJsonObject } from "../core/json.ts";
 
 export type Firmware = "uefi" | "bios";
 export type Accelerator = "kvm" | "tcg";
