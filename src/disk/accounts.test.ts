@@ -21,15 +21,27 @@ test("addAccount() adds to all four files with the first id that neither a user 
 });
 
 test("addAccount() copes with a missing gshadow and a missing last newline", () => {
-  const { files: after } = addAccount({ ...files, passwd: files.passwd.trimEnd(), gshadow: undefined }, { ...ann, groups: [] });
+  const { files: after } = addAccount(
+    { ...files, passwd: files.passwd.trimEnd(), gshadow: undefined },
+    { ...ann, groups: [] },
+  );
   assert.equal(after.passwd, `${files.passwd}ann:x:1002:1002::/home/ann:/bin/bash\n`);
   assert.equal(after.gshadow, undefined);
 });
 
 test("addAccount() rejects names that are taken and groups that are not there", () => {
-  assert.throws(() => addAccount(files, { ...ann, name: "build" }), (error) => isFailure(error, "conflict"));
-  assert.throws(() => addAccount(files, { ...ann, name: "late" }), (error) => isFailure(error, "conflict"));
-  assert.throws(() => addAccount(files, { ...ann, groups: ["wheel"] }), (error) => isFailure(error, "not-found"));
+  assert.throws(
+    () => addAccount(files, { ...ann, name: "build" }),
+    (error) => isFailure(error, "conflict"),
+  );
+  assert.throws(
+    () => addAccount(files, { ...ann, name: "late" }),
+    (error) => isFailure(error, "conflict"),
+  );
+  assert.throws(
+    () => addAccount(files, { ...ann, groups: ["wheel"] }),
+    (error) => isFailure(error, "not-found"),
+  );
   const full = Array.from({ length: 59000 }, (_, i) => `u${i}:x:${1000 + i}:1::/:/bin/sh\n`).join("");
   assert.throws(() => addAccount({ ...files, passwd: full }, ann), /no user id/);
 });

@@ -33,8 +33,10 @@ export function addAccount(files: AccountFiles, account: Account): { files: Acco
   const what = `Cannot add user "${account.name}"`;
   const users = records(files.passwd);
   const groups = records(files.group);
-  if (users.some(([name]) => name === account.name)) throw new Failure("conflict", `${what}: a user of this name exists`);
-  if (groups.some(([name]) => name === account.name)) throw new Failure("conflict", `${what}: a group of this name exists`);
+  if (users.some(([name]) => name === account.name))
+    throw new Failure("conflict", `${what}: a user of this name exists`);
+  if (groups.some(([name]) => name === account.name))
+    throw new Failure("conflict", `${what}: a group of this name exists`);
   for (const wanted of account.groups) {
     if (!groups.some(([name]) => name === wanted)) {
       throw new Failure("not-found", `${what} to group "${wanted}": the image has no such group`);
@@ -58,7 +60,10 @@ export function addAccount(files: AccountFiles, account: Account): { files: Acco
 }
 
 function records(text: string): string[][] {
-  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => line.split(":"));
+  return text
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.split(":"));
 }
 
 function append(text: string, line: string): string {

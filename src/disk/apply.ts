@@ -58,7 +58,10 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
 function requireSpace(host: Host, directory: string, wantedBytes: number): void {
   const { freeBytes } = host.files.space(directory);
   if (freeBytes >= wantedBytes) return;
-  throw new Failure("no-space", `Cannot make a disk: "${byteNameToText(directory)}" has ${gigabytes(freeBytes)} free, wanted ${gigabytes(wantedBytes)}`);
+  throw new Failure(
+    "no-space",
+    `Cannot make a disk: "${byteNameToText(directory)}" has ${gigabytes(freeBytes)} free, wanted ${gigabytes(wantedBytes)}`,
+  );
 }
 
 interface Bench {
@@ -86,13 +89,32 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
     async run(step) {
       switch (step.kind) {
         case "stage-repository":
-          return stageRepository(host, folders.root, { store, image, id, progress, signal, objectCount: plan.objectCount });
+          return stageRepository(host, folders.root, {
+            store,
+            image,
+            id,
+            progress,
+            signal,
+            objectCount: plan.objectCount,
+          });
         case "install-deployment":
-          deployment = stageDeployment(host, folders, { store, image, id, signal, ...step, source: plan.source, architecture: plan.architecture });
+          deployment = stageDeployment(host, folders, {
+            store,
+            image,
+            id,
+            signal,
+            ...step,
+            source: plan.source,
+            architecture: plan.architecture,
+          });
           return;
         case "write-machine-state":
           if (deployment === undefined) throw new RangeError("a plan writes machine state before a deployment");
-          return writeMachineState(host.files, { etc: deployment.etc, var: deployment.var, shell: options.shell }, options.request);
+          return writeMachineState(
+            host.files,
+            { etc: deployment.etc, var: deployment.var, shell: options.shell },
+            options.request,
+          );
         case "stage-uefi-loader":
           return stageUefiLoader(host, folders.esp, { store, id, loader: step.loader });
         case "create-disk":
@@ -112,9 +134,16 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
             }),
           );
         case "write-bios-loader": {
-          const modules = step.grub.origin === "image" ? stageGrubModules(host, `${staging}/grub`, { store, id }) : `/${GRUB_MODULE_DIRECTORY}`;
+          const modules =
+            step.grub.origin === "image"
+              ? stageGrubModules(host, `${staging}/grub`, { store, id })
+              : `/${GRUB_MODULE_DIRECTORY}`;
           const core = `${staging}/core.img`;
-          await runTool(host, mkimageArgv({ modules, partition: step.partition, directory: step.directory, output: core }), tools);
+          await runTool(
+            host,
+            mkimageArgv({ modules, partition: step.partition, directory: step.directory, output: core }),
+            tools,
+          );
           const loader = { bootImage: host.files.read(`${modules}/boot.img`), coreImage: host.files.read(core) };
           return writePieces(host, raw, placeBiosLoader(loader, layout.biosBoot));
         }
@@ -142,5 +171,20 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
 
 /** zstd makes the smallest file for its time; every QEMU since 5.1 reads it. */
 function convertArgv(raw: string, target: string): readonly string[] {
-  return ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd", "-W", "-m", "8", raw, target];
+  return [
+    "qemu-img",
+    "convert",
+    "-f",
+    "raw",
+    "-O",
+    "qcow2",
+    "-c",
+    "-o",
+    "compression_type=zstd",
+    "-W",
+    "-m",
+    "8",
+    raw,
+    target,
+  ];
 }

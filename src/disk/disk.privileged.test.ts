@@ -25,9 +25,14 @@ import { createRawDisk, writeEsp } from "./write-disk.ts";
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvb2JhcmJhemZvb2JhcmJhemZvb2JhcmJhemZvb2Jh me@here\n";
 const request: DiskRequest = {
-  type: "raw", sizeBytes: 2 ** 30, kargs: ["console=ttyS0"], rootAuthorizedKeys: KEY,
+  type: "raw",
+  sizeBytes: 2 ** 30,
+  kargs: ["console=ttyS0"],
+  rootAuthorizedKeys: KEY,
   users: [{ name: "ann", groups: ["sudo"], authorizedKeys: KEY }],
-  hostname: "tiny", source: "registry.example.com/tiny:1", uuid: undefined,
+  hostname: "tiny",
+  source: "registry.example.com/tiny:1",
+  uuid: undefined,
 };
 
 let work: string;
@@ -39,7 +44,10 @@ let disk: DiskResult;
 
 before(async () => {
   work = mkdtempSync(join(tmpdir(), "berth-disk-"));
-  host = { ...createLinuxHost(), env: { ...process.env, BERTH_STORE: join(work, "store"), SOURCE_DATE_EPOCH: "1767323045" } };
+  host = {
+    ...createLinuxHost(),
+    env: { ...process.env, BERTH_STORE: join(work, "store"), SOURCE_DATE_EPOCH: "1767323045" },
+  };
   store = openWorkstationStore(host);
   image = await addTinyImage(store);
   ({ plan, disk } = await make(request, join(work, "out")));
@@ -53,7 +61,15 @@ after(() => {
 async function make(wanted: DiskRequest, output: string): Promise<{ plan: DiskPlan; disk: DiskResult }> {
   const facts = await readDiskFacts(host, store, image);
   const plan = planDisk("tiny", wanted, facts);
-  const options = { store, image, request: wanted, shell: facts.shell, output, progress: silent, signal: AbortSignal.timeout(120_000) };
+  const options = {
+    store,
+    image,
+    request: wanted,
+    shell: facts.shell,
+    output,
+    progress: silent,
+    signal: AbortSignal.timeout(120_000),
+  };
   return { plan, disk: await applyDiskPlan(host, plan, options) };
 }
 
@@ -62,7 +78,11 @@ function root(): string {
 }
 
 function debugfs(command: string): string {
-  return execFileSync("debugfs", ["-R", command, root()], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 2 ** 28 });
+  return execFileSync("debugfs", ["-R", command, root()], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    maxBuffer: 2 ** 28,
+  });
 }
 
 function esp(): string {
@@ -72,7 +92,9 @@ function esp(): string {
 function objectsOnDisk(): string[] {
   const fans = debugfs("ls -p /composefs/objects").matchAll(/^\/\d+\/\d+\/\d+\/\d+\/([0-9a-f]{2})\//gm);
   return [...fans].flatMap(([, fan]) =>
-    [...debugfs(`ls -p /composefs/objects/${fan}`).matchAll(/\/([0-9a-f]{126})\//g)].map(([, rest]) => `${fan}/${rest}`),
+    [...debugfs(`ls -p /composefs/objects/${fan}`).matchAll(/\/([0-9a-f]{126})\//g)].map(
+      ([, rest]) => `${fan}/${rest}`,
+    ),
   );
 }
 
@@ -150,11 +172,25 @@ test("users, keys and host name are in place with the right owners", () => {
 
 test("the ESP holds both loaders' files and passes fsck.vfat", () => {
   const listing = execFileSync("mdir", ["-b", "-/", "-i", esp(), "::/"], { encoding: "utf8" });
-  for (const path of ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi", "loader/loader.conf", "loader/entries/grub.cfg", `EFI/Linux/bootc_composefs-${plan.id}/vmlinuz`]) {
+  for (const path of [
+    "EFI/BOOT/BOOTX64.EFI",
+    "EFI/systemd/systemd-bootx64.efi",
+    "loader/loader.conf",
+    "loader/entries/grub.cfg",
+    `EFI/Linux/bootc_composefs-${plan.id}/vmlinuz`,
+  ]) {
     assert.ok(listing.includes(`::/${path}`), `${path} in ${listing}`);
   }
   const image = join(work, "esp.img");
-  execFileSync("dd", [`if=${disk.path}`, `of=${image}`, "bs=1M", `skip=${plan.layout.esp.offsetBytes / 2 ** 20}`, `count=${plan.layout.esp.sizeBytes / 2 ** 20}`, "conv=sparse", "status=none"]);
+  execFileSync("dd", [
+    `if=${disk.path}`,
+    `of=${image}`,
+    "bs=1M",
+    `skip=${plan.layout.esp.offsetBytes / 2 ** 20}`,
+    `count=${plan.layout.esp.sizeBytes / 2 ** 20}`,
+    "conv=sparse",
+    "status=none",
+  ]);
   execFileSync("fsck.vfat", ["-n", image]);
   rmSync(image);
 });
@@ -166,8 +202,17 @@ test("the ESP of a large disk is FAT32 for mtools, too", async () => {
   host.files.makeDirectory(`${tree}/loader`);
   host.files.write(`${tree}/loader/loader.conf`, "timeout 0\n");
   createRawDisk(host, path, layout);
-  await writeEsp(host, path, { layout, tree, scratch: join(work, "scratch"), epoch: 1_767_323_045, signal: AbortSignal.timeout(60_000) });
-  assert.equal(execFileSync("mtype", ["-i", `${path}@@${layout.esp.offsetBytes}`, "::/loader/loader.conf"], { encoding: "utf8" }), "timeout 0\n");
+  await writeEsp(host, path, {
+    layout,
+    tree,
+    scratch: join(work, "scratch"),
+    epoch: 1_767_323_045,
+    signal: AbortSignal.timeout(60_000),
+  });
+  assert.equal(
+    execFileSync("mtype", ["-i", `${path}@@${layout.esp.offsetBytes}`, "::/loader/loader.conf"], { encoding: "utf8" }),
+    "timeout 0\n",
+  );
   rmSync(path);
 });
 
@@ -215,7 +260,17 @@ test("too little space is told before anything is written", async () => {
   const full: Host = { ...host, files: { ...host.files, space: () => ({ freeBytes: 1000, totalBytes: 2 ** 40 }) } };
   const facts = await readDiskFacts(host, store, image);
   const output = join(work, "full");
-  const options = { store, image, request, shell: facts.shell, output, progress: silent, signal: AbortSignal.timeout(60_000) };
-  await assert.rejects(applyDiskPlan(full, planDisk("tiny", request, facts), options), (error) => isFailure(error, "no-space"));
+  const options = {
+    store,
+    image,
+    request,
+    shell: facts.shell,
+    output,
+    progress: silent,
+    signal: AbortSignal.timeout(60_000),
+  };
+  await assert.rejects(applyDiskPlan(full, planDisk("tiny", request, facts), options), (error) =>
+    isFailure(error, "no-space"),
+  );
   assert.deepEqual(readdirSync(output), []);
 });

@@ -5,7 +5,10 @@ import { grubVersion, mkimageArgv, placeBiosLoader } from "./grub-bios.ts";
 const biosBoot = { offsetBytes: 2 ** 20, sizeBytes: 2 ** 20 };
 
 test("placeBiosLoader() patches the boot sector and the block list, and leaves the partition table alone", () => {
-  const [boot, core] = placeBiosLoader({ bootImage: Buffer.alloc(512, 0xcc), coreImage: Buffer.alloc(512 * 3 + 1, 0xdd) }, biosBoot);
+  const [boot, core] = placeBiosLoader(
+    { bootImage: Buffer.alloc(512, 0xcc), coreImage: Buffer.alloc(512 * 3 + 1, 0xdd) },
+    biosBoot,
+  );
   assert.equal(boot?.offsetBytes, 0);
   assert.equal(boot?.bytes.length, 440);
   assert.equal(boot?.bytes.readBigUInt64LE(0x5c), 2048n);
@@ -17,9 +20,18 @@ test("placeBiosLoader() patches the boot sector and the block list, and leaves t
 });
 
 test("placeBiosLoader() rejects images of impossible sizes", () => {
-  assert.throws(() => placeBiosLoader({ bootImage: Buffer.alloc(511), coreImage: Buffer.alloc(1024) }, biosBoot), RangeError);
-  assert.throws(() => placeBiosLoader({ bootImage: Buffer.alloc(512), coreImage: Buffer.alloc(512) }, biosBoot), RangeError);
-  assert.throws(() => placeBiosLoader({ bootImage: Buffer.alloc(512), coreImage: Buffer.alloc(2 ** 20 + 1) }, biosBoot), RangeError);
+  assert.throws(
+    () => placeBiosLoader({ bootImage: Buffer.alloc(511), coreImage: Buffer.alloc(1024) }, biosBoot),
+    RangeError,
+  );
+  assert.throws(
+    () => placeBiosLoader({ bootImage: Buffer.alloc(512), coreImage: Buffer.alloc(512) }, biosBoot),
+    RangeError,
+  );
+  assert.throws(
+    () => placeBiosLoader({ bootImage: Buffer.alloc(512), coreImage: Buffer.alloc(2 ** 20 + 1) }, biosBoot),
+    RangeError,
+  );
 });
 
 test("mkimageArgv() names no disk: GRUB adds the one it booted from", () => {

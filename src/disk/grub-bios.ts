@@ -14,9 +14,31 @@ import type { Extent } from "./layout.ts";
 
 /** Modules that a menu over FAT needs; nothing is loaded from the disk later. */
 export const GRUB_MODULES = [
-  "biosdisk", "part_gpt", "part_msdos", "fat", "normal", "configfile", "linux", "echo", "test", "search", "search_fs_file",
-  "search_fs_uuid", "search_label", "all_video", "serial", "terminal", "ls", "cat", "halt", "reboot", "sleep", "loadenv", "minicmd",
-  "gzio", "true",
+  "biosdisk",
+  "part_gpt",
+  "part_msdos",
+  "fat",
+  "normal",
+  "configfile",
+  "linux",
+  "echo",
+  "test",
+  "search",
+  "search_fs_file",
+  "search_fs_uuid",
+  "search_label",
+  "all_video",
+  "serial",
+  "terminal",
+  "ls",
+  "cat",
+  "halt",
+  "reboot",
+  "sleep",
+  "loadenv",
+  "minicmd",
+  "gzio",
+  "true",
 ] as const;
 
 /** Up to here the MBR is code; then disk signature and partition table follow. */
@@ -37,7 +59,8 @@ export interface BiosLoader {
 
 /** What to write where. The first piece covers 440 bytes and leaves the partition table alone. Throws RangeError. */
 export function placeBiosLoader(loader: BiosLoader, biosBoot: Extent): readonly DiskPiece[] {
-  if (loader.bootImage.length !== SECTOR_BYTES) throw new RangeError(`boot.img has ${loader.bootImage.length} bytes, wanted 512`);
+  if (loader.bootImage.length !== SECTOR_BYTES)
+    throw new RangeError(`boot.img has ${loader.bootImage.length} bytes, wanted 512`);
   if (loader.coreImage.length <= SECTOR_BYTES || loader.coreImage.length > biosBoot.sizeBytes) {
     throw new RangeError(`core.img has ${loader.coreImage.length} bytes, wanted 513 to ${biosBoot.sizeBytes}`);
   }
@@ -56,10 +79,19 @@ export function placeBiosLoader(loader: BiosLoader, biosBoot: Extent): readonly 
 }
 
 /** grub-mkimage for a core image that reads `grub.cfg` in `directory` of the partition numbered `partition`. */
-export function mkimageArgv(options: { modules: string; partition: number; directory: string; output: string }): readonly string[] {
+export function mkimageArgv(options: {
+  modules: string;
+  partition: number;
+  directory: string;
+  output: string;
+}): readonly string[] {
   return [
-    "grub-mkimage", "--format=i386-pc", `--directory=${options.modules}`, `--prefix=(,gpt${options.partition})${options.directory}`,
-    `--output=${options.output}`, ...GRUB_MODULES,
+    "grub-mkimage",
+    "--format=i386-pc",
+    `--directory=${options.modules}`,
+    `--prefix=(,gpt${options.partition})${options.directory}`,
+    `--output=${options.output}`,
+    ...GRUB_MODULES,
   ];
 }
 

@@ -94,7 +94,9 @@ function readAccounts(host: Host, store: Store, tree: Directory): AccountFiles |
     return node?.kind === "file" ? readContent(host.files, store, node).toString("utf8") : undefined;
   };
   const [passwd, group, shadow, gshadow] = [read("passwd"), read("group"), read("shadow"), read("gshadow")];
-  return passwd === undefined || group === undefined || shadow === undefined ? undefined : { passwd, group, shadow, gshadow };
+  return passwd === undefined || group === undefined || shadow === undefined
+    ? undefined
+    : { passwd, group, shadow, gshadow };
 }
 
 /** Object id to size, each once. */
@@ -112,7 +114,9 @@ function findLoader(tree: Directory, architecture: string, image: string): Loade
   const suffix = EFI_NAMES[architecture] ?? architecture;
   const name = `systemd-boot${suffix}.efi`;
   const directory = "usr/lib/systemd/boot/efi";
-  const from = [`${directory}/${name}.signed`, `${directory}/${name}`].find((path) => resolve(tree, path)?.kind === "file");
+  const from = [`${directory}/${name}.signed`, `${directory}/${name}`].find(
+    (path) => resolve(tree, path)?.kind === "file",
+  );
   if (from === undefined) {
     throw new Failure("bad-input", `Cannot make a disk of image "${image}": it has no ${directory}/${name}`, {
       hint: "install systemd-boot-efi in the image",

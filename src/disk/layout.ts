@@ -54,13 +54,21 @@ export function planLayout(request: LayoutRequest): DiskLayout {
   const sizeBytes = Math.ceil(request.sizeBytes / MIB) * MIB;
   const diskSectors = sizeBytes / SECTOR_BYTES;
   const guid = (purpose: string): Guid => deriveGuid(request.identity, purpose);
-  const partition = (number: number, type: Guid, name: string, first: number, last: number): Partition =>
-    ({ number, type, guid: guid(`partition ${number}`), firstSector: first, lastSector: last, name, attributes: 0n });
+  const partition = (number: number, type: Guid, name: string, first: number, last: number): Partition => ({
+    number,
+    type,
+    guid: guid(`partition ${number}`),
+    firstSector: first,
+    lastSector: last,
+    name,
+    attributes: 0n,
+  });
   const biosFirst = MIB_SECTORS;
   const espFirst = 2 * MIB_SECTORS;
   const rootFirst = espFirst + ESP_MIB * MIB_SECTORS;
   const rootEnd = Math.floor((lastUsableSector(diskSectors) + 1) / MIB_SECTORS) * MIB_SECTORS;
-  if (rootEnd <= rootFirst) throw new RangeError(`Cannot lay out a disk of ${sizeBytes} bytes: no space is left for root`);
+  if (rootEnd <= rootFirst)
+    throw new RangeError(`Cannot lay out a disk of ${sizeBytes} bytes: no space is left for root`);
   const gpt: Gpt = {
     guid: guid("disk"),
     diskSectors,

@@ -7,8 +7,13 @@ import type { DiskRequest } from "./request.ts";
 
 const state = { etc: "/stage/etc", var: "/stage/var", shell: "/bin/bash" };
 const request: DiskRequest = {
-  type: "raw", sizeBytes: 1, kargs: [], source: "x.example/y:1", uuid: undefined,
-  rootAuthorizedKeys: "KEY root\n", hostname: "web",
+  type: "raw",
+  sizeBytes: 1,
+  kargs: [],
+  source: "x.example/y:1",
+  uuid: undefined,
+  rootAuthorizedKeys: "KEY root\n",
+  hostname: "web",
   users: [{ name: "ann", groups: ["sudo"], authorizedKeys: "KEY ann\n" }],
 };
 const image: Readonly<Record<string, FakeEntry>> = {
@@ -46,10 +51,19 @@ test("writeMachineState() writes host name, keys, users, homes and sudo", () => 
 
 test("writeMachineState() gives every file the owner and mode that sshd and sudo insist on", () => {
   const host = write();
-  const modes = ["roothome", "roothome/.ssh", "roothome/.ssh/authorized_keys", "home/ann", "home/ann/.ssh", "home/ann/.ssh/authorized_keys", "home/ann/.bashrc"];
-  assert.deepEqual(modes.map((path) => modeOf(host, `/stage/var/${path}`)), [
-    "700 0:0", "700 0:0", "600 0:0", "700 1000:1000", "700 1000:1000", "600 1000:1000", "644 1000:1000",
-  ]);
+  const modes = [
+    "roothome",
+    "roothome/.ssh",
+    "roothome/.ssh/authorized_keys",
+    "home/ann",
+    "home/ann/.ssh",
+    "home/ann/.ssh/authorized_keys",
+    "home/ann/.bashrc",
+  ];
+  assert.deepEqual(
+    modes.map((path) => modeOf(host, `/stage/var/${path}`)),
+    ["700 0:0", "700 0:0", "600 0:0", "700 1000:1000", "700 1000:1000", "600 1000:1000", "644 1000:1000"],
+  );
   assert.equal(modeOf(host, "/stage/etc/sudoers.d/90-berth-ann"), "440 0:0");
   assert.equal(modeOf(host, "/stage/etc/shadow"), "640 0:42");
 });
@@ -70,9 +84,14 @@ const hostile: readonly (readonly [string, Readonly<Record<string, FakeEntry>>])
 ];
 for (const [what, files] of hostile) {
   test(`writeMachineState() refuses when ${what}`, () => {
-    const shadowed = Object.fromEntries(Object.entries(image).filter(([path]) => !Object.keys(files).some((key) => path === key)));
+    const shadowed = Object.fromEntries(
+      Object.entries(image).filter(([path]) => !Object.keys(files).some((key) => path === key)),
+    );
     const host = createFakeHost({ files: { ...shadowed, ...files } });
-    assert.throws(() => writeMachineState(host.files, state, request), (error) => isFailure(error, "bad-input") || isFailure(error, "conflict"));
+    assert.throws(
+      () => writeMachineState(host.files, state, request),
+      (error) => isFailure(error, "bad-input") || isFailure(error, "conflict"),
+    );
     assert.deepEqual(host.files.list("/root"), ["secret"]);
     assert.equal(host.files.readText("/root/secret"), "host");
   });

@@ -23,7 +23,8 @@ export interface StagedState {
 const SUDO_GROUPS: readonly string[] = ["sudo", "wheel", "admin"];
 
 export function writeMachineState(files: Files, state: StagedState, request: DiskRequest): void {
-  if (request.hostname !== undefined) writeFile(files, `${state.etc}/hostname`, `${request.hostname}\n`, { mode: 0o644, id: 0 });
+  if (request.hostname !== undefined)
+    writeFile(files, `${state.etc}/hostname`, `${request.hostname}\n`, { mode: 0o644, id: 0 });
   if (request.rootAuthorizedKeys !== "") {
     const home = `${state.var}/roothome`;
     ownDirectory(files, home, { mode: 0o700, id: 0 });
@@ -40,7 +41,8 @@ function addUser(files: Files, state: StagedState, user: UserRequest): void {
   if (files.lstat(`${state.var}/home`) === undefined) ownDirectory(files, `${state.var}/home`, { mode: 0o755, id: 0 });
   requireDirectory(files, `${state.var}/home`);
   const home = `${state.var}/home/${user.name}`;
-  if (files.lstat(home) !== undefined) throw new Failure("conflict", `Cannot add user "${user.name}": the image has /var/home/${user.name}`);
+  if (files.lstat(home) !== undefined)
+    throw new Failure("conflict", `Cannot add user "${user.name}": the image has /var/home/${user.name}`);
   ownDirectory(files, home, { mode: 0o700, id });
   copySkeleton(files, `${state.etc}/skel`, { home, id });
   if (user.authorizedKeys !== "") writeKeys(files, home, { keys: user.authorizedKeys, id });
@@ -50,11 +52,20 @@ function addUser(files: Files, state: StagedState, user: UserRequest): void {
 function readAccounts(files: Files, etc: string): AccountFiles {
   const read = (name: string): string => {
     const kind = files.lstat(`${etc}/${name}`)?.kind;
-    if (kind !== "file") throw new Failure("bad-input", `Cannot add a user: /etc/${name} of the image is ${kind ?? "missing"}, wanted a file`);
+    if (kind !== "file")
+      throw new Failure(
+        "bad-input",
+        `Cannot add a user: /etc/${name} of the image is ${kind ?? "missing"}, wanted a file`,
+      );
     return files.readText(`${etc}/${name}`);
   };
   const hasGshadow = files.lstat(`${etc}/gshadow`) !== undefined;
-  return { passwd: read("passwd"), group: read("group"), shadow: read("shadow"), gshadow: hasGshadow ? read("gshadow") : undefined };
+  return {
+    passwd: read("passwd"),
+    group: read("group"),
+    shadow: read("shadow"),
+    gshadow: hasGshadow ? read("gshadow") : undefined,
+  };
 }
 
 /** Content only: owner and mode stay those of the image. */
@@ -64,7 +75,10 @@ function writeAccounts(files: Files, etc: string, accounts: AccountFiles): void 
 
 function allowSudo(files: Files, etc: string, name: string): void {
   if (files.lstat(`${etc}/sudoers.d`)?.kind !== "directory") return;
-  writeFile(files, `${etc}/sudoers.d/90-berth-${name}`, `${name} ALL=(ALL:ALL) NOPASSWD: ALL\n`, { mode: 0o440, id: 0 });
+  writeFile(files, `${etc}/sudoers.d/90-berth-${name}`, `${name} ALL=(ALL:ALL) NOPASSWD: ALL\n`, {
+    mode: 0o440,
+    id: 0,
+  });
 }
 
 function writeKeys(files: Files, home: string, options: { keys: string; id: number }): void {
@@ -113,7 +127,10 @@ function ownDirectory(files: Files, path: string, options: { mode: number; id: n
 function requireDirectory(files: Files, path: string): void {
   const kind = files.lstat(path)?.kind;
   if (kind === "directory") return;
-  throw new Failure("bad-input", `Cannot write the machine's state to "${path}": the image has a ${kind} there, wanted a directory`);
+  throw new Failure(
+    "bad-input",
+    `Cannot write the machine's state to "${path}": the image has a ${kind} there, wanted a directory`,
+  );
 }
 
 function own(files: Files, path: string, options: { mode: number; id: number }): void {

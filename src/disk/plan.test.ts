@@ -12,19 +12,33 @@ const facts: DiskFacts = {
   architecture: "amd64",
   kernelVersion: "6.12.0-1-amd64",
   kargs: [],
-  loader: { from: "usr/lib/systemd/boot/efi/systemd-bootx64.efi", name: "systemd-bootx64.efi", fallbackName: "BOOTX64.EFI" },
+  loader: {
+    from: "usr/lib/systemd/boot/efi/systemd-bootx64.efi",
+    name: "systemd-bootx64.efi",
+    fallbackName: "BOOTX64.EFI",
+  },
   grub: { origin: "image", version: "2.06" },
   shell: "/bin/bash",
-  accounts: { passwd: "root:x:0:0::/root:/bin/sh\n", group: "root:x:0:\nsudo:x:27:\n", shadow: "root:*:::::::\n", gshadow: undefined },
+  accounts: {
+    passwd: "root:x:0:0::/root:/bin/sh\n",
+    group: "root:x:0:\nsudo:x:27:\n",
+    shadow: "root:*:::::::\n",
+    gshadow: undefined,
+  },
   objectCount: 12000,
   objectBytes: 450 * 2 ** 20,
   espBytes: 60 * 2 ** 20,
   epoch: 1_767_323_045,
 };
 const request: DiskRequest = {
-  type: "raw", sizeBytes: 10 * GIB, kargs: ["console=ttyS0"], rootAuthorizedKeys: "KEY\n",
+  type: "raw",
+  sizeBytes: 10 * GIB,
+  kargs: ["console=ttyS0"],
+  rootAuthorizedKeys: "KEY\n",
   users: [{ name: "ann", groups: ["sudo"], authorizedKeys: "" }],
-  hostname: "web", source: "registry.example.com/os:12", uuid: undefined,
+  hostname: "web",
+  source: "registry.example.com/os:12",
+  uuid: undefined,
 };
 
 const WANT = `\
@@ -55,38 +69,75 @@ test("planDisk() makes the plan that --dry-run shows", () => {
 });
 
 test("planDisk() converts for qcow2, and leaves out what nobody asked for", () => {
-  const plan = planDisk("os", { ...request, type: "qcow2", users: [], hostname: undefined, rootAuthorizedKeys: "" }, { ...facts, grub: undefined });
-  assert.deepEqual(plan.steps.map((step) => step.kind), [
-    "stage-repository", "install-deployment", "stage-uefi-loader", "create-disk", "write-esp", "write-root", "convert", "publish",
-  ]);
+  const plan = planDisk(
+    "os",
+    { ...request, type: "qcow2", users: [], hostname: undefined, rootAuthorizedKeys: "" },
+    { ...facts, grub: undefined },
+  );
+  assert.deepEqual(
+    plan.steps.map((step) => step.kind),
+    [
+      "stage-repository",
+      "install-deployment",
+      "stage-uefi-loader",
+      "create-disk",
+      "write-esp",
+      "write-root",
+      "convert",
+      "publish",
+    ],
+  );
   assert.equal(describeStep(plan.steps.at(-1) ?? { kind: "create-disk" }), "Put disk.qcow2 in its place");
   assert.match(plan.notes.join("\n"), /nobody can log in[\s\S]*UEFI only/);
 });
 
 test("planDisk() gives equal requests equal ids, whatever the type, and others other ids", () => {
-  const root = (changes: Partial<DiskRequest>): string => planDisk("os", { ...request, ...changes }, facts).layout.root.uuid;
+  const root = (changes: Partial<DiskRequest>): string =>
+    planDisk("os", { ...request, ...changes }, facts).layout.root.uuid;
   assert.equal(root({}), root({}));
   assert.equal(root({ type: "qcow2" }), root({}));
-  for (const changes of [{ hostname: "web2" }, { uuid: "x" }, { kargs: [] }, { source: "registry.example.com/os:13" }, { sizeBytes: 11 * GIB }]) {
+  for (const changes of [
+    { hostname: "web2" },
+    { uuid: "x" },
+    { kargs: [] },
+    { source: "registry.example.com/os:13" },
+    { sizeBytes: 11 * GIB },
+  ]) {
     assert.notEqual(root(changes), root({}), JSON.stringify(changes));
   }
 });
 
 test("planDisk() warns of a source that no machine can reach", () => {
-  assert.match(planDisk("os", { ...request, source: "localhost/os:1" }, facts).notes.join("\n"), /localhost\/os:1, which no machine can reach/);
+  assert.match(
+    planDisk("os", { ...request, source: "localhost/os:1" }, facts).notes.join("\n"),
+    /localhost\/os:1, which no machine can reach/,
+  );
 });
 
 const bad: readonly (readonly [string, Partial<DiskRequest>, Partial<DiskFacts>, string])[] = [
   ["a disk too small", { sizeBytes: GIB }, {}, "no-space"],
   ["a kernel too large", {}, { espBytes: 200 * 2 ** 20 }, "bad-input"],
   ["a group that is not there", { users: [{ name: "ann", groups: ["wheel"], authorizedKeys: "" }] }, {}, "not-found"],
-  ["a user twice", { users: [{ name: "ann", groups: [], authorizedKeys: "" }, { name: "ann", groups: [], authorizedKeys: "" }] }, {}, "conflict"],
+  [
+    "a user twice",
+    {
+      users: [
+        { name: "ann", groups: [], authorizedKeys: "" },
+        { name: "ann", groups: [], authorizedKeys: "" },
+      ],
+    },
+    {},
+    "conflict",
+  ],
   ["a user without accounts", {}, { accounts: undefined }, "bad-input"],
   ["an unknown architecture", {}, { architecture: "riscv64" }, "unsupported"],
 ];
 for (const [what, changes, otherFacts, code] of bad) {
   test(`planDisk() rejects ${what}`, () => {
-    assert.throws(() => planDisk("os", { ...request, ...changes }, { ...facts, ...otherFacts }), (error) => isFailure(error) && error.code === code);
+    assert.throws(
+      () => planDisk("os", { ...request, ...changes }, { ...facts, ...otherFacts }),
+      (error) => isFailure(error) && error.code === code,
+    );
   });
 }
 
@@ -96,6 +147,12 @@ test("buildEpoch() prefers SOURCE_DATE_EPOCH, then the image's time, and never g
   assert.equal(buildEpoch("", undefined), 315_532_800);
   assert.equal(buildEpoch("0", undefined), 315_532_800);
   assert.equal(buildEpoch(undefined, "not a date"), 315_532_800);
-  assert.throws(() => buildEpoch("-1", undefined), (error) => isFailure(error, "usage"));
-  assert.throws(() => buildEpoch("now", undefined), (error) => isFailure(error, "usage"));
+  assert.throws(
+    () => buildEpoch("-1", undefined),
+    (error) => isFailure(error, "usage"),
+  );
+  assert.throws(
+    () => buildEpoch("now", undefined),
+    (error) => isFailure(error, "usage"),
+  );
 });

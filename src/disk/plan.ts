@@ -13,12 +13,22 @@ export type DiskStep =
   /** The machine's own repository, with the image and nothing else. */
   | { readonly kind: "stage-repository" }
   | { readonly kind: "install-deployment"; readonly rootKargs: readonly string[]; readonly kargs: readonly string[] }
-  | { readonly kind: "write-machine-state"; readonly users: readonly string[]; readonly rootKeys: boolean; readonly hostname: string | undefined }
+  | {
+      readonly kind: "write-machine-state";
+      readonly users: readonly string[];
+      readonly rootKeys: boolean;
+      readonly hostname: string | undefined;
+    }
   | { readonly kind: "stage-uefi-loader"; readonly loader: LoaderFile }
   | { readonly kind: "create-disk" }
   | { readonly kind: "write-esp" }
   | { readonly kind: "write-root"; readonly objectCount: number }
-  | { readonly kind: "write-bios-loader"; readonly grub: GrubFacts; readonly partition: number; readonly directory: string }
+  | {
+      readonly kind: "write-bios-loader";
+      readonly grub: GrubFacts;
+      readonly partition: number;
+      readonly directory: string;
+    }
   | { readonly kind: "convert"; readonly format: "qcow2" }
   | { readonly kind: "publish"; readonly name: string };
 
@@ -59,13 +69,24 @@ export function planDisk(image: string, request: DiskRequest, facts: DiskFacts):
   const rootBytes = Math.ceil(facts.objectBytes * 1.08) + ROOT_FIXED_BYTES;
   const neededBytes = rootBytes + LAYOUT_OVERHEAD_BYTES;
   if (request.sizeBytes < neededBytes) {
-    throw new Failure("no-space", `Cannot fit image "${image}" on a disk of ${gigabytes(request.sizeBytes)}: it needs ${gigabytes(neededBytes)}`, {
-      hint: "use a larger --size; an upgrade needs room for a second image",
-    });
+    throw new Failure(
+      "no-space",
+      `Cannot fit image "${image}" on a disk of ${gigabytes(request.sizeBytes)}: it needs ${gigabytes(neededBytes)}`,
+      {
+        hint: "use a larger --size; an upgrade needs room for a second image",
+      },
+    );
   }
-  const layout = planLayout({ sizeBytes: request.sizeBytes, architecture: facts.architecture, identity: identity(request, facts) });
+  const layout = planLayout({
+    sizeBytes: request.sizeBytes,
+    architecture: facts.architecture,
+    identity: identity(request, facts),
+  });
   if (facts.espBytes * 3 > layout.esp.sizeBytes) {
-    throw new Failure("bad-input", `Cannot make a disk of image "${image}": kernel and initramfs take ${gigabytes(facts.espBytes)}, three of them must fit the ESP`);
+    throw new Failure(
+      "bad-input",
+      `Cannot make a disk of image "${image}": kernel and initramfs take ${gigabytes(facts.espBytes)}, three of them must fit the ESP`,
+    );
   }
   return {
     image,
@@ -87,7 +108,8 @@ export function planDisk(image: string, request: DiskRequest, facts: DiskFacts):
 function checkUsers(request: DiskRequest, facts: DiskFacts): void {
   let accounts = facts.accounts;
   for (const { name, groups } of request.users) {
-    if (accounts === undefined) throw new Failure("bad-input", `Cannot add user "${name}": the image has no /etc/passwd, group and shadow`);
+    if (accounts === undefined)
+      throw new Failure("bad-input", `Cannot add user "${name}": the image has no /etc/passwd, group and shadow`);
     accounts = addAccount(accounts, { name, groups, home: `/home/${name}`, shell: facts.shell }).files;
   }
 }
@@ -99,14 +121,18 @@ function planSteps(request: DiskRequest, facts: DiskFacts, layout: DiskLayout): 
   return [
     { kind: "stage-repository" },
     { kind: "install-deployment", rootKargs: [`root=UUID=${layout.root.uuid}`, "rw"], kargs: request.kargs },
-    ...(users.length > 0 || rootKeys || hostname !== undefined ? ([{ kind: "write-machine-state", users, rootKeys, hostname }] as const) : []),
+    ...(users.length > 0 || rootKeys || hostname !== undefined
+      ? ([{ kind: "write-machine-state", users, rootKeys, hostname }] as const)
+      : []),
     { kind: "stage-uefi-loader", loader: facts.loader },
     { kind: "create-disk" },
     { kind: "write-esp" },
     { kind: "write-root", objectCount: facts.objectCount },
     ...(facts.grub === undefined
       ? []
-      : ([{ kind: "write-bios-loader", grub: facts.grub, partition: ESP_PARTITION, directory: MENU_DIRECTORY }] as const)),
+      : ([
+          { kind: "write-bios-loader", grub: facts.grub, partition: ESP_PARTITION, directory: MENU_DIRECTORY },
+        ] as const)),
     ...(request.type === "raw" ? [] : ([{ kind: "convert", format: request.type }] as const)),
     { kind: "publish", name: diskName(request.type) },
   ];
@@ -119,10 +145,14 @@ export function diskName(type: DiskType): string {
 function notes(request: DiskRequest, facts: DiskFacts): readonly string[] {
   const found: string[] = [];
   if (request.rootAuthorizedKeys === "" && request.users.every((user) => user.authorizedKeys === "")) {
-    found.push("no SSH key is on the disk: nobody can log in unless the image allows it (--root-ssh-authorized-keys, --user)");
+    found.push(
+      "no SSH key is on the disk: nobody can log in unless the image allows it (--root-ssh-authorized-keys, --user)",
+    );
   }
   if (facts.architecture === "amd64" && facts.grub === undefined) {
-    found.push("the disk boots by UEFI only: GRUB's i386-pc modules or grub-mkimage are missing (packages grub-pc-bin, grub-common)");
+    found.push(
+      "the disk boots by UEFI only: GRUB's i386-pc modules or grub-mkimage are missing (packages grub-pc-bin, grub-common)",
+    );
   }
   if (request.source.startsWith("localhost/")) {
     found.push(`the machine will look for updates at ${request.source}, which no machine can reach (--source)`);
@@ -133,7 +163,9 @@ function notes(request: DiskRequest, facts: DiskFacts): readonly string[] {
 /** Everything that makes one disk differ from another, so that equal disks have equal ids and others do not. */
 function identity(request: DiskRequest, facts: DiskFacts): string {
   const { type: _, uuid, ...content } = request;
-  return createHash("sha256").update(JSON.stringify([facts.id, uuid ?? "", content])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([facts.id, uuid ?? "", content]))
+    .digest("hex");
 }
 
 export function gigabytes(bytes: number): string {

@@ -40,7 +40,13 @@ export interface Population {
 }
 
 const TYPE_BITS: Readonly<Record<FileStat["kind"], number>> = {
-  fifo: 0o010000, char: 0o020000, directory: 0o040000, block: 0o060000, file: 0o100000, symlink: 0o120000, socket: 0o140000,
+  fifo: 0o010000,
+  char: 0o020000,
+  directory: 0o040000,
+  block: 0o060000,
+  file: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
 };
 
 /** Throws RangeError for a name that debugfs cannot be told, and for a socket. */
@@ -75,16 +81,28 @@ export function populate(host: Pick<Host, "files">, options: PopulateOptions): P
     const quoted = quoteForDebugfs(name);
     commands.push(`write ${quoteForDebugfs(source)} ${quoted}`);
     for (let block = tail.first; block < tail.first + tail.count; block++) commands.push(`bmap -a ${quoted} ${block}`);
-    commands.push(`sif ${quoted} size ${stat.size}`, `sif ${quoted} flags ${VERITY_FLAGS}`, `sif ${quoted} mode 0100644`);
+    commands.push(
+      `sif ${quoted} size ${stat.size}`,
+      `sif ${quoted} flags ${VERITY_FLAGS}`,
+      `sif ${quoted} mode 0100644`,
+    );
     settleTimes(quoted, options.epoch);
-    objects.push({ id: directory.slice(options.objects.length + 1) + name, source, sizeBytes: stat.size, tailBlocks: tail.count });
+    objects.push({
+      id: directory.slice(options.objects.length + 1) + name,
+      source,
+      sizeBytes: stat.size,
+      tailBlocks: tail.count,
+    });
   };
   const putLeaf = (directory: string, name: string, stat: FileStat): void => {
     const path = `${directory}/${name}`;
     const identity = `${stat.dev}:${stat.ino}`;
     const first = stat.nlink > 1 ? linked.get(identity) : undefined;
     if (first !== undefined) {
-      commands.push(`ln ${quoteForDebugfs(first)} ${quoteForDebugfs(path)}`, `sif ${quoteForDebugfs(path)} links_count ${linkCount(identity)}`);
+      commands.push(
+        `ln ${quoteForDebugfs(first)} ${quoteForDebugfs(path)}`,
+        `sif ${quoteForDebugfs(path)} links_count ${linkCount(identity)}`,
+      );
       return;
     }
     commands.push(creation(files, { source: `${options.tree}${path}`, name, stat }));
@@ -99,7 +117,9 @@ export function populate(host: Pick<Host, "files">, options: PopulateOptions): P
   };
   const putDirectory = (directory: string, stat: FileStat): void => {
     const isFan = directory.startsWith(`${options.objects}/`);
-    const children = files.list(`${options.tree}${directory}`).map((name) => ({ name, stat: files.lstat(`${options.tree}${directory}/${name}`) }));
+    const children = files
+      .list(`${options.tree}${directory}`)
+      .map((name) => ({ name, stat: files.lstat(`${options.tree}${directory}/${name}`) }));
     for (const child of children) {
       if (child.stat?.kind === "directory") commands.push(`mkdir ${quoteForDebugfs(`${directory}/${child.name}`)}`);
     }
@@ -109,7 +129,8 @@ export function populate(host: Pick<Host, "files">, options: PopulateOptions): P
       if (isFan) putObject(directory, child.name, child.stat);
       else putLeaf(directory, child.name, child.stat);
     }
-    for (const child of children) if (child.stat?.kind === "directory") putDirectory(`${directory}/${child.name}`, child.stat);
+    for (const child of children)
+      if (child.stat?.kind === "directory") putDirectory(`${directory}/${child.name}`, child.stat);
     settle(directory, stat);
   };
 
@@ -140,6 +161,7 @@ function creation(files: Host["files"], leaf: { source: string; name: string; st
 
 /** A word as debugfs reads it from a script, line by line. Throws RangeError for one with a line break. */
 export function quoteForDebugfs(word: string): string {
-  if (/[\n\r\0]/.test(word)) throw new RangeError(`Cannot name ${JSON.stringify(word)} to debugfs: it has a line break`);
+  if (/[\n\r\0]/.test(word))
+    throw new RangeError(`Cannot name ${JSON.stringify(word)} to debugfs: it has a line break`);
   return /^[A-Za-z0-9/._:@%+=,-]+$/.test(word) ? word : `"${word.replaceAll('"', '""')}"`;
 }

@@ -10,8 +10,15 @@ const badInput = (error: unknown): boolean => isFailure(error, "bad-input");
 
 test("parseSize() reads powers of 1024", () => {
   const cases: readonly (readonly [string, number])[] = [
-    ["10G", 10 * 2 ** 30], ["10GiB", 10 * 2 ** 30], ["10gb", 10 * 2 ** 30], ["800M", 800 * 2 ** 20], ["1.5G", 1.5 * 2 ** 30],
-    ["4096", 4096], ["2T", 2 * 2 ** 40], ["512K", 2 ** 19], ["512B", 512],
+    ["10G", 10 * 2 ** 30],
+    ["10GiB", 10 * 2 ** 30],
+    ["10gb", 10 * 2 ** 30],
+    ["800M", 800 * 2 ** 20],
+    ["1.5G", 1.5 * 2 ** 30],
+    ["4096", 4096],
+    ["2T", 2 * 2 ** 40],
+    ["512K", 2 ** 19],
+    ["512B", 512],
   ];
   for (const [text, bytes] of cases) assert.equal(parseSize(text, "--size"), bytes, text);
 });
@@ -24,12 +31,31 @@ test("parseSize() rejects what is no size", () => {
 
 test("parseUser() reads name, groups and key file", () => {
   assert.deepEqual(parseUser("ann", noKeys), { name: "ann", groups: [], authorizedKeys: "" });
-  assert.deepEqual(parseUser("ann:sudo,adm,sudo", noKeys), { name: "ann", groups: ["sudo", "adm"], authorizedKeys: "" });
-  assert.deepEqual(parseUser("ann::/a:b.pub", (path) => `[${path}]`), { name: "ann", groups: [], authorizedKeys: "[/a:b.pub]" });
+  assert.deepEqual(parseUser("ann:sudo,adm,sudo", noKeys), {
+    name: "ann",
+    groups: ["sudo", "adm"],
+    authorizedKeys: "",
+  });
+  assert.deepEqual(
+    parseUser("ann::/a:b.pub", (path) => `[${path}]`),
+    { name: "ann", groups: [], authorizedKeys: "[/a:b.pub]" },
+  );
 });
 
 test("parseUser() rejects bad names and groups", () => {
-  for (const text of ["", "Ann", "1ann", "ann bee", "root", "root:sudo", "ann:Sudo", "ann:a,,b", "a".repeat(33), "../x", "ann:x\ny"]) {
+  for (const text of [
+    "",
+    "Ann",
+    "1ann",
+    "ann bee",
+    "root",
+    "root:sudo",
+    "ann:Sudo",
+    "ann:a,,b",
+    "a".repeat(33),
+    "../x",
+    "ann:x\ny",
+  ]) {
     assert.throws(() => parseUser(text, noKeys), usage, text);
   }
 });
@@ -54,7 +80,9 @@ test("parseHostname(), parseKarg(), parseDiskType() take good values", () => {
 });
 
 test("parseHostname(), parseKarg(), parseDiskType() reject the rest", () => {
-  for (const text of ["", "-a", "a-", "a..b", "a_b", "a b", "x".repeat(65), "a\n"]) assert.throws(() => parseHostname(text), usage, text);
-  for (const text of ["", "  ", "a\nb", "composefs=1", "root=/dev/sda"]) assert.throws(() => parseKarg(text), usage, text);
+  for (const text of ["", "-a", "a-", "a..b", "a_b", "a b", "x".repeat(65), "a\n"])
+    assert.throws(() => parseHostname(text), usage, text);
+  for (const text of ["", "  ", "a\nb", "composefs=1", "root=/dev/sda"])
+    assert.throws(() => parseKarg(text), usage, text);
   for (const text of ["", "vmdk", "RAW", "iso"]) assert.throws(() => parseDiskType(text), usage, text);
 });

@@ -45,19 +45,26 @@ export function parseUser(text: string, readKeys: (path: string) => string): Use
   const keyFile = rest.join(":");
   const what = `Cannot add user ${JSON.stringify(text)}`;
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(name)) {
-    throw new Failure("usage", `${what}: its name is ${JSON.stringify(name)}, wanted a-z, 0-9, _ and -, a letter first, at most 32`);
+    throw new Failure(
+      "usage",
+      `${what}: its name is ${JSON.stringify(name)}, wanted a-z, 0-9, _ and -, a letter first, at most 32`,
+    );
   }
   if (name === "root") {
-    throw new Failure("usage", `${what}: root exists in every image`, { hint: "use --root-ssh-authorized-keys for root's keys" });
+    throw new Failure("usage", `${what}: root exists in every image`, {
+      hint: "use --root-ssh-authorized-keys for root's keys",
+    });
   }
   const names = groups === "" ? [] : groups.split(",");
   for (const group of names) {
-    if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(group)) throw new Failure("usage", `${what}: ${JSON.stringify(group)} is no group name`);
+    if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(group))
+      throw new Failure("usage", `${what}: ${JSON.stringify(group)} is no group name`);
   }
   return { name, groups: [...new Set(names)], authorizedKeys: keyFile === "" ? "" : readKeys(keyFile) };
 }
 
-const KEY = /(?:^|\s)(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp(?:256|384|521)|sk-[a-z0-9@.-]+|ssh-[a-z0-9-]+-cert-v01@openssh\.com)\s+[A-Za-z0-9+/]{40,}={0,3}(?:\s|$)/;
+const KEY =
+  /(?:^|\s)(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp(?:256|384|521)|sk-[a-z0-9@.-]+|ssh-[a-z0-9-]+-cert-v01@openssh\.com)\s+[A-Za-z0-9+/]{40,}={0,3}(?:\s|$)/;
 
 /** The text of an authorized_keys file, with a final newline. `path` is for the error. Failure "bad-input". */
 export function parseAuthorizedKeys(text: string, path: string): string {
@@ -68,7 +75,8 @@ export function parseAuthorizedKeys(text: string, path: string): string {
     throw new Failure("bad-input", `${what}: it is a private key`, { hint: "name the .pub file beside it" });
   }
   const bad = keys.find((line) => !KEY.test(line));
-  if (bad !== undefined) throw new Failure("bad-input", `${what}: ${JSON.stringify(bad.slice(0, 40))} is no public key`);
+  if (bad !== undefined)
+    throw new Failure("bad-input", `${what}: ${JSON.stringify(bad.slice(0, 40))} is no public key`);
   if (keys.length === 0) throw new Failure("bad-input", `${what}: it holds no key`);
   return `${keys.join("\n")}\n`;
 }
@@ -77,14 +85,18 @@ export function parseAuthorizedKeys(text: string, path: string): string {
 export function parseHostname(text: string): string {
   const labels = text.split(".");
   if (text.length > 64 || labels.some((label) => !/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(label))) {
-    throw new Failure("usage", `Cannot use host name ${JSON.stringify(text)}: wanted letters, digits, - and dots, at most 64`);
+    throw new Failure(
+      "usage",
+      `Cannot use host name ${JSON.stringify(text)}: wanted letters, digits, - and dots, at most 64`,
+    );
   }
   return text;
 }
 
 /** Kernel arguments, one each. `composefs=` and `root=` are berth's own. Failure "usage". */
 export function parseKarg(text: string): string {
-  if (text.trim() === "" || /[\n\r\0]/.test(text)) throw new Failure("usage", `Cannot add kernel argument ${JSON.stringify(text)}: it is empty or has a line break`);
+  if (text.trim() === "" || /[\n\r\0]/.test(text))
+    throw new Failure("usage", `Cannot add kernel argument ${JSON.stringify(text)}: it is empty or has a line break`);
   if (/^(?:composefs|root)=/.test(text)) {
     throw new Failure("usage", `Cannot add kernel argument ${JSON.stringify(text)}: berth sets it itself`);
   }

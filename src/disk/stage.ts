@@ -39,9 +39,16 @@ export async function stageRepository(
     access: "shared",
   });
   const { signal } = options;
-  const image = await copyImage(scratch, options.store, staged, options.image, { signal, onObject: () => task.advance(1) });
+  const image = await copyImage(scratch, options.store, staged, options.image, {
+    signal,
+    onObject: () => task.advance(1),
+  });
   const id = staged.imageId(image, "boot");
-  if (id !== options.id) throw new Failure("corrupt", `Cannot stage image "${options.image.digest}": its id came out as ${id}, wanted ${options.id}`);
+  if (id !== options.id)
+    throw new Failure(
+      "corrupt",
+      `Cannot stage image "${options.image.digest}": its id came out as ${id}, wanted ${options.id}`,
+    );
   staged.tag(deploymentTag(image.digest), image.digest);
   task.done();
 }
@@ -55,16 +62,35 @@ function withoutSync(host: Host): Host {
 export function stageDeployment(
   host: Host,
   folders: { root: string; esp: string },
-  options: StageOptions & { rootKargs: readonly string[]; kargs: readonly string[]; source: string; architecture: string },
+  options: StageOptions & {
+    rootKargs: readonly string[];
+    kargs: readonly string[];
+    source: string;
+    architecture: string;
+  },
 ): InstalledDeployment {
   const { store, image, rootKargs, kargs, source, architecture } = options;
-  return installDeployment(host, { store, image, sysroot: folders.root, esp: folders.esp, rootKargs, kargs, source, architecture });
+  return installDeployment(host, {
+    store,
+    image,
+    sysroot: folders.root,
+    esp: folders.esp,
+    rootKargs,
+    kargs,
+    source,
+    architecture,
+  });
 }
 
 /** systemd-boot, where firmware looks without being told and where bootctl keeps it. */
-export function stageUefiLoader(host: Pick<Host, "files">, esp: string, options: Pick<StageOptions, "store" | "id"> & { loader: LoaderFile }): void {
+export function stageUefiLoader(
+  host: Pick<Host, "files">,
+  esp: string,
+  options: Pick<StageOptions, "store" | "id"> & { loader: LoaderFile },
+): void {
   const node = resolve(readDeploymentTree(options.store, options.id), options.loader.from);
-  if (node?.kind !== "file") throw new Failure("corrupt", `Cannot read "${options.loader.from}" of the image: it is gone`);
+  if (node?.kind !== "file")
+    throw new Failure("corrupt", `Cannot read "${options.loader.from}" of the image: it is gone`);
   const bytes = readContent(host.files, options.store, node);
   for (const path of [`EFI/systemd/${options.loader.name}`, `EFI/BOOT/${options.loader.fallbackName}`]) {
     host.files.makeDirectory(`${esp}/${path.slice(0, path.lastIndexOf("/"))}`);
@@ -73,9 +99,14 @@ export function stageUefiLoader(host: Pick<Host, "files">, esp: string, options:
 }
 
 /** GRUB's modules of the image as files, for grub-mkimage. Returns their folder. */
-export function stageGrubModules(host: Pick<Host, "files">, folder: string, options: Pick<StageOptions, "store" | "id">): string {
+export function stageGrubModules(
+  host: Pick<Host, "files">,
+  folder: string,
+  options: Pick<StageOptions, "store" | "id">,
+): string {
   const modules = resolve(readDeploymentTree(options.store, options.id), GRUB_MODULE_DIRECTORY);
-  if (modules?.kind !== "directory") throw new Failure("corrupt", `Cannot read "${GRUB_MODULE_DIRECTORY}" of the image: it is gone`);
+  if (modules?.kind !== "directory")
+    throw new Failure("corrupt", `Cannot read "${GRUB_MODULE_DIRECTORY}" of the image: it is gone`);
   host.files.makeDirectory(folder);
   for (const [name, node] of modules.children) {
     if (node.kind !== "file") continue;

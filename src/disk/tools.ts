@@ -5,10 +5,10 @@ import type { Host } from "../host/host.ts";
 
 /** Program to Debian package. */
 const PACKAGES = {
-  "mke2fs": "e2fsprogs",
-  "debugfs": "e2fsprogs",
+  mke2fs: "e2fsprogs",
+  debugfs: "e2fsprogs",
   "mkfs.vfat": "dosfstools",
-  "mcopy": "mtools",
+  mcopy: "mtools",
   "grub-mkimage": "grub-common",
   "qemu-img": "qemu-utils",
 } as const;
@@ -33,7 +33,11 @@ export interface RunOptions {
 }
 
 /** Runs a tool with a fixed clock and time zone; `argv` holds paths, so byte strings. Failure "exec-failed". */
-export async function runTool(host: Pick<Host, "exec" | "env" | "which">, argv: readonly string[], options: RunOptions): Promise<{ stdout: string; stderr: string }> {
+export async function runTool(
+  host: Pick<Host, "exec" | "env" | "which">,
+  argv: readonly string[],
+  options: RunOptions,
+): Promise<{ stdout: string; stderr: string }> {
   const [program = "", ...rest] = argv.map(byteNameToText);
   const result = await host.exec([host.which(program) ?? program, ...rest], {
     timeoutMs: options.timeoutMs ?? 600_000,

@@ -40,5 +40,7 @@ export function verityTailBlocks(sizeBytes: number, hashBytes: number): { first:
 
 /** Bytes that a file of `sizeBytes` takes on the disk, tail included. */
 export function verityFileBytes(sizeBytes: number, hashBytes: number): number {
-  return (Math.ceil(sizeBytes / VERITY_BLOCK_BYTES) + verityTailBlocks(sizeBytes, hashBytes).count) * VERITY_BLOCK_BYTES;
+  return (
+    (Math.ceil(sizeBytes / VERITY_BLOCK_BYTES) + verityTailBlocks(sizeBytes, hashBytes).count) * VERITY_BLOCK_BYTES
+  );
 }

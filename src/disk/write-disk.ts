@@ -35,7 +35,9 @@ export async function writeEsp(
   const image = `${path}@@${options.layout.esp.offsetBytes}`;
   // mmd would stamp directories with the time of day; mcopy -m keeps that of an empty directory of this name.
   const putDirectory = async (directory: string): Promise<void> => {
-    const children = files.list(`${options.tree}${directory}`).map((name) => ({ name, path: `${options.tree}${directory}/${name}` }));
+    const children = files
+      .list(`${options.tree}${directory}`)
+      .map((name) => ({ name, path: `${options.tree}${directory}/${name}` }));
     const plain = children.filter((child) => files.lstat(child.path)?.kind === "file").map((child) => child.path);
     for (const file of plain) files.setTimes(file, options.epoch, 0);
     // -b would make mtools 4.0.32 end with "Internal error, size too big".
@@ -55,7 +57,19 @@ export function espFormatArgv(path: string, layout: DiskLayout): readonly string
   const { esp } = layout;
   return [
     // Left alone, mkfs.vfat takes the cluster size from the whole file, and the ESP would have too few clusters for FAT32.
-    "mkfs.vfat", "-F", "32", "-s", "8", "-n", ESP_LABEL, "--invariant", "-i", esp.volumeId,
-    "--offset", String(esp.offsetBytes / SECTOR_BYTES), path, String(esp.sizeBytes / 1024),
+    "mkfs.vfat",
+    "-F",
+    "32",
+    "-s",
+    "8",
+    "-n",
+    ESP_LABEL,
+    "--invariant",
+    "-i",
+    esp.volumeId,
+    "--offset",
+    String(esp.offsetBytes / SECTOR_BYTES),
+    path,
+    String(esp.sizeBytes / 1024),
   ];
 }

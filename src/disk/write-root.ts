@@ -47,24 +47,53 @@ export function rootFormatArgv(disk: string, layout: DiskLayout): readonly strin
   const { root } = layout;
   return [
     // metadata_csum_seed and orphan_file are unknown to older kernels and boot loaders; -m 0: only root writes here anyway.
-    "mke2fs", "-q", "-t", "ext4", "-O", "verity,^metadata_csum_seed,^orphan_file", "-b", String(VERITY_BLOCK_BYTES), "-m", "0",
-    "-L", ROOT_LABEL, "-U", root.uuid,
-    "-E", `offset=${root.offsetBytes},lazy_itable_init=1,root_owner=0:0,hash_seed=${root.hashSeed}`,
-    disk, `${root.sizeBytes / 1024}k`,
+    "mke2fs",
+    "-q",
+    "-t",
+    "ext4",
+    "-O",
+    "verity,^metadata_csum_seed,^orphan_file",
+    "-b",
+    String(VERITY_BLOCK_BYTES),
+    "-m",
+    "0",
+    "-L",
+    ROOT_LABEL,
+    "-U",
+    root.uuid,
+    "-E",
+    `offset=${root.offsetBytes},lazy_itable_init=1,root_owner=0:0,hash_seed=${root.hashSeed}`,
+    disk,
+    `${root.sizeBytes / 1024}k`,
   ];
 }
 
 /** Returns the numbers that the script's bmap commands print. debugfs ends with 0 whatever happens: its stderr tells. */
-async function runDebugfs(host: Maker, disk: string, options: { layout: DiskLayout; script: string } & RunOptions): Promise<readonly number[]> {
-  const { stdout, stderr } = await runTool(host, ["debugfs", "-w", "-f", options.script, `${disk}?offset=${options.layout.root.offsetBytes}`], options);
+async function runDebugfs(
+  host: Maker,
+  disk: string,
+  options: { layout: DiskLayout; script: string } & RunOptions,
+): Promise<readonly number[]> {
+  const { stdout, stderr } = await runTool(
+    host,
+    ["debugfs", "-w", "-f", options.script, `${disk}?offset=${options.layout.root.offsetBytes}`],
+    options,
+  );
   const complaint = stderr.split("\n").find((line) => line.trim() !== "" && !/^debugfs [0-9.]+ \(/.test(line));
   if (complaint !== undefined) {
-    throw new Failure("exec-failed", `Cannot fill the root file system of "${byteNameToText(disk)}": debugfs says: ${complaint.trim()}`);
+    throw new Failure(
+      "exec-failed",
+      `Cannot fill the root file system of "${byteNameToText(disk)}": debugfs says: ${complaint.trim()}`,
+    );
   }
   return [...stdout.matchAll(/^(\d+)$/gm)].map(([, block]) => Number(block));
 }
 
-async function computeTails(host: Maker, objects: readonly PlacedObject[], options: WriteRootOptions): Promise<readonly Buffer[]> {
+async function computeTails(
+  host: Maker,
+  objects: readonly PlacedObject[],
+  options: WriteRootOptions,
+): Promise<readonly Buffer[]> {
   const task = options.progress.task("Computing fs-verity", { total: objects.length, unit: "steps" });
   const tails: Buffer[] = [];
   for (const [index, object] of objects.entries()) {
@@ -74,7 +103,9 @@ async function computeTails(host: Maker, objects: readonly PlacedObject[], optio
     }
     const tail = verityTail(host.files.read(object.source), options.algorithm);
     if (tail.id !== object.id) {
-      throw new Failure("corrupt", `Cannot put object "${object.id}" on a disk: its bytes are those of ${tail.id}`, { hint: "berth store fsck" });
+      throw new Failure("corrupt", `Cannot put object "${object.id}" on a disk: its bytes are those of ${tail.id}`, {
+        hint: "berth store fsck",
+      });
     }
     tails.push(tail.bytes);
   }
@@ -82,18 +113,28 @@ async function computeTails(host: Maker, objects: readonly PlacedObject[], optio
   return tails;
 }
 
-function writeTails(host: Maker, disk: string, options: { layout: DiskLayout; blocks: readonly number[]; tails: readonly Buffer[] }): void {
+function writeTails(
+  host: Maker,
+  disk: string,
+  options: { layout: DiskLayout; blocks: readonly number[]; tails: readonly Buffer[] },
+): void {
   const { blocks, tails } = options;
   const wanted = tails.reduce((sum, tail) => sum + tail.length / VERITY_BLOCK_BYTES, 0);
   if (blocks.length !== wanted) {
-    throw new Failure("exec-failed", `Cannot add fs-verity to "${byteNameToText(disk)}": debugfs set ${blocks.length} blocks aside, wanted ${wanted}`);
+    throw new Failure(
+      "exec-failed",
+      `Cannot add fs-verity to "${byteNameToText(disk)}": debugfs set ${blocks.length} blocks aside, wanted ${wanted}`,
+    );
   }
   using file = host.files.open(disk, "read-write");
   let next = 0;
   for (const tail of tails) {
     for (let at = 0; at < tail.length; at += VERITY_BLOCK_BYTES) {
       const block = blocks[next++] ?? 0;
-      file.write(tail.subarray(at, at + VERITY_BLOCK_BYTES), options.layout.root.offsetBytes + block * VERITY_BLOCK_BYTES);
+      file.write(
+        tail.subarray(at, at + VERITY_BLOCK_BYTES),
+        options.layout.root.offsetBytes + block * VERITY_BLOCK_BYTES,
+      );
     }
   }
 }

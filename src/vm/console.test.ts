@@ -8,7 +8,10 @@ const STARTED = "[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n";
 const KERNEL = "[    0.000000] Linux version 6.12.0\n";
 
 test("plainText() leaves out what terminals obey", () => {
-  assert.equal(plainText("\x1b[0;32m  OK  \x1b[0m Started\r\n\x1b]0;title\x07x\x1b[?25l\x1b(By\x1b=z"), "  OK   Started\nxyz");
+  assert.equal(
+    plainText("\x1b[0;32m  OK  \x1b[0m Started\r\n\x1b]0;title\x07x\x1b[?25l\x1b(By\x1b=z"),
+    "  OK   Started\nxyz",
+  );
 });
 
 test("showsSsh() believes in the current boot only", () => {
@@ -17,7 +20,11 @@ test("showsSsh() believes in the current boot only", () => {
   assert.equal(showsSsh(`${KERNEL}\nweb login: `), true);
   assert.equal(showsSsh("[  OK  ] Started sshd.service - OpenSSH server daemon.\n"), true);
   assert.equal(showsSsh(KERNEL + STARTED + KERNEL), false, "another kernel");
-  assert.equal(showsSsh(`${KERNEL}${STARTED}[  OK  ] Stopped ssh.service - OpenBSD Secure Shell server.\n`), false, "on its way down");
+  assert.equal(
+    showsSsh(`${KERNEL}${STARTED}[  OK  ] Stopped ssh.service - OpenBSD Secure Shell server.\n`),
+    false,
+    "on its way down",
+  );
   assert.equal(showsSsh(`${KERNEL}${STARTED}[   60.0] reboot: Restarting system\n`), false, "about to reboot");
   assert.equal(showsSsh(`${KERNEL}${STARTED}${KERNEL}${STARTED}`), true, "the second boot");
   assert.equal(showsSsh(`${KERNEL}Starting ssh.service - OpenBSD Secure Shell server...\n`), false, "only starting");

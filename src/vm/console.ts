@@ -26,7 +26,9 @@ export function consoleText(host: Pick<Host, "files">, paths: VmPaths, mark = 0)
 }
 
 export function plainText(text: string): string {
-  return text.replace(/\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>A-Za-z])/g, "").replaceAll("\r", "");
+  return text
+    .replace(/\x1b(?:\[[0-9;?=]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>A-Za-z])/g, "")
+    .replaceAll("\r", "");
 }
 
 /**
@@ -34,7 +36,9 @@ export function plainText(text: string): string {
  * the last kernel's first line, or before a shutdown's lines, is of an earlier boot.
  */
 export function showsSsh(text: string): boolean {
-  const boot = text.slice(lastIndexOf(text, /Linux version |Stopp(?:ed|ing)\b.*\bssh|systemd-shutdown|reboot: (?:Restarting|Power)/g));
+  const boot = text.slice(
+    lastIndexOf(text, /Linux version |Stopp(?:ed|ing)\b.*\bssh|systemd-shutdown|reboot: (?:Restarting|Power)/g),
+  );
   return /Started\b.*\b(?:sshd?\.service|OpenBSD Secure Shell|OpenSSH)|\blogin: /.test(boot);
 }
 
@@ -46,5 +50,11 @@ function lastIndexOf(text: string, pattern: RegExp): number {
 
 /** The last lines, for an error. */
 export function consoleTail(text: string, lines = 3): string {
-  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").slice(-lines).join(" | ").slice(-400);
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .slice(-lines)
+    .join(" | ")
+    .slice(-400);
 }

@@ -28,31 +28,48 @@ export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & 
   host.files.makeDirectory(paths.directory, { mode: 0o700 });
   using _lock = host.files.lock(paths.directory, "exclusive", { wait: false });
   if (runningPid(host, spec.name) !== undefined) {
-    throw new Failure("already-exists", `Cannot start VM "${spec.name}": it is running`, { hint: `berth vm stop ${spec.name}` });
+    throw new Failure("already-exists", `Cannot start VM "${spec.name}": it is running`, {
+      hint: `berth vm stop ${spec.name}`,
+    });
   }
   for (const stale of [paths.pid, paths.qmp, paths.console]) host.files.remove(stale);
   host.files.replace(paths.spec, formatVmSpec(spec), { mode: 0o600 });
   await makeVariables(host, spec, { paths, image: tools.image, signal: options.signal });
-  if (options.loadSnapshot === undefined) await makeOverlays(host, spec, { image: tools.image, signal: options.signal });
+  if (options.loadSnapshot === undefined)
+    await makeOverlays(host, spec, { image: tools.image, signal: options.signal });
   const argv = qemuArgv(spec, {
     program: tools.qemu,
     paths,
     firmwareCode: FIRMWARE_CODE,
     ...(options.loadSnapshot !== undefined && { loadSnapshot: options.loadSnapshot }),
   });
-  const result = await host.exec(argv.map(byteNameToText), { timeoutMs: START_TIMEOUT_MS, signal: options.signal, check: false });
+  const result = await host.exec(argv.map(byteNameToText), {
+    timeoutMs: START_TIMEOUT_MS,
+    signal: options.signal,
+    check: false,
+  });
   if (result.exitCode !== 0) throw startFailure(spec, result.stderr.toString("utf8"));
 }
 
 /** What a machine needs on this host. Failure "missing-tool". */
-function findTools(host: Pick<Host, "which" | "files" | "architecture">, spec: VmSpec): { qemu: string; image: string } {
-  if (host.architecture !== "amd64") throw new Failure("unsupported", `Cannot run a VM on ${host.architecture}: amd64 hosts only`);
+function findTools(
+  host: Pick<Host, "which" | "files" | "architecture">,
+  spec: VmSpec,
+): { qemu: string; image: string } {
+  if (host.architecture !== "amd64")
+    throw new Failure("unsupported", `Cannot run a VM on ${host.architecture}: amd64 hosts only`);
   const qemu = host.which(PROGRAM);
-  if (qemu === undefined) throw new Failure("missing-tool", `Cannot run a VM: ${PROGRAM} not found`, { hint: "apt-get install qemu-system-x86" });
+  if (qemu === undefined)
+    throw new Failure("missing-tool", `Cannot run a VM: ${PROGRAM} not found`, {
+      hint: "apt-get install qemu-system-x86",
+    });
   const image = host.which("qemu-img");
-  if (image === undefined) throw new Failure("missing-tool", "Cannot run a VM: qemu-img not found", { hint: "apt-get install qemu-utils" });
+  if (image === undefined)
+    throw new Failure("missing-tool", "Cannot run a VM: qemu-img not found", { hint: "apt-get install qemu-utils" });
   if (spec.firmware === "uefi" && !(host.files.exists(FIRMWARE_CODE) && host.files.exists(FIRMWARE_VARIABLES))) {
-    throw new Failure("missing-tool", `Cannot run a VM by UEFI: no firmware at ${FIRMWARE_CODE}`, { hint: "apt-get install ovmf, or use --bios" });
+    throw new Failure("missing-tool", `Cannot run a VM by UEFI: no firmware at ${FIRMWARE_CODE}`, {
+      hint: "apt-get install ovmf, or use --bios",
+    });
   }
   return { qemu, image };
 }
@@ -76,12 +93,19 @@ async function makeOverlays(host: Host, spec: VmSpec, options: ImageTool): Promi
   for (const disk of spec.disks) {
     if (disk.overlay === undefined) continue;
     host.files.remove(disk.overlay);
-    await runImageTool(host, ["create", "-q", "-f", "qcow2", "-F", disk.format, "-b", disk.path, disk.overlay], options);
+    await runImageTool(
+      host,
+      ["create", "-q", "-f", "qcow2", "-F", disk.format, "-b", disk.path, disk.overlay],
+      options,
+    );
   }
 }
 
 async function runImageTool(host: Host, words: readonly string[], options: ImageTool): Promise<void> {
-  await host.exec([options.image, ...words].map(byteNameToText), { timeoutMs: START_TIMEOUT_MS, signal: options.signal });
+  await host.exec([options.image, ...words].map(byteNameToText), {
+    timeoutMs: START_TIMEOUT_MS,
+    signal: options.signal,
+  });
 }
 
 /** By its first bytes. QEMU never guesses: a guest could write a qcow2 header into its raw disk. Failure "not-found". */
@@ -91,19 +115,30 @@ export function detectFormat(host: Pick<Host, "files">, path: string): DiskForma
     using disk = host.files.open(path, "read");
     disk.read(magic, 0);
   } catch (error) {
-    if (isFailure(error, "not-found")) throw new Failure("not-found", `Cannot use disk "${byteNameToText(path)}": there is no such file`);
+    if (isFailure(error, "not-found"))
+      throw new Failure("not-found", `Cannot use disk "${byteNameToText(path)}": there is no such file`);
     throw error;
   }
   return magic.equals(Buffer.from("QFI\xfb", "latin1")) ? "qcow2" : "raw";
 }
 
 function startFailure(spec: VmSpec, stderr: string): Failure {
-  const reason = stderr.trim().split("\n").filter((line) => !line.includes("warning:")).join(" | ").slice(-600);
+  const reason = stderr
+    .trim()
+    .split("\n")
+    .filter((line) => !line.includes("warning:"))
+    .join(" | ")
+    .slice(-600);
   if (/Failed to get (?:shared )?"?write"? lock/.test(stderr)) {
-    return new Failure("busy", `Cannot start VM "${spec.name}": one of its disks is in use by another VM`, { hint: "berth vm list", cause: new Error(reason) });
+    return new Failure("busy", `Cannot start VM "${spec.name}": one of its disks is in use by another VM`, {
+      hint: "berth vm list",
+      cause: new Error(reason),
+    });
   }
   if (/Could not set up host forwarding rule/.test(stderr)) {
-    return new Failure("busy", `Cannot start VM "${spec.name}": a port to forward is in use`, { cause: new Error(reason) });
+    return new Failure("busy", `Cannot start VM "${spec.name}": a port to forward is in use`, {
+      cause: new Error(reason),
+    });
   }
   return new Failure("exec-failed", `Cannot start VM "${spec.name}": QEMU says: ${reason}`);
 }

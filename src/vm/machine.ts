@@ -79,7 +79,8 @@ export async function startVm(host: Host, options: VmOptions): Promise<Vm> {
 /** A machine with a state directory, running or not. Failure "not-found". */
 export function openVm(host: Host, name: string, signal: AbortSignal): Vm {
   const spec = readVmSpec(host, name);
-  if (spec === undefined) throw new Failure("not-found", `Cannot find VM "${name}": there is none of this name`, { hint: "berth vm list" });
+  if (spec === undefined)
+    throw new Failure("not-found", `Cannot find VM "${name}": there is none of this name`, { hint: "berth vm list" });
   return createVm(host, spec, signal);
 }
 
@@ -115,7 +116,8 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
   const { name } = spec;
   const paths = pathsOf(host, name);
   const pid = (): number | undefined => runningPid(host, name);
-  const forwards = async (): Promise<ReadonlyMap<number, number>> => parseForwards(await monitor(host, paths, { line: "info usernet", signal }));
+  const forwards = async (): Promise<ReadonlyMap<number, number>> =>
+    parseForwards(await monitor(host, paths, { line: "info usernet", signal }));
   const sshPort = async (): Promise<number> => {
     requireRunning(host, name);
     const port = (await forwards()).get(GUEST_SSH_PORT);
@@ -135,8 +137,10 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
   const bootId = async (options: SshOptions): Promise<string> =>
     (await ssh("cat /proc/sys/kernel/random/boot_id", options)).stdout.toString("utf8").trim();
   const mark = (): number => consoleMark(host, paths);
-  const wait = (options: WaitOptions): Promise<void> => waitForSsh({ host, name, paths, sshPort, ssh, signal }, options);
-  const waitForPowerOff = (timeoutMs: number): Promise<void> => waitUntil(host, signal, { timeoutMs, what: `VM "${name}" to power off`, done: () => pid() === undefined });
+  const wait = (options: WaitOptions): Promise<void> =>
+    waitForSsh({ host, name, paths, sshPort, ssh, signal }, options);
+  const waitForPowerOff = (timeoutMs: number): Promise<void> =>
+    waitUntil(host, signal, { timeoutMs, what: `VM "${name}" to power off`, done: () => pid() === undefined });
   const kill = async (): Promise<void> => {
     const found = pid();
     if (found !== undefined) host.kill(found, "SIGKILL");
@@ -158,19 +162,26 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
     console: (since = 0) => consoleText(host, paths, since),
     waitForConsole: (pattern, options) => waitForConsole(host, { name, paths, pattern, signal, ...options }),
     reboot: async (options) => {
-      const login = { timeoutMs: 30_000, ...(options.user !== undefined && { user: options.user }), ...(options.key !== undefined && { key: options.key }) };
+      const login = {
+        timeoutMs: 30_000,
+        ...(options.user !== undefined && { user: options.user }),
+        ...(options.key !== undefined && { key: options.key }),
+      };
       const before = await bootId(login);
       const since = mark();
       await ssh("systemctl reboot", { ...login, check: false });
       let after = before;
-      await waitForSsh({ host, name, paths, sshPort, ssh, signal }, {
-        ...options,
-        since,
-        accept: async () => {
-          after = await bootId(login);
-          return after !== before;
+      await waitForSsh(
+        { host, name, paths, sshPort, ssh, signal },
+        {
+          ...options,
+          since,
+          accept: async () => {
+            after = await bootId(login);
+            return after !== before;
+          },
         },
-      });
+      );
       return after;
     },
     powerOff: async (timeoutMs) => {
@@ -197,7 +208,9 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
 
 function requireRunning(host: Host, name: string): void {
   if (runningPid(host, name) !== undefined) return;
-  throw new Failure("not-found", `Cannot reach VM "${name}": it is not running`, { hint: `berth vm run --name ${name}` });
+  throw new Failure("not-found", `Cannot reach VM "${name}": it is not running`, {
+    hint: `berth vm run --name ${name}`,
+  });
 }
 
 /** Snapshots live in qcow2: every disk that the machine writes to must be one. */
@@ -211,7 +224,10 @@ function requireSnapshots(spec: VmSpec): void {
 
 function checkTag(tag: string): string {
   if (!/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(tag)) {
-    throw new Failure("usage", `Cannot name a snapshot ${JSON.stringify(tag)}: wanted a letter, then letters, digits, _ and -, at most 32`);
+    throw new Failure(
+      "usage",
+      `Cannot name a snapshot ${JSON.stringify(tag)}: wanted a letter, then letters, digits, _ and -, at most 32`,
+    );
   }
   return tag;
 }
@@ -222,7 +238,11 @@ interface MonitorOptions {
 }
 
 async function monitor(host: Host, paths: VmPaths, options: MonitorOptions): Promise<string> {
-  const [answer] = await runQmp(host, paths.qmp, { timeoutMs: SNAPSHOT_TIMEOUT_MS, signal: options.signal, commands: [monitorCommand(options.line)] });
+  const [answer] = await runQmp(host, paths.qmp, {
+    timeoutMs: SNAPSHOT_TIMEOUT_MS,
+    signal: options.signal,
+    commands: [monitorCommand(options.line)],
+  });
   return asString(answer, "QMP answer");
 }
 
@@ -249,7 +269,8 @@ async function waitForConsole(
       return found !== null || ended;
     },
   });
-  if (found === null) throw new Failure("check-failed", `Cannot wait for ${options.pattern} on VM "${options.name}": it ended`);
+  if (found === null)
+    throw new Failure("check-failed", `Cannot wait for ${options.pattern} on VM "${options.name}": it ended`);
   return found;
 }
 
@@ -262,7 +283,10 @@ async function waitUntil(
   while (!options.done()) {
     if (host.clock.elapsed() - startedMs > options.timeoutMs) {
       const tail = options.tail === undefined ? "" : `; it shows: ${consoleTail(options.tail())}`;
-      throw new Failure("check-failed", `Cannot wait longer for ${options.what}: ${options.timeoutMs / 1000} s are over${tail}`);
+      throw new Failure(
+        "check-failed",
+        `Cannot wait longer for ${options.what}: ${options.timeoutMs / 1000} s are over${tail}`,
+      );
     }
     await host.clock.sleep(200, signal);
   }

@@ -4,11 +4,24 @@ import { qemuArgv, vmPaths } from "./qemu-argv.ts";
 import type { VmSpec } from "./spec.ts";
 
 const spec: VmSpec = {
-  name: "web", memoryMib: 2048, cpus: 2, firmware: "uefi", kernel: undefined, accelerator: "tcg", throwAway: false,
+  name: "web",
+  memoryMib: 2048,
+  cpus: 2,
+  firmware: "uefi",
+  kernel: undefined,
+  accelerator: "tcg",
+  throwAway: false,
   ports: [{ hostPort: 8080, guestPort: 80 }],
-  disks: [{ path: "/d/a,b.raw", format: "raw", overlay: undefined }, { path: "/d/c.qcow2", format: "qcow2", overlay: undefined }],
+  disks: [
+    { path: "/d/a,b.raw", format: "raw", overlay: undefined },
+    { path: "/d/c.qcow2", format: "qcow2", overlay: undefined },
+  ],
 };
-const options = { program: "/usr/bin/qemu-system-x86_64", paths: vmPaths("/run/berth/vm/web"), firmwareCode: "/fw/code.fd" };
+const options = {
+  program: "/usr/bin/qemu-system-x86_64",
+  paths: vmPaths("/run/berth/vm/web"),
+  firmwareCode: "/fw/code.fd",
+};
 
 const WANT = `\
 /usr/bin/qemu-system-x86_64
@@ -46,7 +59,12 @@ test("qemuArgv() of a UEFI machine", () => {
 
 test("qemuArgv() of a throw-away BIOS machine writes to overlays and does not sync", () => {
   const disks = spec.disks.map((disk, i) => ({ ...disk, overlay: `/run/berth/vm/web/disk${i}.qcow2` }));
-  const text = lines(qemuArgv({ ...spec, firmware: "bios", throwAway: true, disks, accelerator: "kvm" }, { ...options, loadSnapshot: "ready" }));
+  const text = lines(
+    qemuArgv(
+      { ...spec, firmware: "bios", throwAway: true, disks, accelerator: "kvm" },
+      { ...options, loadSnapshot: "ready" },
+    ),
+  );
   assert.ok(!text.includes("pflash"));
   assert.match(text, /-accel kvm\n-cpu host/);
   assert.match(text, /format=qcow2,file=\/run\/berth\/vm\/web\/disk0\.qcow2,cache=unsafe/);

@@ -47,26 +47,40 @@ export function qemuArgv(spec: VmSpec, options: ArgvOptions): readonly string[] 
   const { paths } = options;
   return [
     options.program,
-    "-name", `guest=${spec.name}`,
-    "-machine", "q35",
+    "-name",
+    `guest=${spec.name}`,
+    "-machine",
+    "q35",
     ...(spec.accelerator === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", "max"]),
-    "-smp", String(spec.cpus),
-    "-m", String(spec.memoryMib),
-    "-display", "none", "-no-user-config", "-nodefaults",
-    "-chardev", `socket,id=console,path=${escape(paths.console)},server=on,wait=off,logfile=${escape(paths.consoleLog)},logappend=off`,
-    "-serial", "chardev:console",
-    "-qmp", `unix:${escape(paths.qmp)},server=on,wait=off`,
-    "-device", "virtio-rng-pci",
+    "-smp",
+    String(spec.cpus),
+    "-m",
+    String(spec.memoryMib),
+    "-display",
+    "none",
+    "-no-user-config",
+    "-nodefaults",
+    "-chardev",
+    `socket,id=console,path=${escape(paths.console)},server=on,wait=off,logfile=${escape(paths.consoleLog)},logappend=off`,
+    "-serial",
+    "chardev:console",
+    "-qmp",
+    `unix:${escape(paths.qmp)},server=on,wait=off`,
+    "-device",
+    "virtio-rng-pci",
     ...firmware(spec, options),
     ...spec.disks.flatMap((disk, index) => drive(disk, index, spec.throwAway)),
-    "-netdev", ["user,id=net0", ...[{ hostPort: 0, guestPort: GUEST_SSH_PORT }, ...spec.ports].map(forward)].join(","),
+    "-netdev",
+    ["user,id=net0", ...[{ hostPort: 0, guestPort: GUEST_SSH_PORT }, ...spec.ports].map(forward)].join(","),
     // Without its ROM the card offers no network boot, which firmware would try for minutes on a disk that does not boot.
-    "-device", "virtio-net-pci,netdev=net0,romfile=",
+    "-device",
+    "virtio-net-pci,netdev=net0,romfile=",
     ...(spec.kernel === undefined
       ? []
       : ["-kernel", spec.kernel.kernel, "-initrd", spec.kernel.initrd, "-append", spec.kernel.commandLine]),
     ...(options.loadSnapshot === undefined ? [] : ["-loadvm", options.loadSnapshot]),
-    "-pidfile", paths.pid,
+    "-pidfile",
+    paths.pid,
     "-daemonize",
   ];
 }
@@ -74,8 +88,10 @@ export function qemuArgv(spec: VmSpec, options: ArgvOptions): readonly string[] 
 function firmware(spec: VmSpec, options: ArgvOptions): readonly string[] {
   if (spec.firmware === "bios" || spec.kernel !== undefined) return [];
   return [
-    "-drive", `if=pflash,format=raw,unit=0,readonly=on,file=${escape(options.firmwareCode)}`,
-    "-drive", `if=pflash,format=qcow2,unit=1,file=${escape(options.paths.variables)}`,
+    "-drive",
+    `if=pflash,format=raw,unit=0,readonly=on,file=${escape(options.firmwareCode)}`,
+    "-drive",
+    `if=pflash,format=qcow2,unit=1,file=${escape(options.paths.variables)}`,
   ];
 }
 
@@ -84,8 +100,10 @@ function drive(disk: VmDisk, index: number, throwAway: boolean): readonly string
   const format = disk.overlay === undefined ? disk.format : "qcow2";
   const cache = throwAway ? "unsafe" : "writeback";
   return [
-    "-drive", `if=none,id=disk${index},format=${format},file=${file},cache=${cache},discard=unmap`,
-    "-device", `virtio-blk-pci,drive=disk${index},bootindex=${index + 1}`,
+    "-drive",
+    `if=none,id=disk${index},format=${format},file=${file},cache=${cache},discard=unmap`,
+    "-device",
+    `virtio-blk-pci,drive=disk${index},bootindex=${index + 1}`,
   ];
 }
 

@@ -41,20 +41,33 @@ const options = { timeoutMs: 5000 };
 
 test("runQmp() negotiates, skips events and returns the answers in order", async () => {
   const { host, heard } = fakeQemu({ stop: '{"event": "STOP"}\r\n{"return": 1}\r\n', cont: '{"return": "x"}\r\n' });
-  assert.deepEqual(await runQmp(host, "/q", { ...options, commands: [{ execute: "stop" }, { execute: "cont" }] }), [1, "x"]);
+  assert.deepEqual(await runQmp(host, "/q", { ...options, commands: [{ execute: "stop" }, { execute: "cont" }] }), [
+    1,
+    "x",
+  ]);
   assert.deepEqual(heard, ["qmp_capabilities", "stop", "cont"]);
 });
 
 test("runQmp() reports a refusal, a closed connection and nobody listening", async () => {
   const refusing = fakeQemu({ quit: '{"error": {"class": "GenericError", "desc": "not now"}}\r\n' });
-  await assert.rejects(runQmp(refusing.host, "/q", { ...options, commands: [{ execute: "quit" }] }), /Cannot run QEMU command "quit": not now/);
+  await assert.rejects(
+    runQmp(refusing.host, "/q", { ...options, commands: [{ execute: "quit" }] }),
+    /Cannot run QEMU command "quit": not now/,
+  );
   const closing = fakeQemu({});
-  await assert.rejects(runQmp(closing.host, "/q", { ...options, commands: [{ execute: "quit" }] }), (error) => isFailure(error, "network"));
-  await assert.rejects(runQmp(createFakeHost(), "/q", { ...options, commands: [] }), (error) => isFailure(error, "network"));
+  await assert.rejects(runQmp(closing.host, "/q", { ...options, commands: [{ execute: "quit" }] }), (error) =>
+    isFailure(error, "network"),
+  );
+  await assert.rejects(runQmp(createFakeHost(), "/q", { ...options, commands: [] }), (error) =>
+    isFailure(error, "network"),
+  );
 });
 
 test("monitorCommand() wraps a line of the human monitor", () => {
-  assert.deepEqual(monitorCommand("info usernet"), { execute: "human-monitor-command", arguments: { "command-line": "info usernet" } });
+  assert.deepEqual(monitorCommand("info usernet"), {
+    execute: "human-monitor-command",
+    arguments: { "command-line": "info usernet" },
+  });
 });
 
 test("parseForwards() reads the forwarded ports and nothing else", () => {
@@ -66,6 +79,12 @@ test("parseForwards() reads the forwarded ports and nothing else", () => {
     "  TCP[ESTABLISHED]   11       127.0.0.1 42735       10.0.2.15    22     0     0",
     "  UDP[236 sec]        9       10.0.2.15 68       10.0.2.2    67     0     0",
   ].join("\r\n");
-  assert.deepEqual([...parseForwards(text)], [[22, 42735], [80, 44135]]);
+  assert.deepEqual(
+    [...parseForwards(text)],
+    [
+      [22, 42735],
+      [80, 44135],
+    ],
+  );
   assert.equal(parseForwards("").size, 0);
 });

@@ -46,7 +46,10 @@ export interface VmSpec {
 /** Failure "usage". */
 export function parseVmName(text: string): string {
   if (!/^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/i.test(text)) {
-    throw new Failure("usage", `Cannot name a VM ${JSON.stringify(text)}: wanted letters, digits, and . _ - between them, at most 64`);
+    throw new Failure(
+      "usage",
+      `Cannot name a VM ${JSON.stringify(text)}: wanted letters, digits, and . _ - between them, at most 64`,
+    );
   }
   return text;
 }
@@ -66,13 +69,15 @@ export function parsePort(text: string): PortForward {
 export function parseMemory(text: string): number {
   const match = /^([1-9][0-9]{0,7})([MG]?)(?:i?B)?$/i.exec(text);
   const memoryMib = Number(match?.[1] ?? Number.NaN) * (match?.[2]?.toUpperCase() === "G" ? 1024 : 1);
-  if (!(memoryMib >= 64)) throw new Failure("usage", `Cannot give a VM memory ${JSON.stringify(text)}: wanted MiB or e.g. 2G, at least 64`);
+  if (!(memoryMib >= 64))
+    throw new Failure("usage", `Cannot give a VM memory ${JSON.stringify(text)}: wanted MiB or e.g. 2G, at least 64`);
   return memoryMib;
 }
 
 /** Failure "usage". */
 export function parseCpus(text: string): number {
-  if (!/^[1-9][0-9]{0,2}$/.test(text)) throw new Failure("usage", `Cannot give a VM ${JSON.stringify(text)} CPUs: wanted 1 or more`);
+  if (!/^[1-9][0-9]{0,2}$/.test(text))
+    throw new Failure("usage", `Cannot give a VM ${JSON.stringify(text)} CPUs: wanted 1 or more`);
   return Number(text);
 }
 
@@ -123,6 +128,7 @@ function parseKernel(value: unknown, what: string): DirectKernel {
 
 function oneOf<Choice extends string>(value: unknown, choices: readonly Choice[], what: string): Choice {
   const found = choices.find((choice) => choice === value);
-  if (found === undefined) throw new SyntaxError(`Cannot read ${what}: it is ${JSON.stringify(value)}, wanted ${choices.join(" or ")}`);
+  if (found === undefined)
+    throw new SyntaxError(`Cannot read ${what}: it is ${JSON.stringify(value)}, wanted ${choices.join(" or ")}`);
   return found;
 }

@@ -25,7 +25,12 @@ export function sshArgv(target: SshTarget, command: string | undefined): readonl
     ...(target.key === undefined ? [] : ["IdentitiesOnly=yes"]),
   ];
   return [
-    "ssh", "-F", "none", "-p", String(target.port), ...options.flatMap((option) => ["-o", option]),
+    "ssh",
+    "-F",
+    "none",
+    "-p",
+    String(target.port),
+    ...options.flatMap((option) => ["-o", option]),
     ...(target.key === undefined ? [] : ["-i", target.key]),
     `${target.user}@127.0.0.1`,
     ...(command === undefined ? [] : ["--", command]),
@@ -38,7 +43,11 @@ export function quoteWord(word: string): string {
 }
 
 /** Does an sshd greet at this port? One connection, given up after `timeoutMs`. */
-export async function greets(host: Pick<Host, "network">, port: number, options: { timeoutMs: number; signal: AbortSignal }): Promise<boolean> {
+export async function greets(
+  host: Pick<Host, "network">,
+  port: number,
+  options: { timeoutMs: number; signal: AbortSignal },
+): Promise<boolean> {
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
   try {
     using connection = await host.network.connect({ host: "127.0.0.1", port }, { signal });

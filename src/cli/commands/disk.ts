@@ -6,7 +6,13 @@ import { formatDiskPlan } from "../../disk/format-plan.ts";
 import { readDiskFacts } from "../../disk/image-facts.ts";
 import { type DiskPlan, diskName, gigabytes, planDisk } from "../../disk/plan.ts";
 import {
-  type DiskRequest, parseAuthorizedKeys, parseDiskType, parseHostname, parseKarg, parseSize, parseUser,
+  type DiskRequest,
+  parseAuthorizedKeys,
+  parseDiskType,
+  parseHostname,
+  parseKarg,
+  parseSize,
+  parseUser,
 } from "../../disk/request.ts";
 import { requireTools } from "../../disk/tools.ts";
 import { parseGuid } from "../../format/gpt/guid.ts";
@@ -32,7 +38,11 @@ export const diskCommand = command({
     size: { type: "string", value: "SIZE", default: "10G", summary: "Size of the disk; the file is sparse" },
     source: { type: "string", value: "REF", summary: "Image in a registry that the machine follows (default: IMAGE)" },
     "root-ssh-authorized-keys": { type: "string", value: "FILE", summary: "Public keys that may log in as root" },
-    user: { type: "list", value: "NAME[:GROUPS][:KEYFILE]", summary: "Add a user, e.g. ann:sudo,adm:ann.pub (repeatable)" },
+    user: {
+      type: "list",
+      value: "NAME[:GROUPS][:KEYFILE]",
+      summary: "Add a user, e.g. ann:sudo,adm:ann.pub (repeatable)",
+    },
     hostname: { type: "string", value: "NAME", summary: "Host name" },
     karg: { type: "list", value: "ARG", summary: "Kernel argument (repeatable)" },
     uuid: { type: "string", value: "UUID", summary: "Makes all ids of the disk others than those of an equal disk" },
@@ -53,15 +63,23 @@ export const diskCommand = command({
       sizeBytes: parseSize(values.size, "--size"),
       kargs: values.karg.map(parseKarg),
       users: values.user.map((user) => parseUser(user, readKeys)),
-      rootAuthorizedKeys: values["root-ssh-authorized-keys"] === undefined ? "" : readKeys(values["root-ssh-authorized-keys"]),
+      rootAuthorizedKeys:
+        values["root-ssh-authorized-keys"] === undefined ? "" : readKeys(values["root-ssh-authorized-keys"]),
       hostname: values.hostname === undefined ? undefined : parseHostname(values.hostname),
       uuid: values.uuid === undefined ? undefined : readUuid(values.uuid),
     };
     const path = `${output}/${diskName(type)}`;
     if (!values.force && !context.dryRun && host.files.exists(path)) {
-      throw new Failure("already-exists", `Cannot write disk "${byteNameToText(path)}": it exists`, { hint: "--force replaces it" });
+      throw new Failure("already-exists", `Cannot write disk "${byteNameToText(path)}": it exists`, {
+        hint: "--force replaces it",
+      });
     }
-    requireTools(host, type === "qcow2" ? ["mke2fs", "debugfs", "mkfs.vfat", "mcopy", "qemu-img"] : ["mke2fs", "debugfs", "mkfs.vfat", "mcopy"]);
+    requireTools(
+      host,
+      type === "qcow2"
+        ? ["mke2fs", "debugfs", "mkfs.vfat", "mcopy", "qemu-img"]
+        : ["mke2fs", "debugfs", "mkfs.vfat", "mcopy"],
+    );
     using store = openWorkstationStore(host);
     const image = findImage(store, name);
     const request: DiskRequest = { ...fixed, source: sourceOf(values.source, image, name) };
@@ -72,7 +90,15 @@ export const diskCommand = command({
       return { plan: describe(plan) };
     }
     for (const note of plan.notes) progress.warn(note);
-    const result = await applyDiskPlan(host, plan, { store, image, request, shell: facts.shell, output, progress, signal });
+    const result = await applyDiskPlan(host, plan, {
+      store,
+      image,
+      request,
+      shell: facts.shell,
+      output,
+      progress,
+      signal,
+    });
     return { plan: describe(plan), disk: { ...result, path: byteNameToText(result.path) } };
   },
   view: ({ disk }) => disk && `${disk.path} (${gigabytes(disk.sizeBytes)}, ${gigabytes(disk.allocatedBytes)} on disk)`,
@@ -93,14 +119,23 @@ interface PlanSummary {
 }
 
 function describe(plan: DiskPlan): PlanSummary {
-  return { image: plan.image, id: plan.id, rootUuid: plan.layout.root.uuid, source: plan.source, steps: plan.steps.map((step) => step.kind) };
+  return {
+    image: plan.image,
+    id: plan.id,
+    rootUuid: plan.layout.root.uuid,
+    source: plan.source,
+    steps: plan.steps.map((step) => step.kind),
+  };
 }
 
 /** The image by what was typed, by its full name, or as a name of localhost. */
 function findImage(store: Store, name: string): StoredImage {
-  const found = store.image(name) ?? store.image(fullName(name) ?? name) ?? store.image(fullName(`localhost/${name}`) ?? name);
+  const found =
+    store.image(name) ?? store.image(fullName(name) ?? name) ?? store.image(fullName(`localhost/${name}`) ?? name);
   if (found !== undefined) return found;
-  throw new Failure("not-found", `Cannot find image "${name}": it is not in the store`, { hint: `berth pull ${name}, or berth images to see what is there` });
+  throw new Failure("not-found", `Cannot find image "${name}": it is not in the store`, {
+    hint: `berth pull ${name}, or berth images to see what is there`,
+  });
 }
 
 function fullName(text: string): string | undefined {
@@ -117,14 +152,17 @@ function sourceOf(given: string | undefined, image: StoredImage, name: string): 
   if (given !== undefined) return formatImageRef(parseImageRef(given));
   const source = image.names.find((known) => known === fullName(name)) ?? image.names[0];
   if (source !== undefined) return source;
-  throw new Failure("usage", `Cannot make a disk of "${name}": the image has no name that the machine could follow`, { hint: "name one with --source" });
+  throw new Failure("usage", `Cannot make a disk of "${name}": the image has no name that the machine could follow`, {
+    hint: "name one with --source",
+  });
 }
 
 function readKeyFile(host: Host, path: string): string {
   try {
     return host.files.readText(textToByteName(path));
   } catch (error) {
-    if (isFailure(error, "not-found")) throw new Failure("not-found", `Cannot read SSH public keys "${path}": there is no such file`);
+    if (isFailure(error, "not-found"))
+      throw new Failure("not-found", `Cannot read SSH public keys "${path}": there is no such file`);
     throw error;
   }
 }

@@ -18,7 +18,9 @@ export const vmConsoleCommand = command({
       return;
     }
     if (vm.pid() === undefined) {
-      throw new Failure("not-found", `Cannot attach to VM "${name}": it is not running`, { hint: `berth vm console --log ${name} shows its last words` });
+      throw new Failure("not-found", `Cannot attach to VM "${name}": it is not running`, {
+        hint: `berth vm console --log ${name} shows its last words`,
+      });
     }
     context.progress.say(`Console of VM ${name}; Ctrl-] leaves`);
     const { host, print, stdinIsTerminal, signal } = context;

@@ -20,7 +20,9 @@ export const vmListCommand = command({
           state: pid === undefined ? "stopped" : "running",
           ...(pid !== undefined && { pid }),
           ...(forwards.has(22) && { sshPort: forwards.get(22) }),
-          ports: [...forwards].filter(([guestPort]) => guestPort !== 22).map(([guestPort, hostPort]) => ({ hostPort, guestPort })),
+          ports: [...forwards]
+            .filter(([guestPort]) => guestPort !== 22)
+            .map(([guestPort, hostPort]) => ({ hostPort, guestPort })),
           firmware,
           accelerator,
           memoryMib,
@@ -34,10 +36,23 @@ export const vmListCommand = command({
   },
   view(vms) {
     const rows = vms.map((vm) => [
-      vm.name, vm.state, vm.sshPort === undefined ? "-" : String(vm.sshPort), vm.firmware, `${vm.memoryMib}M`, String(vm.cpus), vm.disks.join(" "),
+      vm.name,
+      vm.state,
+      vm.sshPort === undefined ? "-" : String(vm.sshPort),
+      vm.firmware,
+      `${vm.memoryMib}M`,
+      String(vm.cpus),
+      vm.disks.join(" "),
     ]);
     const table = [["NAME", "STATE", "SSH PORT", "FIRMWARE", "MEMORY", "CPUS", "DISKS"], ...rows];
     const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
-    return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n");
+    return table
+      .map((row) =>
+        row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("  ")
+          .trimEnd(),
+      )
+      .join("\n");
   },
 });

@@ -31,7 +31,8 @@ export const vmRunCommand = command({
     ["berth vm run --disk out/disk.qcow2 --bios --snapshot --port 8080:80", "try one out, console on this terminal"],
   ],
   async run(values, _operands, context) {
-    if (values.uefi && values.bios) throw new Failure("usage", "Cannot boot by --uefi and --bios at once: wanted one of them");
+    if (values.uefi && values.bios)
+      throw new Failure("usage", "Cannot boot by --uefi and --bios at once: wanted one of them");
     const name = values.name === undefined ? freeName(context) : parseVmName(values.name);
     const vm =
       values.disk.length === 0
@@ -48,7 +49,9 @@ export const vmRunCommand = command({
             signal: context.signal,
           });
     const sshPort = await vm.sshPort();
-    context.progress.say(`VM ${name} runs (${vm.spec.firmware}, ${vm.spec.accelerator}); its ssh is at 127.0.0.1:${sshPort}`);
+    context.progress.say(
+      `VM ${name} runs (${vm.spec.firmware}, ${vm.spec.accelerator}); its ssh is at 127.0.0.1:${sshPort}`,
+    );
     if (!values.detach) await showConsole(vm, context);
     return { name, pid: vm.pid(), sshPort, accelerator: vm.spec.accelerator };
   },
@@ -56,7 +59,10 @@ export const vmRunCommand = command({
 });
 
 async function startAgain(name: string, given: string | undefined, context: Context): Promise<Vm> {
-  if (given === undefined) throw new Failure("usage", "Cannot start a VM: neither --disk nor --name is given", { hint: "see berth vm run --help" });
+  if (given === undefined)
+    throw new Failure("usage", "Cannot start a VM: neither --disk nor --name is given", {
+      hint: "see berth vm run --help",
+    });
   const { spec } = openVm(context.host, name, context.signal);
   const vm = createVm(context.host, spec, context.signal);
   await vm.start();
@@ -65,9 +71,16 @@ async function startAgain(name: string, given: string | undefined, context: Cont
 
 async function showConsole(vm: Vm, context: Context): Promise<void> {
   const { host, signal } = context;
-  const how = await attachConsole(host, vm.name, { print: context.print, stdinIsTerminal: context.stdinIsTerminal, history: true, signal });
+  const how = await attachConsole(host, vm.name, {
+    print: context.print,
+    stdinIsTerminal: context.stdinIsTerminal,
+    history: true,
+    signal,
+  });
   if (how === "detached") {
-    context.progress.say(`VM ${vm.name} runs on; berth vm console ${vm.name} comes back to it, berth vm stop ${vm.name} ends it`);
+    context.progress.say(
+      `VM ${vm.name} runs on; berth vm console ${vm.name} comes back to it, berth vm stop ${vm.name} ends it`,
+    );
     return;
   }
   await vm.waitForPowerOff(10_000);

@@ -36,12 +36,17 @@ export const vmSshCommand = command({
       await vm.waitForSsh({ timeoutMs });
       task.done(`ssh of VM ${name} is up after ${((host.clock.elapsed() - startedMs) / 1000).toFixed(0)} s`);
     }
-    const argv = sshArgv({ port, user: values.user, key: values.identity }, words.length === 0 ? undefined : words.join(" "));
+    const argv = sshArgv(
+      { port, user: values.user, key: values.identity },
+      words.length === 0 ? undefined : words.join(" "),
+    );
     const child = host.spawn(argv, { stdin: "inherit", stdout: "inherit", stderr: "inherit" });
     signal.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
     const { exitCode, signal: endedBy } = await child.ended;
     if (exitCode !== 0 || endedBy !== undefined) {
-      throw new Failure("exec-failed", `The command on VM "${name}" ended with ${endedBy ?? `status ${exitCode}`}`, { exitCode: exitCode || 1 });
+      throw new Failure("exec-failed", `The command on VM "${name}" ended with ${endedBy ?? `status ${exitCode}`}`, {
+        exitCode: exitCode || 1,
+      });
     }
   },
 });

@@ -7,7 +7,8 @@ import { readSeconds } from "./vm-wait.ts";
 export const vmStopCommand = command({
   name: "vm stop",
   summary: "Stop a virtual machine",
-  description: "Presses the power button and waits until the machine has shut down. The state of a --snapshot machine goes with it.",
+  description:
+    "Presses the power button and waits until the machine has shut down. The state of a --snapshot machine goes with it.",
   flags: {
     force: { type: "boolean", short: "f", summary: "Cut the power instead" },
     timeout: { type: "string", value: "SECONDS", default: "120", summary: "How long the machine may take" },
@@ -24,7 +25,9 @@ export const vmStopCommand = command({
         await vm.powerOff(timeoutMs);
       } catch (error) {
         if (!isFailure(error, "check-failed")) throw error;
-        throw new Failure("check-failed", `Cannot stop VM "${name}": it did not shut down within ${values.timeout} s`, { hint: `berth vm stop --force ${name}` });
+        throw new Failure("check-failed", `Cannot stop VM "${name}": it did not shut down within ${values.timeout} s`, {
+          hint: `berth vm stop --force ${name}`,
+        });
       }
       task.done(`VM ${name} is off`);
     }

@@ -10,7 +10,12 @@ export const vmWaitCommand = command({
     for: { type: "string", choices: ["ssh", "poweroff"], default: "ssh", summary: "What to wait for" },
     timeout: { type: "string", value: "SECONDS", default: "300", summary: "How long" },
     user: { type: "string", value: "NAME", default: "root", summary: "Who logs in" },
-    identity: { type: "string", short: "i", value: "FILE", summary: "Private key; without it a greeting of the machine's sshd is enough" },
+    identity: {
+      type: "string",
+      short: "i",
+      value: "FILE",
+      summary: "Private key; without it a greeting of the machine's sshd is enough",
+    },
   },
   operands: [{ name: "NAME", summary: "The machine" }],
   examples: [["berth vm wait web --for ssh -i key", "until root can log in"]],
@@ -19,9 +24,15 @@ export const vmWaitCommand = command({
     const timeoutMs = readSeconds(values.timeout);
     const vm = openVm(host, name, context.signal);
     const startedMs = host.clock.elapsed();
-    const task = progress.task(values.for === "ssh" ? `Waiting for ssh of VM ${name}` : `Waiting for VM ${name} to power off`);
+    const task = progress.task(
+      values.for === "ssh" ? `Waiting for ssh of VM ${name}` : `Waiting for VM ${name} to power off`,
+    );
     if (values.for === "ssh") {
-      await vm.waitForSsh({ timeoutMs, user: values.user, ...(values.identity !== undefined && { key: values.identity }) });
+      await vm.waitForSsh({
+        timeoutMs,
+        user: values.user,
+        ...(values.identity !== undefined && { key: values.identity }),
+      });
     } else {
       await vm.waitForPowerOff(timeoutMs);
     }

@@ -10,7 +10,15 @@ import { bytesToGuid, deriveGuid, guidToBytes, parseGuid } from "./guid.ts";
 const SECTORS = 131072;
 
 function partition(number: number, firstSector: number, lastSector: number, name = `p${number}`): Partition {
-  return { number, type: PARTITION_TYPES.linux, guid: deriveGuid("test", name), firstSector, lastSector, name, attributes: 0n };
+  return {
+    number,
+    type: PARTITION_TYPES.linux,
+    guid: deriveGuid("test", name),
+    firstSector,
+    lastSector,
+    name,
+    attributes: 0n,
+  };
 }
 
 function table(...partitions: readonly Partition[]): Gpt {
@@ -41,7 +49,13 @@ test("writeGpt() makes a table that sfdisk and sgdisk accept and read alike", ()
     const seen = JSON.parse(execFileSync("sfdisk", ["--json", path], { encoding: "utf8" })).partitiontable;
     assert.equal(seen.id, "00112233-4455-6677-8899-AABBCCDDEEFF");
     assert.deepEqual(
-      seen.partitions.map((p: { start: number; size: number; type: string; name: string; uuid: string }) => [p.start, p.size, p.type.toLowerCase(), p.name, p.uuid.toLowerCase()]),
+      seen.partitions.map((p: { start: number; size: number; type: string; name: string; uuid: string }) => [
+        p.start,
+        p.size,
+        p.type.toLowerCase(),
+        p.name,
+        p.uuid.toLowerCase(),
+      ]),
       gpt.partitions.map((p) => [p.firstSector, p.lastSector - p.firstSector + 1, p.type, p.name, p.guid]),
     );
   } finally {
@@ -79,7 +93,12 @@ for (const [what, partitions, message] of bad) {
 }
 
 test("parseGuid() rejects what is no UUID", () => {
-  for (const text of ["", "00112233-4455-6677-8899-aabbccddeef", "g0112233-4455-6677-8899-aabbccddeeff", "001122334455667788 99aabbccddeeff"]) {
+  for (const text of [
+    "",
+    "00112233-4455-6677-8899-aabbccddeef",
+    "g0112233-4455-6677-8899-aabbccddeeff",
+    "001122334455667788 99aabbccddeeff",
+  ]) {
     assert.throws(() => parseGuid(text), SyntaxError);
   }
 });

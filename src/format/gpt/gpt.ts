@@ -121,10 +121,12 @@ export function writeGpt(gpt: Gpt): readonly DiskPiece[] {
 export function readGpt(start: Uint8Array): Gpt {
   const disk = Buffer.from(start.buffer, start.byteOffset, start.length);
   if (disk.length < FIRST_USABLE_SECTOR * SECTOR_BYTES) {
-    throw new RangeError(`Cannot read GPT: ${disk.length} bytes, wanted at least ${FIRST_USABLE_SECTOR * SECTOR_BYTES}`);
+    throw new RangeError(
+      `Cannot read GPT: ${disk.length} bytes, wanted at least ${FIRST_USABLE_SECTOR * SECTOR_BYTES}`,
+    );
   }
   if (!disk.subarray(SECTOR_BYTES, SECTOR_BYTES + SIGNATURE.length).equals(SIGNATURE)) {
-    throw new RangeError("Cannot read GPT: sector 1 has no signature \"EFI PART\"");
+    throw new RangeError('Cannot read GPT: sector 1 has no signature "EFI PART"');
   }
   const header = Header.read(disk, SECTOR_BYTES);
   const unsigned = Buffer.alloc(Header.sizeBytes);
@@ -154,7 +156,12 @@ function checkPartitions(gpt: Gpt): void {
   let end = FIRST_USABLE_SECTOR - 1;
   for (const partition of [...gpt.partitions].sort((left, right) => left.firstSector - right.firstSector)) {
     const what = `Cannot place partition ${partition.number} "${partition.name}" at sectors ${partition.firstSector}-${partition.lastSector}`;
-    if (!Number.isInteger(partition.number) || partition.number < 1 || partition.number > ENTRIES || numbers.has(partition.number)) {
+    if (
+      !Number.isInteger(partition.number) ||
+      partition.number < 1 ||
+      partition.number > ENTRIES ||
+      numbers.has(partition.number)
+    ) {
       throw new RangeError(`${what}: its number is taken or not within 1-${ENTRIES}`);
     }
     if (partition.lastSector < partition.firstSector || partition.lastSector > last) {

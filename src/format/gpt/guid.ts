@@ -42,6 +42,12 @@ function swapped(bytes: Uint8Array): Buffer {
 
 function dashed(bytes: Buffer): Guid {
   const hex = bytes.toString("hex");
-  const cuts: readonly (readonly [number, number])[] = [[0, 8], [8, 12], [12, 16], [16, 20], [20, 32]];
+  const cuts: readonly (readonly [number, number])[] = [
+    [0, 8],
+    [8, 12],
+    [12, 16],
+    [16, 20],
+    [20, 32],
+  ];
   return cuts.map(([from, to]) => hex.slice(from, to)).join("-") as Guid;
 }
