@@ -29,8 +29,16 @@ interface Built {
 
 function inputKey(): string {
   const key = createHash("sha256");
-  for (const path of [...filesBelow("src", "systemd"), "package-lock.json", "tools/build-binary.ts", "tools/build-bundle.ts"]) {
-    key.update(`${path}\0`).update(readFileSync(join(ROOT, path))).update("\0");
+  for (const path of [
+    ...filesBelow("src", "systemd"),
+    "package-lock.json",
+    "tools/build-binary.ts",
+    "tools/build-bundle.ts",
+  ]) {
+    key
+      .update(`${path}\0`)
+      .update(readFileSync(join(ROOT, path)))
+      .update("\0");
   }
   return key.update(String(statSync(NODE).size)).digest("hex");
 }
@@ -87,7 +95,8 @@ export async function buildBinary(options: { force: boolean }): Promise<Built> {
   mkdirSync(DIST, { recursive: true });
   const output = inject(await buildBundle());
   const sizeBytes = statSync(output).size;
-  if (sizeBytes > MAX_BYTES) throw new Error(`Cannot ship "${output}": ${sizeBytes} bytes, at most ${MAX_BYTES} are allowed`);
+  if (sizeBytes > MAX_BYTES)
+    throw new Error(`Cannot ship "${output}": ${sizeBytes} bytes, at most ${MAX_BYTES} are allowed`);
   renameSync(output, path);
   writeFileSync(stamp, key);
   return { path, sizeBytes, built: true };

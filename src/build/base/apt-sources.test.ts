@@ -47,9 +47,18 @@ test("parseSourceStanzas() names the line that is no field", () => {
 });
 
 test("parseSourceLines() reads options and comments", () => {
-  assert.deepEqual(parseSourceLines("# none\ndeb [arch=amd64 signed-by=/k.gpg] https://m.example/debian trixie main non-free # end\n"), [
-    { types: ["deb"], uris: ["https://m.example/debian"], suites: ["trixie"], components: ["main", "non-free"], signedBy: "/k.gpg" },
-  ]);
+  assert.deepEqual(
+    parseSourceLines("# none\ndeb [arch=amd64 signed-by=/k.gpg] https://m.example/debian trixie main non-free # end\n"),
+    [
+      {
+        types: ["deb"],
+        uris: ["https://m.example/debian"],
+        suites: ["trixie"],
+        components: ["main", "non-free"],
+        signedBy: "/k.gpg",
+      },
+    ],
+  );
   assert.deepEqual(parseSourceLines("deb file:/repo ./\n")[0]?.components, []);
 });
 
@@ -60,7 +69,9 @@ test("parseSourceLines() names the line that it cannot read", () => {
 });
 
 test("findMirror() knows Debian's archive by its suites", () => {
-  const other = parseSourceLines("deb https://packages.example/node nodistro main\ndeb-src http://src.example/debian bookworm main");
+  const other = parseSourceLines(
+    "deb https://packages.example/node nodistro main\ndeb-src http://src.example/debian bookworm main",
+  );
   assert.equal(findMirror(other), undefined);
   assert.deepEqual(findMirror([...other, ...parseSourceStanzas(STANZAS)]), {
     archive: "http://mirror.example/debian",
@@ -75,12 +86,18 @@ test("findMirror() knows Debian's archive by its suites", () => {
 test("parseMirror() takes a URL and nothing else", () => {
   assert.equal(parseMirror("http://m.example/debian//"), "http://m.example/debian");
   for (const bad of ["", "m.example/debian", "http://a b/debian", "gopher://x/y"]) {
-    assert.throws(() => parseMirror(bad), (error) => isFailure(error, "usage"), bad);
+    assert.throws(
+      () => parseMirror(bad),
+      (error) => isFailure(error, "usage"),
+      bad,
+    );
   }
 });
 
 test("parseAptSettings() reads what apt-config dumps", () => {
-  const settings = parseAptSettings('Acquire "";\nAcquire::Check-Valid-Until "false";\nAcquire::Languages:: "none";\nbroken\n');
+  const settings = parseAptSettings(
+    'Acquire "";\nAcquire::Check-Valid-Until "false";\nAcquire::Languages:: "none";\nbroken\n',
+  );
   assert.equal(settings.get("Acquire::Check-Valid-Until"), "false");
   assert.equal(settings.has("broken"), false);
 });

@@ -41,7 +41,8 @@ export function parseSourceStanzas(text: string): AptSource[] {
   let fields = new Map<string, string>();
   let last: string | undefined;
   const finish = (): void => {
-    if (fields.size > 0 && !/^(no|false|without|off|disable)$/i.test(fields.get("enabled") ?? "yes")) sources.push(toSource(fields));
+    if (fields.size > 0 && !/^(no|false|without|off|disable)$/i.test(fields.get("enabled") ?? "yes"))
+      sources.push(toSource(fields));
     fields = new Map();
     last = undefined;
   };
@@ -106,6 +107,7 @@ export function trimUri(uri: string): string {
 /** Values of `apt-config dump`: the settings that say how an archive is reached and trusted. */
 export function parseAptSettings(dump: string): Map<string, string> {
   const settings = new Map<string, string>();
-  for (const [, name = "", value = ""] of dump.matchAll(/^([A-Za-z0-9:_./+-]+) "((?:[^"\\]|\\.)*)";$/gm)) settings.set(name, value);
+  for (const [, name = "", value = ""] of dump.matchAll(/^([A-Za-z0-9:_./+-]+) "((?:[^"\\]|\\.)*)";$/gm))
+    settings.set(name, value);
   return settings;
 }

@@ -20,7 +20,8 @@ function mirrorHost(uris: readonly string[]): FakeHost {
     programs: {
       "/usr/lib/apt/apt-helper": ({ argv }) => {
         const [uri = "", target = ""] = argv.slice(-2);
-        if (!uris.includes(uri)) return { exitCode: 100, stderr: `W: noise\nE: Failed to fetch ${uri} 404 Not Found\nE: Download Failed\n` };
+        if (!uris.includes(uri))
+          return { exitCode: 100, stderr: `W: noise\nE: Failed to fetch ${uri} 404 Not Found\nE: Download Failed\n` };
         host.files.write(target, `Origin: Debian\nDate: ${DATES[uri]}\n`);
         return {};
       },
@@ -35,24 +36,36 @@ const open = (host: FakeHost, suite: string): ReturnType<typeof openArchive> =>
 
 test("openArchive() finds all suites and the date of the newest", async () => {
   const archive = await open(mirrorHost(Object.keys(DATES)), "bookworm");
-  assert.deepEqual(archive.suites.map(({ suite }) => suite), ["bookworm", "bookworm-backports", "bookworm-updates", "bookworm-security"]);
+  assert.deepEqual(
+    archive.suites.map(({ suite }) => suite),
+    ["bookworm", "bookworm-backports", "bookworm-updates", "bookworm-security"],
+  );
   assert.equal(archive.dateSec, Date.UTC(2026, 10, 21, 2, 10) / 1000);
 });
 
 test("openArchive() does without updates and security, and needs no backports where the suite has the kernel", async () => {
   const archive = await open(mirrorHost(["http://m.example/debian/dists/trixie/InRelease"]), "trixie");
-  assert.deepEqual(archive.suites.map(({ suite }) => suite), ["trixie"]);
+  assert.deepEqual(
+    archive.suites.map(({ suite }) => suite),
+    ["trixie"],
+  );
 });
 
 test("openArchive() says that the mirror lacks the suite", async () => {
-  await assert.rejects(open(mirrorHost([]), "trixie"), (error) => isFailure(error, "not-found") && error.message.includes('"trixie"'));
+  await assert.rejects(
+    open(mirrorHost([]), "trixie"),
+    (error) => isFailure(error, "not-found") && error.message.includes('"trixie"'),
+  );
 });
 
 test("openArchive() says that the mirror lacks the backports that the kernel comes from", async () => {
   const host = mirrorHost(Object.keys(DATES).filter((uri) => !uri.includes("backports")));
   await assert.rejects(
     open(host, "bookworm"),
-    (error) => isFailure(error, "not-found") && error.message.includes('"bookworm-backports"') && /kernel 6\.12/.test(error.hint ?? ""),
+    (error) =>
+      isFailure(error, "not-found") &&
+      error.message.includes('"bookworm-backports"') &&
+      /kernel 6\.12/.test(error.hint ?? ""),
   );
 });
 
@@ -63,7 +76,10 @@ test("parseReleaseDate() rejects a file without a date", () => {
 
 test("chooseMirror() takes the host's, or the one named", () => {
   const host = createFakeHost({
-    files: { "/etc/apt/sources.list": "deb http://a.example/debian stable main\ndeb http://s.example/sec stable-security main\n" },
+    files: {
+      "/etc/apt/sources.list":
+        "deb http://a.example/debian stable main\ndeb http://s.example/sec stable-security main\n",
+    },
   });
   assert.deepEqual(chooseMirror(host, {}), { archive: "http://a.example/debian", security: "http://s.example/sec" });
   assert.deepEqual(chooseMirror(host, { mirror: "http://b.example/debian" }), {
@@ -77,24 +93,35 @@ test("chooseMirror() takes the host's, or the one named", () => {
 });
 
 test("chooseMirror() says that the host's apt names none", () => {
-  assert.throws(() => chooseMirror(createFakeHost(), {}), (error) => isFailure(error, "not-found") && /--mirror/.test(error.hint ?? ""));
+  assert.throws(
+    () => chooseMirror(createFakeHost(), {}),
+    (error) => isFailure(error, "not-found") && /--mirror/.test(error.hint ?? ""),
+  );
 });
 
 test("readHostSources() reads what apt reads and names a broken file", () => {
   const host = createFakeHost({
     files: {
-      "/etc/apt/sources.list.d/a.sources": "Types: deb\nURIs: http://a.example/debian\nSuites: trixie\nComponents: main\n",
+      "/etc/apt/sources.list.d/a.sources":
+        "Types: deb\nURIs: http://a.example/debian\nSuites: trixie\nComponents: main\n",
       "/etc/apt/sources.list.d/b.list.save": "nonsense\n",
       "/etc/apt/sources.list.d/c.list": "deb http://c.example/x y main\n",
     },
   });
-  assert.deepEqual(readHostSources(host).map(({ uris }) => uris[0]), ["http://a.example/debian", "http://c.example/x"]);
+  assert.deepEqual(
+    readHostSources(host).map(({ uris }) => uris[0]),
+    ["http://a.example/debian", "http://c.example/x"],
+  );
   host.files.write("/etc/apt/sources.list.d/d.list", "rpm http://x\n");
-  assert.throws(() => readHostSources(host), (error) => isFailure(error, "bad-input") && /d\.list.*line 1/.test(error.message));
+  assert.throws(
+    () => readHostSources(host),
+    (error) => isFailure(error, "bad-input") && /d\.list.*line 1/.test(error.message),
+  );
 });
 
 test("readAptSettings() gives the image what says how old an archive may be, and the build also the proxies", async () => {
-  const dump = 'Acquire::Check-Valid-Until "false";\nAcquire::http::Proxy "http://proxy.example:3128";\nAPT::Architecture "amd64";\n';
+  const dump =
+    'Acquire::Check-Valid-Until "false";\nAcquire::http::Proxy "http://proxy.example:3128";\nAPT::Architecture "amd64";\n';
   const host = createFakeHost({ programs: { "apt-config": () => ({ stdout: dump }) } });
   assert.deepEqual(await readAptSettings(host), {
     image: ['Acquire::Check-Valid-Until "false";'],

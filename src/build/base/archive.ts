@@ -7,7 +7,15 @@
 import { digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Host } from "../../host/host.ts";
-import { type AptSource, type DebianMirror, findMirror, parseAptSettings, parseSourceLines, parseSourceStanzas, trimUri } from "./apt-sources.ts";
+import {
+  type AptSource,
+  type DebianMirror,
+  findMirror,
+  parseAptSettings,
+  parseSourceLines,
+  parseSourceStanzas,
+  trimUri,
+} from "./apt-sources.ts";
 import type { Suite } from "./suites.ts";
 
 export interface ReleasedSuite {
@@ -60,16 +68,23 @@ export function readHostSources(host: Pick<Host, "files">): AptSource[] {
     try {
       return path.endsWith(".sources") ? parseSourceStanzas(text) : parseSourceLines(text);
     } catch (cause) {
-      throw new Failure("bad-input", `Cannot read apt sources "${path}": ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new Failure(
+        "bad-input",
+        `Cannot read apt sources "${path}": ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
   });
 }
 
 /** The mirror named, else the one of the host's apt. */
-export function chooseMirror(host: Pick<Host, "files">, named: { mirror?: string | undefined; securityMirror?: string | undefined }): DebianMirror {
+export function chooseMirror(
+  host: Pick<Host, "files">,
+  named: { mirror?: string | undefined; securityMirror?: string | undefined },
+): DebianMirror {
   const found = findMirror(readHostSources(host));
   if (named.mirror !== undefined) {
-    const sibling = /\/debian$/.test(named.mirror) ? `${named.mirror}-security` : undefined;
+    const sibling = named.mirror.endsWith("/debian") ? `${named.mirror}-security` : undefined;
     return { archive: trimUri(named.mirror), security: named.securityMirror ?? sibling };
   }
   if (found === undefined) {
@@ -86,24 +101,35 @@ export async function openArchive(
   options: { mirror: DebianMirror; suite: Suite; scratch: string; signal?: AbortSignal | undefined },
 ): Promise<Archive> {
   const { mirror, suite } = options;
-  const fetch = (uri: string, name: string): Promise<ReleasedSuite | string> => fetchRelease(host, { ...options, uri, name });
+  const fetch = (uri: string, name: string): Promise<ReleasedSuite | string> =>
+    fetchRelease(host, { ...options, uri, name });
   const main = await fetch(mirror.archive, suite.name);
   if (typeof main === "string") {
-    throw new Failure("not-found", `Cannot use mirror "${mirror.archive}": suite "${suite.name}" cannot be read there`, {
-      hint: `${main}; another mirror can be named with --mirror URL`,
-    });
+    throw new Failure(
+      "not-found",
+      `Cannot use mirror "${mirror.archive}": suite "${suite.name}" cannot be read there`,
+      {
+        hint: `${main}; another mirror can be named with --mirror URL`,
+      },
+    );
   }
   const kernel = suite.kernelSuite === suite.name ? main : await fetch(mirror.archive, suite.kernelSuite);
   if (typeof kernel === "string") {
-    throw new Failure("not-found", `Cannot use mirror "${mirror.archive}": suite "${suite.kernelSuite}" cannot be read there`, {
-      hint: `Debian ${suite.version} takes its kernel 6.12 from it; name a mirror that has it with --mirror URL (${kernel})`,
-    });
+    throw new Failure(
+      "not-found",
+      `Cannot use mirror "${mirror.archive}": suite "${suite.kernelSuite}" cannot be read there`,
+      {
+        hint: `Debian ${suite.version} takes its kernel 6.12 from it; name a mirror that has it with --mirror URL (${kernel})`,
+      },
+    );
   }
   const optional = [
     await fetch(mirror.archive, `${suite.name}-updates`),
     mirror.security === undefined ? "" : await fetch(mirror.security, `${suite.name}-security`),
   ];
-  const suites = [main, kernel, ...optional].filter((found, i, all) => typeof found !== "string" && all.indexOf(found) === i);
+  const suites = [main, kernel, ...optional].filter(
+    (found, i, all) => typeof found !== "string" && all.indexOf(found) === i,
+  );
   const released = suites.filter((found) => typeof found !== "string");
   return { suites: released, dateSec: Math.max(...released.map((found) => found.dateSec)) };
 }
@@ -115,11 +141,14 @@ async function fetchRelease(
 ): Promise<ReleasedSuite | string> {
   const target = `${options.scratch}/InRelease`;
   host.files.remove(target);
-  const result = await host.exec([APT_HELPER, "-q", "download-file", `${options.uri}/dists/${options.name}/InRelease`, target], {
-    timeoutMs: 120_000,
-    signal: options.signal,
-    check: false,
-  });
+  const result = await host.exec(
+    [APT_HELPER, "-q", "download-file", `${options.uri}/dists/${options.name}/InRelease`, target],
+    {
+      timeoutMs: 120_000,
+      signal: options.signal,
+      check: false,
+    },
+  );
   const text = host.files.readTextIfAny(target);
   if (result.exitCode !== 0 || text === undefined) return lastError(result.stderr.toString("utf8"));
   return { uri: options.uri, suite: options.name, dateSec: parseReleaseDate(text), digest: digestOf(text) };

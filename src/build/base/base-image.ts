@@ -9,7 +9,7 @@ import { formatDuration } from "../../core/units.ts";
 import { writeTar, type TarInput } from "../../format/tar/write.ts";
 import type { Host, Mount } from "../../host/host.ts";
 import { programKey } from "../../host/program.ts";
-import { formatImageConfig, type ImageConfig } from "../../oci/config.ts";
+import { formatImageConfig } from "../../oci/config.ts";
 import type { Descriptor, Manifest } from "../../oci/manifest.ts";
 import { CONFIG, MANIFEST } from "../../oci/media-types.ts";
 import type { Store } from "../../store/store.ts";
@@ -17,6 +17,7 @@ import { type AptSettings, type Archive, chooseMirror, openArchive, readAptSetti
 import { berthLayer } from "./berth-layer.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { applyLayout } from "./image-layout.ts";
+import { imageConfig } from "./image-config.ts";
 import { installKernel } from "./kernel.ts";
 import { writeKernelPackage } from "./kernel-package.ts";
 import { readLayers } from "./layer-files.ts";
@@ -43,7 +44,12 @@ export interface BuiltBase {
   readonly kernelVersion: string;
   /** Compressed bytes of all layers. */
   readonly sizeBytes: number;
-  readonly layers: readonly { readonly name: string; readonly sizeBytes: number; readonly cached: boolean }[];
+  readonly layers: readonly {
+    readonly name: string;
+    readonly digest: Digest;
+    readonly sizeBytes: number;
+    readonly cached: boolean;
+  }[];
 }
 
 export interface BaseContext {
@@ -83,14 +89,22 @@ export async function buildBase(context: BaseContext, request: BaseRequest): Pro
     packages: packagesOf(request.suite, request.kernel, request.packages),
   }));
   const epochSec = inputs.archive.dateSec;
-  const debian = await cached(context, request, { work, name: `${request.suite.name}-${debianKey(request, inputs)}` }, () =>
-    buildDebian(context, request, { inputs, scratch: scratch.path, work }),
+  const debian = await cached(
+    context,
+    request,
+    { work, name: `${request.suite.name}-${debianKey(request, inputs)}` },
+    () => buildDebian(context, request, { inputs, scratch: scratch.path, work }),
   );
   const berth = await phase(context, "Prepare berth", () => readBerth(host, context.signal));
-  const own = await cached(context, request, { work, name: `berth-${berth.key.slice(0, 32)}-${epochSec}` }, async () => ({
-    kernelVersion: debian.record.kernelVersion,
-    layers: [await addLayer(context, "berth", berthLayer(berth.files, epochSec))],
-  }));
+  const own = await cached(
+    context,
+    request,
+    { work, name: `berth-${berth.key.slice(0, 32)}-${epochSec}` },
+    async () => ({
+      kernelVersion: debian.record.kernelVersion,
+      layers: [await addLayer(context, "berth", berthLayer(berth.files, epochSec))],
+    }),
+  );
   return saveBase(context, request, { debian, own, epochSec, archive: inputs.archive });
 }
 
@@ -118,9 +132,13 @@ async function buildDebian(
   const epochSec = inputs.archive.dateSec;
   const { freeBytes } = host.files.space(work);
   if (freeBytes < NEEDED_BYTES) {
-    throw new Failure("no-space", `Cannot build a base in "${work}": ${Math.round(freeBytes / 1e6)} MB are free, wanted 3000 MB`, {
-      hint: "BERTH_STORE can name a directory on a larger file system",
-    });
+    throw new Failure(
+      "no-space",
+      `Cannot build a base in "${work}": ${Math.round(freeBytes / 1e6)} MB are free, wanted 3000 MB`,
+      {
+        hint: "BERTH_STORE can name a directory on a larger file system",
+      },
+    );
   }
   files.makeDirectory(`${scratch}/tree`);
   using _memory = mountMemory(host, `${scratch}/tree`);
@@ -147,7 +165,9 @@ async function buildDebian(
     await applyPresets(host, root, signal);
     return version;
   });
-  await phase(context, `Make the initramfs of ${kernelVersion}`, () => installKernel(host, { root, version: kernelVersion, signal }));
+  await phase(context, `Make the initramfs of ${kernelVersion}`, () =>
+    installKernel(host, { root, version: kernelVersion, signal }),
+  );
   const layers = readLayers(host.files, root, epochSec);
   return {
     kernelVersion,
@@ -163,11 +183,18 @@ function mountMemory(host: Pick<Host, "files" | "mounts">, target: string): Moun
 }
 
 /** What the image's own presets say about the units that its packages brought. */
-async function applyPresets(host: Pick<Host, "exec" | "files">, root: string, signal: AbortSignal | undefined): Promise<void> {
+async function applyPresets(
+  host: Pick<Host, "exec" | "files">,
+  root: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const preset = host.files.readText(`${root}/usr/lib/systemd/system-preset/50-image-mode.preset`);
   const units = [...preset.matchAll(/^(?:enable|disable)\s+(\S+)\s*$/gm)].map((match) => match[1] ?? "");
   const present = units.filter((unit) => host.files.exists(`${root}/usr/lib/systemd/system/${unit}`));
-  await host.exec(["chroot", root, "/usr/bin/systemctl", "--root=/", "preset", ...present], { timeoutMs: 60_000, signal });
+  await host.exec(["chroot", root, "/usr/bin/systemctl", "--root=/", "preset", ...present], {
+    timeoutMs: 60_000,
+    signal,
+  });
 }
 
 function debianKey(request: BaseRequest, inputs: Inputs): string {
@@ -186,7 +213,11 @@ async function cached(
   const path = `${entry.work}/${entry.name}.json`;
   const text = request.useCache ? files.readTextIfAny(path) : undefined;
   const known = text === undefined ? undefined : parseLayerRecord(text);
-  if (known?.layers.every((layer) => context.store.hasLayer(layer.diffId) && context.store.hasBlob(layer.descriptor.digest)) === true) {
+  if (
+    known?.layers.every(
+      (layer) => context.store.hasLayer(layer.diffId) && context.store.hasBlob(layer.descriptor.digest),
+    ) === true
+  ) {
     return { record: known, fromCache: true };
   }
   const record = await make();
@@ -194,7 +225,11 @@ async function cached(
   return { record, fromCache: false };
 }
 
-async function addLayer(context: BaseContext, name: string, inputs: Iterable<TarInput>): Promise<LayerRecord["layers"][number]> {
+async function addLayer(
+  context: BaseContext,
+  name: string,
+  inputs: Iterable<TarInput>,
+): Promise<LayerRecord["layers"][number]> {
   const added = await phase(context, `Store layer "${name}"`, () =>
     context.store.addLayer(writeTar(inputs), context.signal === undefined ? {} : { signal: context.signal }),
   );
@@ -214,7 +249,9 @@ function saveBase(
   const { debian, own } = parts;
   const layers = [...debian.record.layers, ...own.record.layers];
   const version = `${request.suite.version}.${new Date(parts.epochSec * 1000).toISOString().slice(0, 10).replaceAll("-", "")}.0`;
-  const config = Buffer.from(formatImageConfig(imageConfig(layers, { version, suite: request.suite, epochSec: parts.epochSec })));
+  const config = Buffer.from(
+    formatImageConfig(imageConfig(layers, { version, suite: request.suite, epochSec: parts.epochSec })),
+  );
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: MANIFEST,
@@ -231,33 +268,13 @@ function saveBase(
     kernelVersion: debian.record.kernelVersion,
     sizeBytes: layers.reduce((sum, layer) => sum + layer.descriptor.size, 0),
     layers: [debian.record, own.record].flatMap((record) =>
-      record.layers.map((layer) => ({ name: layer.name, sizeBytes: layer.descriptor.size, cached: fromCache(record) })),
+      record.layers.map((layer) => ({
+        name: layer.name,
+        digest: layer.descriptor.digest,
+        sizeBytes: layer.descriptor.size,
+        cached: fromCache(record),
+      })),
     ),
-  };
-}
-
-function imageConfig(
-  layers: LayerRecord["layers"],
-  facts: { version: string; suite: Suite; epochSec: number },
-): ImageConfig {
-  const created = new Date(facts.epochSec * 1000).toISOString().replace(".000Z", "Z");
-  return {
-    created,
-    architecture: "amd64",
-    os: "linux",
-    config: {
-      Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-      Cmd: ["/sbin/init"],
-      Labels: {
-        "containers.bootc": "1",
-        "org.opencontainers.image.created": created,
-        "org.opencontainers.image.title": `Debian ${facts.suite.version} (${facts.suite.name}), image mode`,
-        "org.opencontainers.image.version": facts.version,
-      },
-      StopSignal: "SIGRTMIN+3",
-    },
-    rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
-    history: layers.map((layer) => ({ created, created_by: `berth base build: ${layer.name}` })),
   };
 }
 

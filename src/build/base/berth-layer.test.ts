@@ -22,9 +22,17 @@ test("enabledUnits() rejects a preset for a unit that is not there", () => {
 });
 
 test("berthLayer() is sorted, owned by root, and dated by the epoch", () => {
-  const inputs = berthLayer({ binary: Buffer.from("binary"), units: new Map([["a.service", UNIT]]), completion: "complete" }, 1_700_000_000);
+  const inputs = berthLayer(
+    { binary: Buffer.from("binary"), units: new Map([["a.service", UNIT]]), completion: "complete" },
+    1_700_000_000,
+  );
   const paths = inputs.map(({ member }) => String(member.path));
   assert.deepEqual(paths, [...paths].sort());
-  assert.ok(paths.includes("usr/bin/berth") && paths.includes("usr/bin/bootc") && paths.includes("usr/lib/systemd/system/a.service"));
-  for (const { member } of inputs) assert.deepEqual([member.stat.uid, member.stat.gid, member.stat.mtimeSec], [0, 0, 1_700_000_000]);
+  assert.ok(
+    paths.includes("usr/bin/berth") &&
+      paths.includes("usr/bin/bootc") &&
+      paths.includes("usr/lib/systemd/system/a.service"),
+  );
+  for (const { member } of inputs)
+    assert.deepEqual([member.stat.uid, member.stat.gid, member.stat.mtimeSec], [0, 0, 1_700_000_000]);
 });

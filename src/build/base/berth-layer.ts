@@ -25,10 +25,15 @@ export function berthLayer(berth: BerthFiles, epochSec: number): TarInput[] {
   const stat = (mode: number): Stat => ({ mode, uid: 0, gid: 0, mtimeSec: epochSec, mtimeNsec: 0, xattrs: NO_XATTRS });
   const inputs = new Map<string, TarInput>();
   const file = (path: string, mode: number, content: Buffer): void => {
-    inputs.set(path, { member: { kind: "file", path: textToByteName(path), stat: stat(mode), size: content.length }, content: inPieces(content) });
+    inputs.set(path, {
+      member: { kind: "file", path: textToByteName(path), stat: stat(mode), size: content.length },
+      content: inPieces(content),
+    });
   };
   const link = (path: string, target: string): void => {
-    inputs.set(path, { member: { kind: "symlink", path: textToByteName(path), stat: stat(0o777), target: textToByteName(target) } });
+    inputs.set(path, {
+      member: { kind: "symlink", path: textToByteName(path), stat: stat(0o777), target: textToByteName(target) },
+    });
   };
   file("usr/bin/berth", 0o755, berth.binary);
   link("usr/bin/bootc", "berth");
@@ -45,10 +50,15 @@ export function berthLayer(berth: BerthFiles, epochSec: number): TarInput[] {
 export function enabledUnits(units: ReadonlyMap<string, string>): Map<string, string> {
   const links = new Map<string, string>();
   const presets = [...units].filter(([name]) => name.endsWith(".preset")).map(([, text]) => text);
-  for (const name of presets.flatMap((text) => [...text.matchAll(/^enable\s+(\S+)\s*$/gm)].map((match) => match[1] ?? ""))) {
+  for (const name of presets.flatMap((text) =>
+    [...text.matchAll(/^enable\s+(\S+)\s*$/gm)].map((match) => match[1] ?? ""),
+  )) {
     const text = units.get(name);
     if (text === undefined) throw new SyntaxError(`preset enables "${name}", which is no unit of berth`);
-    for (const [kind, folder] of [["WantedBy", "wants"], ["RequiredBy", "requires"]] as const) {
+    for (const [kind, folder] of [
+      ["WantedBy", "wants"],
+      ["RequiredBy", "requires"],
+    ] as const) {
       for (const target of installTargets(text, kind)) {
         links.set(`etc/systemd/system/${target}.${folder}/${name}`, `/${UNITS}/${name}`);
       }
@@ -59,5 +69,7 @@ export function enabledUnits(units: ReadonlyMap<string, string>): Map<string, st
 
 function installTargets(unit: string, key: string): string[] {
   const section = /^\[Install\]\s*$([\s\S]*?)(?=^\[|(?![\s\S]))/m.exec(unit)?.[1] ?? "";
-  return [...section.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].flatMap((match) => (match[1] ?? "").split(/\s+/).filter((word) => word !== ""));
+  return [...section.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].flatMap((match) =>
+    (match[1] ?? "").split(/\s+/).filter((word) => word !== ""),
+  );
 }

@@ -31,7 +31,9 @@ test("mmdebstrapArgv() names suite, root and sources last, and quotes the cache'
   assert.ok(argv.includes('--aptopt=Acquire::Check-Valid-Until "false"'));
   assert.ok(argv.some((word) => word.includes("'/w/it'\\''s'")));
   assert.ok(!argv.some((word) => word.startsWith("--hook-dir")));
-  assert.ok(mmdebstrapArgv({ ...OPTIONS, suite: findSuite("bookworm") }).some((word) => word.startsWith("--hook-dir=")));
+  assert.ok(
+    mmdebstrapArgv({ ...OPTIONS, suite: findSuite("bookworm") }).some((word) => word.startsWith("--hook-dir=")),
+  );
 });
 
 test("bootstrap() runs with the epoch and the host's proxies, and tells each line", async () => {
@@ -55,11 +57,15 @@ test("bootstrap() runs with the epoch and the host's proxies, and tells each lin
 });
 
 test("bootstrap() tells apt's own error and where the log is", async () => {
-  const stderr = "I: running\nE: Unable to locate package vim\nE: setup failed: E: apt-get failed\nE: mmdebstrap failed to run\n";
+  const stderr =
+    "I: running\nE: Unable to locate package vim\nE: setup failed: E: apt-get failed\nE: mmdebstrap failed to run\n";
   const host = createFakeHost({ files: KEYRING, programs: { mmdebstrap: () => ({ exitCode: 25, stderr }) } });
   await assert.rejects(
     bootstrap(host, OPTIONS),
-    (error) => isFailure(error, "exec-failed") && error.message.endsWith("Unable to locate package vim") && /\/w\/log/.test(error.hint ?? ""),
+    (error) =>
+      isFailure(error, "exec-failed") &&
+      error.message.endsWith("Unable to locate package vim") &&
+      /\/w\/log/.test(error.hint ?? ""),
   );
   assert.equal(host.files.readText("/w/log"), stderr);
 });

@@ -54,7 +54,8 @@ export async function bootstrap(host: Pick<Host, "files" | "exec" | "env">, opti
     const lines = `${tail}${Buffer.from(chunk).toString("utf8")}`.split("\n");
     tail = lines.pop() ?? "";
     for (const line of lines) {
-      if (/^(?:E: |dpkg: error|Err:)/.test(line) && !/setup failed|failed to run/.test(line)) errors.push(line.replace(/^E: /, ""));
+      if (/^(?:E: |dpkg: error|Err:)/.test(line) && !/setup failed|failed to run/.test(line))
+        errors.push(line.replace(/^E: /, ""));
       options.onLine(line);
     }
   };
@@ -67,9 +68,13 @@ export async function bootstrap(host: Pick<Host, "files" | "exec" | "env">, opti
     onStderr: onOutput,
   });
   if (result.exitCode === 0) return;
-  throw new Failure("exec-failed", `Cannot install Debian's packages: ${errors[0] ?? `mmdebstrap ended with status ${result.exitCode}`}`, {
-    hint: `all that mmdebstrap said is in "${options.log}"`,
-  });
+  throw new Failure(
+    "exec-failed",
+    `Cannot install Debian's packages: ${errors[0] ?? `mmdebstrap ended with status ${result.exitCode}`}`,
+    {
+      hint: `all that mmdebstrap said is in "${options.log}"`,
+    },
+  );
 }
 
 export function mmdebstrapArgv(options: Omit<BootstrapOptions, "onLine" | "signal" | "log">): string[] {
@@ -83,13 +88,18 @@ export function mmdebstrapArgv(options: Omit<BootstrapOptions, "onLine" | "signa
     ...options.settings.build,
   ];
   return [
-    ...["mmdebstrap", "--verbose", "--mode=root", "--variant=apt", "--format=directory"],
+    "mmdebstrap",
+    "--verbose",
+    "--mode=root",
+    "--variant=apt",
+    "--format=directory",
     `--include=${[...options.packages, KERNEL_PACKAGE].join(",")}`,
     ...settings.map((line) => `--aptopt=${line.replace(/;$/, "")}`),
     // Nobody reads this tree after a power cut.
     "--dpkgopt=force-unsafe-io",
     ...(options.suite.linksByHook ? [`--hook-dir=${MERGED_USR_HOOK}`] : []),
-    ...["--skip=download/empty", "--skip=essential/unlink"],
+    "--skip=download/empty",
+    "--skip=essential/unlink",
     `--setup-hook=mkdir -p "$1"/var/cache/apt/archives && find ${cache} -name "*.deb" -exec cp -t "$1"/var/cache/apt/archives {} +`,
     `--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -q autoclean >/dev/null`,
     `--customize-hook=rm -f ${cache}/*.deb && find "$1"/var/cache/apt/archives -maxdepth 1 -name "*.deb" ! -name "${KERNEL_PACKAGE}_*" -exec cp -t ${cache} {} +`,

@@ -67,12 +67,22 @@ test("applyLayout() moves kernel, homes, /usr/local and the package database to 
 test("applyLayout() leaves nothing of the machine and the minute of the build", () => {
   const { files } = installed();
   applyLayout(files, "/r", OPTIONS);
-  for (const path of ["vmlinuz", "etc/hostname", "etc/resolv.conf", "etc/passwd-", "etc/ssh/ssh_host_rsa_key", "usr/lib/dpkg-db/lock", "var/log/dpkg.log", "var/log/apt/history.log"]) {
+  for (const path of [
+    "vmlinuz",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "etc/passwd-",
+    "etc/ssh/ssh_host_rsa_key",
+    "usr/lib/dpkg-db/lock",
+    "var/log/dpkg.log",
+    "var/log/apt/history.log",
+  ]) {
     assert.equal(files.lstat(`/r/${path}`), undefined, path);
   }
   assert.equal(files.readText("/r/etc/machine-id"), "");
   assert.equal(files.readText("/r/etc/ssh/sshd_config"), "keep");
-  for (const path of ["dev", "proc", "sys", "run", "sysroot", "boot", "tmp"]) assert.deepEqual(files.list(`/r/${path}`), [], path);
+  for (const path of ["dev", "proc", "sys", "run", "sysroot", "boot", "tmp"])
+    assert.deepEqual(files.list(`/r/${path}`), [], path);
   assert.equal(files.lstat("/r/tmp")?.mode, 0o1777);
 });
 
@@ -85,16 +95,37 @@ test("applyLayout() mounts /tmp where systemd does not by itself", () => {
 test("applyLayout() gives the image its sources and no proxy of the host", () => {
   const { files } = installed();
   applyLayout(files, "/r", OPTIONS);
-  assert.match(files.readText("/r/etc/apt/sources.list"), /^deb \[signed-by=\S+\] http:\/\/m\.example\/debian trixie main\n$/);
+  assert.match(
+    files.readText("/r/etc/apt/sources.list"),
+    /^deb \[signed-by=\S+\] http:\/\/m\.example\/debian trixie main\n$/,
+  );
   assert.match(files.readText("/r/etc/apt/apt.conf.d/90image"), /Check-Valid-Until/);
   assert.doesNotMatch(files.readText("/r/etc/apt/apt.conf.d/90image"), /proxy/i);
 });
 
 test("applyLayout() wants exactly one kernel", () => {
   const two = installed({ "/r/boot/vmlinuz-9": "", "/r/usr/lib/modules/9/modules.dep": "" });
-  assert.throws(() => applyLayout(two.files, "/r", OPTIONS), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => applyLayout(two.files, "/r", OPTIONS),
+    (error) => isFailure(error, "bad-input"),
+  );
   const none = createFakeHost({ files: { "/r/usr/lib/modules": { directory: true } } });
-  assert.throws(() => applyLayout(none.files, "/r", OPTIONS), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => applyLayout(none.files, "/r", OPTIONS),
+    (error) => isFailure(error, "bad-input"),
+  );
+});
+
+test("applyLayout() leads packages' tmpfiles lines for /home, /srv and /root to /var", () => {
+  const { files } = installed({
+    "/r/usr/lib/tmpfiles.d/home.conf":
+      "# /home\nQ /home 0755 - - -\nd- /root/.ssh :0700 root :root -\nd /rootless 0755\n",
+  });
+  applyLayout(files, "/r", OPTIONS);
+  assert.equal(
+    files.readText("/r/usr/lib/tmpfiles.d/home.conf"),
+    "# /home\nQ /var/home 0755 - - -\nd- /var/roothome/.ssh :0700 root :root -\nd /rootless 0755\n",
+  );
 });
 
 test("formatTmpfiles() states each directory and link of /var once, with owner and mode", () => {
@@ -104,5 +135,8 @@ test("formatTmpfiles() states each directory and link of /var once, with owner a
   assert.ok(lines.includes("d /var/lib/x/y 0755 0 0 -"));
   assert.ok(lines.includes("L /var/lib/link - - - - ../mail"));
   assert.ok(lines.includes("d /var/lib/odd\\x20name 0755 0 0 -"));
-  assert.ok(!lines.some((line) => line.startsWith("d /var/log ") || line.startsWith("d /var/lib/x ")), "stated by var.conf");
+  assert.ok(
+    !lines.some((line) => line.startsWith("d /var/log ") || line.startsWith("d /var/lib/x ")),
+    "stated by var.conf",
+  );
 });

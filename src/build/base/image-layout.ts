@@ -26,16 +26,16 @@ const EMPTY_DIRECTORIES = ["boot", "dev", "proc", "run", "sys", "sysroot"] as co
 
 /** Made by the build, or by a service of the machine that runs: not part of an image. */
 const REMOVED = [
-  ...["vmlinuz", "vmlinuz.old", "initrd.img", "initrd.img.old"],
-  ...["etc/hostname", "etc/resolv.conf", "etc/.resolv.conf.systemd-resolved.bak", "etc/.pwd.lock", "etc/mtab"],
-  ...["etc/passwd-", "etc/shadow-", "etc/group-", "etc/gshadow-", "etc/subuid-", "etc/subgid-"],
-  ...["etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/apt/sources.list"],
-  ...["var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret"],
-  ...["var/cache/ldconfig/aux-cache", "var/cache/debconf/config.dat-old", "var/cache/debconf/templates.dat-old"],
-  ...["var/lib/dpkg/status-old", "var/lib/dpkg/diversions-old", "var/lib/dpkg/statoverride-old"],
-  ...["var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/triggers/Lock"],
-  ...["var/lib/ucf/hashfile.0", "var/lib/ucf/hashfile.1", "var/lib/ucf/registry.0", "var/lib/ucf/registry.1"],
-];
+  "vmlinuz vmlinuz.old initrd.img initrd.img.old",
+  "etc/hostname etc/resolv.conf etc/.resolv.conf.systemd-resolved.bak etc/.pwd.lock etc/mtab",
+  "etc/passwd- etc/shadow- etc/group- etc/gshadow- etc/subuid- etc/subgid-",
+  "etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap etc/apt/sources.list",
+  "var/lib/dbus/machine-id var/lib/systemd/random-seed var/lib/systemd/credential.secret",
+  "var/cache/ldconfig/aux-cache var/cache/debconf/config.dat-old var/cache/debconf/templates.dat-old",
+  "var/lib/dpkg/status-old var/lib/dpkg/diversions-old var/lib/dpkg/statoverride-old",
+  "var/lib/dpkg/lock var/lib/dpkg/lock-frontend var/lib/dpkg/triggers/Lock",
+  "var/lib/ucf/hashfile.0 var/lib/ucf/hashfile.1 var/lib/ucf/registry.0 var/lib/ucf/registry.1",
+].flatMap((line) => line.split(" "));
 const EMPTIED = ["tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists"] as const;
 
 const TMPFILES = "image-mode.conf";
@@ -68,14 +68,18 @@ export function applyLayout(files: Files, root: string, options: LayoutOptions):
   mountTmp(files, root);
   files.symlink("sysroot/ostree", `${root}/ostree`);
   writeAptConfiguration(files, root, options);
-  for (const path of programFiles(FILES_FOLDER)) installFile(files, `${root}${path.slice(FILES_FOLDER.length)}`, programFile(path), 0o644);
+  for (const path of programFiles(FILES_FOLDER))
+    installFile(files, `${root}${path.slice(FILES_FOLDER.length)}`, programFile(path), 0o644);
+  redirectTmpfiles(files, `${root}/usr/lib/tmpfiles.d`);
   installFile(files, `${root}/usr/lib/tmpfiles.d/${TMPFILES}`, formatTmpfiles(files, root), 0o644);
   return kernelVersion;
 }
 
 /** The kernel goes beside its modules; the copies under /boot go away with all of it. */
 function moveKernel(files: Files, root: string): string {
-  const versions = files.listIfAny(`${root}/usr/lib/modules`).filter((name) => files.exists(`${root}/boot/vmlinuz-${name}`));
+  const versions = files
+    .listIfAny(`${root}/usr/lib/modules`)
+    .filter((name) => files.exists(`${root}/boot/vmlinuz-${name}`));
   const version = versions[0];
   if (version === undefined || versions.length > 1) {
     throw new Failure("bad-input", `Cannot make a base of kernels "${versions.join(", ")}": wanted exactly one`);
@@ -84,7 +88,8 @@ function moveKernel(files: Files, root: string): string {
   files.rename(`${root}/boot/vmlinuz-${version}`, `${modules}/vmlinuz`);
   files.chmod(`${modules}/vmlinuz`, 0o644);
   for (const name of ["config", "System.map"]) {
-    if (files.exists(`${root}/boot/${name}-${version}`)) files.rename(`${root}/boot/${name}-${version}`, `${modules}/${name}`);
+    if (files.exists(`${root}/boot/${name}-${version}`))
+      files.rename(`${root}/boot/${name}-${version}`, `${modules}/${name}`);
   }
   return version;
 }
@@ -102,7 +107,11 @@ function truncateLogs(files: Files, directory: string): void {
   }
 }
 
-function moveIntoVar(files: Files, root: string, move: { link: string; target: string; home: string; mode: number }): void {
+function moveIntoVar(
+  files: Files,
+  root: string,
+  move: { link: string; target: string; home: string; mode: number },
+): void {
   const from = `${root}/${move.link}`;
   const to = `${root}/${move.home}`;
   const stat = files.lstat(from);
@@ -129,7 +138,8 @@ function mountTmp(files: Files, root: string): void {
 /** Links of a merged /usr for libraries of other word sizes, where there are none. */
 function removeEmptyLibraryLinks(files: Files, root: string): void {
   for (const name of ["lib32", "libx32", "libo32"]) {
-    if (files.lstat(`${root}/${name}`)?.kind !== "symlink" || files.listIfAny(`${root}/usr/${name}`).length > 0) continue;
+    if (files.lstat(`${root}/${name}`)?.kind !== "symlink" || files.listIfAny(`${root}/usr/${name}`).length > 0)
+      continue;
     files.remove(`${root}/${name}`);
     files.remove(`${root}/usr/${name}`);
   }
@@ -158,7 +168,10 @@ function installFile(files: Files, path: string, content: Uint8Array | string, m
  * Directories and links that a machine's /var must have, as tmpfiles.d lines: /var comes from an image only once, so what a
  * later image needs there must make itself.
  */
-export function formatTmpfiles(files: Pick<Files, "list" | "listIfAny" | "lstat" | "readlink" | "readText">, root: string): string {
+export function formatTmpfiles(
+  files: Pick<Files, "list" | "listIfAny" | "lstat" | "readlink" | "readText">,
+  root: string,
+): string {
   const lines = ["# Directories and links of the image's /var, for machines whose /var is older."];
   const stated = statedPaths(files, `${root}/usr/lib/tmpfiles.d`);
   const visit = (path: string): void => {
@@ -167,7 +180,8 @@ export function formatTmpfiles(files: Pick<Files, "list" | "listIfAny" | "lstat"
       const stat = files.lstat(`${root}/${child}`);
       if (stat === undefined || SKIPPED.test(child)) continue;
       const isStated = stated.has(`/${child}`);
-      if (stat.kind === "symlink" && !isStated) lines.push(`L /${quote(child)} - - - - ${files.readlink(`${root}/${child}`)}`);
+      if (stat.kind === "symlink" && !isStated)
+        lines.push(`L /${quote(child)} - - - - ${files.readlink(`${root}/${child}`)}`);
       if (stat.kind !== "directory") continue;
       if (!isStated) lines.push(`d /${quote(child)} ${mode(stat)} ${stat.uid} ${stat.gid} -`);
       visit(child);
@@ -177,19 +191,46 @@ export function formatTmpfiles(files: Pick<Files, "list" | "listIfAny" | "lstat"
   return `${lines.join("\n")}\n`;
 }
 
+/** Lines of packages for /home, /srv and /root, which are links here, are made to mean what the links lead to. */
+function redirectTmpfiles(files: Files, folder: string): void {
+  for (const name of files.listIfAny(folder).filter((file) => file.endsWith(".conf"))) {
+    const path = `${folder}/${name}`;
+    const stat = files.lstat(path);
+    if (stat?.kind !== "file") continue;
+    const text = files.readText(path);
+    const redirected = text.replace(
+      /^([a-zA-Z]\S*\s+)\/(home|srv|root)(?=[\s/])/gm,
+      (_, start: string, top: string) => `${start}/var/${top === "root" ? "roothome" : top}`,
+    );
+    if (redirected === text) continue;
+    files.write(path, redirected);
+    files.setTimes(path, stat.mtimeSec, stat.mtimeNsec);
+  }
+}
+
 /** Paths that files of packages make already; stating one twice is a warning at every boot. */
 function statedPaths(files: Pick<Files, "listIfAny" | "readText">, folder: string): Set<string> {
-  const texts = files.listIfAny(folder).filter((name) => name.endsWith(".conf") && name !== TMPFILES).map((name) => files.readText(`${folder}/${name}`));
-  return new Set(texts.flatMap((text) => [...text.matchAll(/^[a-zA-Z][-+!=~^$]*\s+(\/\S+)/gm)].map((match) => (match[1] ?? "").replace(/\/$/, ""))));
+  const texts = files
+    .listIfAny(folder)
+    .filter((name) => name.endsWith(".conf") && name !== TMPFILES)
+    .map((name) => files.readText(`${folder}/${name}`));
+  return new Set(
+    texts.flatMap((text) =>
+      [...text.matchAll(/^[a-zA-Z][-+!=~^$]*\s+(\/\S+)/gm)].map((match) => (match[1] ?? "").replace(/\/$/, "")),
+    ),
+  );
 }
 
 /** State of package management, of no use on a machine; and what systemd's own files make. */
-const SKIPPED = /^var\/(?:lib\/systemd\/deb-systemd-|lib\/ucf|lib\/pam|lib\/python|cache\/debconf|run$|lock$|tmp$|log\/journal\/)/;
+const SKIPPED =
+  /^var\/(?:lib\/systemd\/deb-systemd-|lib\/ucf|lib\/pam|lib\/python|cache\/debconf|run$|lock$|tmp$|log\/journal\/)/;
 
 function mode(stat: FileStat): string {
   return stat.mode.toString(8).padStart(4, "0");
 }
 
 function quote(path: string): string {
-  return path.replace(/[\s"'\\%]/g, (character) => (character === "%" ? "%%" : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`));
+  return path.replace(/[\s"'\\%]/g, (character) =>
+    character === "%" ? "%%" : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
 }

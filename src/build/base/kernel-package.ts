@@ -52,7 +52,9 @@ export async function writeKernelPackage(
   });
   const content = files.read(`${directory}/${name}`);
   const sha256 = digestOf(content).slice("sha256:".length);
-  files.write(`${directory}/Packages`, `${CONTROL}Filename: ./${name}\nSize: ${content.length}\nSHA256: ${sha256}\n`, { mode: 0o644 });
+  files.write(`${directory}/Packages`, `${CONTROL}Filename: ./${name}\nSize: ${content.length}\nSHA256: ${sha256}\n`, {
+    mode: 0o644,
+  });
   // The world-readable path that apt's unprivileged user needs.
   for (const path of [directory, tree]) files.chmod(path, 0o755);
   return `deb [trusted=yes] copy:${directory} ./`;

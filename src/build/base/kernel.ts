@@ -19,12 +19,16 @@ export async function installKernel(
   options: { root: string; version: string; signal?: AbortSignal | undefined },
 ): Promise<InstalledKernel> {
   const { root, version } = options;
-  if (!/^[A-Za-z0-9][A-Za-z0-9.+~_-]*$/.test(version)) throw new Failure("usage", `Cannot install kernel "${version}": wanted a kernel version`);
+  if (!/^[A-Za-z0-9][A-Za-z0-9.+~_-]*$/.test(version))
+    throw new Failure("usage", `Cannot install kernel "${version}": wanted a kernel version`);
   const modules = `${root}/usr/lib/modules/${version}`;
   const inBoot = `${root}/boot/vmlinuz-${version}`;
   const vmlinuz = `${modules}/vmlinuz`;
   if (!host.files.exists(`${modules}/modules.dep`)) {
-    throw new Failure("not-found", `Cannot install kernel "${version}": "${modules}" has no modules.dep, wanted an installed kernel`);
+    throw new Failure(
+      "not-found",
+      `Cannot install kernel "${version}": "${modules}" has no modules.dep, wanted an installed kernel`,
+    );
   }
   if (!host.files.exists(inBoot) && !host.files.exists(vmlinuz)) {
     throw new Failure("not-found", `Cannot install kernel "${version}": neither "${inBoot}" nor "${vmlinuz}" is there`);

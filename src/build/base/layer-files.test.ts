@@ -27,7 +27,18 @@ const paths = (layer: Iterable<{ member: { path: string } }>): string[] => [...l
 
 test("readLayers() keeps the kernel apart and each path in one layer", () => {
   const layers = readLayers(makeHost(Date.now()).files, "/r", EPOCH);
-  assert.deepEqual(paths(layers.packages), ["", "bin", "etc", "etc/passwd", "usr", "usr/bin", "usr/bin/perl", "usr/bin/perl5.36", "usr/lib", "usr/lib/modules"]);
+  assert.deepEqual(paths(layers.packages), [
+    "",
+    "bin",
+    "etc",
+    "etc/passwd",
+    "usr",
+    "usr/bin",
+    "usr/bin/perl",
+    "usr/bin/perl5.36",
+    "usr/lib",
+    "usr/lib/modules",
+  ]);
   assert.deepEqual(paths(layers.kernel), [
     "usr/lib/modules/6.12",
     "usr/lib/modules/6.12/kernel",
@@ -45,6 +56,7 @@ test("readLayers() keeps hard links, old times of files, and no time after the e
 });
 
 test("readLayers() gives the same bytes whenever the tree was made", async () => {
-  const tar = (now: number): Promise<Buffer> => collectBytes(writeTar(readLayers(makeHost(now).files, "/r", EPOCH).packages));
+  const tar = (now: number): Promise<Buffer> =>
+    collectBytes(writeTar(readLayers(makeHost(now).files, "/r", EPOCH).packages));
   assert.ok((await tar(Date.UTC(2026, 1, 1))).equals(await tar(Date.UTC(2027, 5, 5))));
 });

@@ -17,7 +17,11 @@ const PIECE_BYTES = 256 * 1024;
 type ReadFiles = Pick<Files, "list" | "lstat" | "read" | "readlink" | "xattrs">;
 
 /** Members of each layer; contents are read when asked for. `root` without a trailing slash. */
-export function readLayers(files: ReadFiles, root: string, epochSec: number): Readonly<Record<LayerName, Iterable<TarInput>>> {
+export function readLayers(
+  files: ReadFiles,
+  root: string,
+  epochSec: number,
+): Readonly<Record<LayerName, Iterable<TarInput>>> {
   const paths = listTree(files, root).sort(compareTarPaths);
   const isKernel = (path: string): boolean => /^usr\/lib\/modules\/./.test(path);
   const layer = (chosen: readonly string[]): Iterable<TarInput> => readMembers(files, root, chosen, epochSec);
@@ -38,13 +42,19 @@ function listTree(files: ReadFiles, root: string): string[] {
   return paths;
 }
 
-function* readMembers(files: ReadFiles, root: string, paths: readonly string[], epochSec: number): Generator<TarInput, void, undefined> {
+function* readMembers(
+  files: ReadFiles,
+  root: string,
+  paths: readonly string[],
+  epochSec: number,
+): Generator<TarInput, void, undefined> {
   /** Device and inode to the first path of a file with several names. */
   const links = new Map<string, string>();
   for (const path of paths) {
     const hostPath = `${root}/${path}`;
     const found = files.lstat(hostPath);
-    if (found === undefined) throw new Failure("io", `Cannot read "${hostPath}": it went away while the image was made`);
+    if (found === undefined)
+      throw new Failure("io", `Cannot read "${hostPath}": it went away while the image was made`);
     const identity = `${found.dev}:${found.ino}`;
     const first = found.kind === "file" && found.nlink > 1 ? links.get(identity) : undefined;
     if (first === undefined) links.set(identity, path);

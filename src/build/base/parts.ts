@@ -50,10 +50,14 @@ export async function readBerth(host: Pick<Host, "files" | "exec">, signal: Abor
   const folder = "systemd";
   const files: BerthFiles = {
     binary: host.files.read(path),
-    units: new Map(programFiles(folder).map((name) => [name.slice(folder.length + 1), programFile(name).toString("utf8")])),
+    units: new Map(
+      programFiles(folder).map((name) => [name.slice(folder.length + 1), programFile(name).toString("utf8")]),
+    ),
     completion: completion.stdout.toString("utf8"),
   };
-  const key = digestOf(JSON.stringify([digestOf(files.binary), [...files.units], files.completion])).slice("sha256:".length);
+  const key = digestOf(JSON.stringify([digestOf(files.binary), [...files.units], files.completion])).slice(
+    "sha256:".length,
+  );
   return { files, key };
 }
 
@@ -65,6 +69,10 @@ async function binaryPath(host: Pick<Host, "exec">, signal: AbortSignal | undefi
     signal,
   });
   const path = built.stdout.toString("utf8").trim().split("\n").at(-1) ?? "";
-  if (!path.startsWith("/")) throw new Failure("exec-failed", `Cannot make the self-contained program: its builder printed "${byteNameToText(path)}"`);
+  if (!path.startsWith("/"))
+    throw new Failure(
+      "exec-failed",
+      `Cannot make the self-contained program: its builder printed "${byteNameToText(path)}"`,
+    );
   return textToByteName(path);
 }

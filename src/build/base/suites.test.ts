@@ -15,12 +15,20 @@ test("packagesOf() is sorted, without doubles, with what was asked for", () => {
 });
 
 test("findSuite() rejects a suite that it does not know", () => {
-  assert.throws(() => findSuite("buzz"), (error) => isFailure(error, "usage") && error.message.includes("bookworm, trixie"));
+  assert.throws(
+    () => findSuite("buzz"),
+    (error) => isFailure(error, "usage") && error.message.includes("bookworm, trixie"),
+  );
 });
 
 test("checkPackageName() takes Debian's names", () => {
-  for (const name of ["vim", "g++", "libc6:amd64", "linux-image-amd64/bookworm-backports", "vim=2:9.1-1"]) assert.equal(checkPackageName(name), name);
+  for (const name of ["vim", "g++", "libc6:amd64", "linux-image-amd64/bookworm-backports", "vim=2:9.1-1"])
+    assert.equal(checkPackageName(name), name);
   for (const bad of ["", "v", "Vim", "-o=x", "a b", "vim;reboot", "../x"]) {
-    assert.throws(() => checkPackageName(bad), (error) => isFailure(error, "usage"), bad);
+    assert.throws(
+      () => checkPackageName(bad),
+      (error) => isFailure(error, "usage"),
+      bad,
+    );
   }
 });

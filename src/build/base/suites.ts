@@ -30,17 +30,17 @@ export function findSuite(name: string): Suite {
 
 const PACKAGES = [
   // init, network, time, name resolution, sessions
-  ...["systemd", "systemd-sysv", "systemd-resolved", "systemd-timesyncd", "libnss-resolve", "libnss-myhostname", "libpam-systemd"],
-  ...["dbus", "udev", "kmod", "netbase", "iproute2", "iputils-ping", "tzdata"],
+  "systemd systemd-sysv systemd-resolved systemd-timesyncd libnss-resolve libnss-myhostname libpam-systemd",
+  "dbus udev kmod netbase iproute2 iputils-ping tzdata",
   // boot: both loaders, and what the initramfs is made of
-  ...["systemd-boot", "systemd-boot-efi", "grub-pc-bin", "busybox-static", "fsverity"],
+  "systemd-boot systemd-boot-efi grub-pc-bin busybox-static fsverity",
   // disks
-  ...["e2fsprogs", "dosfstools", "fdisk", "parted", "util-linux", "mount"],
+  "e2fsprogs dosfstools fdisk parted util-linux mount",
   // administration: by people, and by Ansible
-  ...["openssh-server", "sudo", "python3", "ca-certificates", "procps", "less", "nano"],
+  "openssh-server sudo python3 ca-certificates procps less nano",
   // what berth itself is linked with
-  ...["libatomic1", "libstdc++6", "libgcc-s1"],
-];
+  "libatomic1 libstdc++6 libgcc-s1",
+].flatMap((line) => line.split(" "));
 
 /** Package names as apt takes them (`name` or `name/suite`), sorted. */
 export function packagesOf(suite: Suite, kernel: KernelFlavour, extra: readonly string[]): string[] {

@@ -39,16 +39,24 @@ export const baseBuildCommand = command({
     "no-cache": { type: "boolean", summary: "install the packages anew" },
   },
   examples: [
-    ["berth base build --suite bookworm -t localhost/debian-bootc:12", "Debian 12 with the 6.12 kernel of its backports"],
+    [
+      "berth base build --suite bookworm -t localhost/debian-bootc:12",
+      "Debian 12 with the 6.12 kernel of its backports",
+    ],
     ["berth base build --suite trixie -t localhost/debian-bootc:13 --package vim", "Debian 13 and an editor"],
   ],
   async run(values, _operands, context) {
-    if (values.suite === undefined) throw new Failure("usage", `Cannot build a base: --suite is missing, wanted one of ${SUITE_NAMES.join(", ")}`);
+    if (values.suite === undefined)
+      throw new Failure("usage", `Cannot build a base: --suite is missing, wanted one of ${SUITE_NAMES.join(", ")}`);
     if (values.tag === undefined) throw new Failure("usage", "Cannot build a base: -t NAME is missing");
     if (values.initramfs === "systemd") {
-      throw new Failure("unsupported", 'Cannot make initramfs "systemd": berth makes only its own, which has no systemd in it', {
-        hint: "leave --initramfs out",
-      });
+      throw new Failure(
+        "unsupported",
+        'Cannot make initramfs "systemd": berth makes only its own, which has no systemd in it',
+        {
+          hint: "leave --initramfs out",
+        },
+      );
     }
     const request = {
       suite: findSuite(values.suite),
@@ -67,7 +75,9 @@ export const baseBuildCommand = command({
     [
       `Image ${built.name}`,
       `Version ${built.version}, kernel ${built.kernelVersion}`,
-      ...built.layers.map((layer) => `Layer ${layer.name}: ${formatBytes(layer.sizeBytes)}${layer.cached ? " (made earlier)" : ""}`),
+      ...built.layers.map(
+        (layer) => `Layer ${layer.name}: ${formatBytes(layer.sizeBytes)}${layer.cached ? " (made earlier)" : ""}`,
+      ),
       `Digest ${built.digest}`,
     ].join("\n"),
 });

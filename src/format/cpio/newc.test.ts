@@ -48,8 +48,20 @@ for (const [name, entries] of [
   ["an empty path", [{ kind: "file", path: "", mode: 0, content: new Uint8Array() }]],
   ["a path with NUL", [{ kind: "file", path: "a\0b", mode: 0, content: new Uint8Array() }]],
   ["the trailer's name", [{ kind: "file", path: "TRAILER!!!", mode: 0, content: new Uint8Array() }]],
-  ["the same path twice", [{ kind: "directory", path: "a", mode: 0 }, { kind: "directory", path: "a", mode: 0 }]],
-  ["a child before its parent", [{ kind: "directory", path: "a/b", mode: 0 }, { kind: "directory", path: "a", mode: 0 }]],
+  [
+    "the same path twice",
+    [
+      { kind: "directory", path: "a", mode: 0 },
+      { kind: "directory", path: "a", mode: 0 },
+    ],
+  ],
+  [
+    "a child before its parent",
+    [
+      { kind: "directory", path: "a/b", mode: 0 },
+      { kind: "directory", path: "a", mode: 0 },
+    ],
+  ],
 ] as const satisfies readonly (readonly [string, readonly CpioEntry[]])[]) {
   test(`writeNewc() rejects ${name}`, () => {
     assert.throws(() => writeNewc(entries), RangeError);

@@ -52,7 +52,8 @@ function checkPath(path: string, seen: Set<string>): void {
 
 function contentOf(entry: CpioEntry): Buffer {
   if (entry.kind === "file") {
-    if (entry.content.length > MAX_U32) throw new RangeError(`Cannot write cpio entry "${entry.path}": it exceeds 4 GiB`);
+    if (entry.content.length > MAX_U32)
+      throw new RangeError(`Cannot write cpio entry "${entry.path}": it exceeds 4 GiB`);
     return Buffer.from(entry.content.buffer, entry.content.byteOffset, entry.content.length);
   }
   return entry.kind === "symlink" ? Buffer.from(entry.target, "latin1") : Buffer.alloc(0);

@@ -32,7 +32,8 @@ export function isElf(file: Uint8Array): boolean {
 }
 
 export function readElf(file: Buffer): ElfInfo {
-  if (!isElf(file) || file.length < ELF_HEADER.bytes) throw new RangeError("Cannot read ELF file: it has no ELF header");
+  if (!isElf(file) || file.length < ELF_HEADER.bytes)
+    throw new RangeError("Cannot read ELF file: it has no ELF header");
   if (file[4] !== 2 || file[5] !== 1) throw new RangeError("Cannot read ELF file: wanted 64 bit, little-endian");
   const segments = readSegments(file);
   const interp = segments.find((segment) => segment.type === PT.interp);
@@ -46,7 +47,8 @@ function readSegments(file: Buffer): Segment[] {
   const start = offsetAt(file, ELF_HEADER.programOffset, "e_phoff");
   const entrySize = file.readUInt16LE(ELF_HEADER.programEntrySize);
   const count = file.readUInt16LE(ELF_HEADER.programCount);
-  if (count > 0 && entrySize < PROGRAM_HEADER.bytes) throw new RangeError(`Cannot read ELF file: e_phentsize is ${entrySize}`);
+  if (count > 0 && entrySize < PROGRAM_HEADER.bytes)
+    throw new RangeError(`Cannot read ELF file: e_phentsize is ${entrySize}`);
   return Array.from({ length: count }, (_, i) => {
     const at = start + i * entrySize;
     checkRange(file, at, PROGRAM_HEADER.bytes, `program header ${i}`);

@@ -25,13 +25,13 @@ const SCRIPTS = "src/build/base/initramfs";
 const ALWAYS = ["ext4", "erofs", "overlay", "loop"];
 /** Loaded when the hardware asks for them, by their aliases, or by the kernel when a file system is mounted. */
 const ON_DEMAND = [
-  ...["crc32c_generic", "crc32c_intel", "btrfs", "xfs"],
-  ...["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "virtio_net"],
-  ...["sd_mod", "sr_mod", "ahci", "ata_piix", "ata_generic", "nvme", "mmc_block", "sdhci_pci", "sdhci_acpi"],
-  ...["xhci_pci", "ehci_pci", "ohci_pci", "uhci_hcd", "usb_storage", "uas", "hid_generic", "usbhid", "vmd"],
-  ...["megaraid_sas", "mpt3sas", "mptspi", "mptsas", "aacraid", "hpsa", "smartpqi", "mvsas", "isci"],
-  ...["vmw_pvscsi", "hv_storvsc", "hv_vmbus", "hv_netvsc", "xen_blkfront"],
-];
+  "crc32c_generic crc32c_intel btrfs xfs",
+  "virtio_pci virtio_mmio virtio_blk virtio_scsi virtio_net",
+  "sd_mod sr_mod ahci ata_piix ata_generic nvme mmc_block sdhci_pci sdhci_acpi",
+  "xhci_pci ehci_pci ohci_pci uhci_hcd usb_storage uas hid_generic usbhid vmd",
+  "megaraid_sas mpt3sas mptspi mptsas aacraid hpsa smartpqi mvsas isci",
+  "vmw_pvscsi hv_storvsc hv_vmbus hv_netvsc xen_blkfront",
+].flatMap((line) => line.split(" "));
 const APPLETS =
   "sh mount umount mkdir modprobe insmod lsmod switch_root reboot sleep cat echo ls findfs dmesg sort find grep xargs sed tr dd hexdump readlink setsid test [ ps vi".split(
     " ",
@@ -42,23 +42,34 @@ const LIBRARY_DIRECTORIES = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-
 const LEVEL = 9;
 
 /** The compressed archive. */
-export async function buildInitramfs(host: Pick<Host, "files" | "exec" | "cores">, options: InitramfsOptions): Promise<Buffer> {
+export async function buildInitramfs(
+  host: Pick<Host, "files" | "exec" | "cores">,
+  options: InitramfsOptions,
+): Promise<Buffer> {
   const { files } = host;
   const directory = `${options.root}/usr/lib/modules/${options.kernelVersion}`;
   const index = readIndex(files, directory);
   const modules = resolveModules(index, { required: ALWAYS, optional: ON_DEMAND });
   const always = resolveModules(index, { required: ALWAYS, optional: [] });
-  const contents = await mapConcurrent(modules, { limit: host.cores, ...(options.signal && { signal: options.signal }) }, (path) =>
-    readModule(host, options, `${directory}/${path}`),
+  const contents = await mapConcurrent(
+    modules,
+    { limit: host.cores, ...(options.signal && { signal: options.signal }) },
+    (path) => readModule(host, options, `${directory}/${path}`),
   );
   const tree = new Map<string, CpioEntry>();
   const put = (path: string, mode: number, content: Uint8Array | string): void => {
     tree.set(path, { kind: "file", path, mode, content: typeof content === "string" ? Buffer.from(content) : content });
   };
-  for (const [link, target] of [["bin", "usr/bin"], ["sbin", "usr/bin"], ["lib", "usr/lib"], ["lib64", "usr/lib64"]] as const) {
+  for (const [link, target] of [
+    ["bin", "usr/bin"],
+    ["sbin", "usr/bin"],
+    ["lib", "usr/lib"],
+    ["lib64", "usr/lib64"],
+  ] as const) {
     tree.set(link, { kind: "symlink", path: link, mode: 0o777, target });
   }
-  for (const path of ["dev", "proc", "run", "sys", "sysroot", "usr/lib64"]) tree.set(path, { kind: "directory", path, mode: 0o755 });
+  for (const path of ["dev", "proc", "run", "sys", "sysroot", "usr/lib64"])
+    tree.set(path, { kind: "directory", path, mode: 0o755 });
   tree.set("dev/console", { kind: "char", path: "dev/console", mode: 0o600, major: 5, minor: 1 });
   putPrograms(files, options.root, put);
   for (const applet of APPLETS) {
@@ -78,14 +89,19 @@ export async function buildInitramfs(host: Pick<Host, "files" | "exec" | "cores"
 
 /** The newest of the image's kernels that has a vmlinuz beside its modules, or `undefined`. */
 export function kernelVersions(files: Pick<Files, "listIfAny" | "exists">, root: string): string[] {
-  return files.listIfAny(`${root}/usr/lib/modules`).filter((name) => files.exists(`${root}/usr/lib/modules/${name}/modules.dep`));
+  return files
+    .listIfAny(`${root}/usr/lib/modules`)
+    .filter((name) => files.exists(`${root}/usr/lib/modules/${name}/modules.dep`));
 }
 
 function readIndex(files: Pick<Files, "readTextIfAny">, directory: string): ModuleIndex {
   const text = (name: string): string | undefined => files.readTextIfAny(`${directory}/${name}`);
   const dep = text("modules.dep");
   if (dep === undefined) {
-    throw new Failure("not-found", `Cannot make an initramfs: "${directory}" has no modules.dep, wanted an installed kernel`);
+    throw new Failure(
+      "not-found",
+      `Cannot make an initramfs: "${directory}" has no modules.dep, wanted an installed kernel`,
+    );
   }
   return parseModuleIndex({
     dep,
@@ -95,11 +111,16 @@ function readIndex(files: Pick<Files, "readTextIfAny">, directory: string): Modu
   });
 }
 
-async function readModule(host: Pick<Host, "files" | "exec">, options: InitramfsOptions, path: string): Promise<Buffer> {
+async function readModule(
+  host: Pick<Host, "files" | "exec">,
+  options: InitramfsOptions,
+  path: string,
+): Promise<Buffer> {
   if (path.endsWith(".ko")) return host.files.read(path);
   if (path.endsWith(".zst")) return zstdDecompressSync(host.files.read(path));
   const applet = path.endsWith(".xz") ? "xzcat" : path.endsWith(".gz") ? "zcat" : undefined;
-  if (applet === undefined) throw new Failure("unsupported", `Cannot read kernel module "${path}": its compression is unknown`);
+  if (applet === undefined)
+    throw new Failure("unsupported", `Cannot read kernel module "${path}": its compression is unknown`);
   const argv = [`${options.root}/usr/bin/busybox`, applet, path];
   return (await host.exec(argv, { timeoutMs: 60_000, signal: options.signal })).stdout;
 }

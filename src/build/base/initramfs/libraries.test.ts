@@ -25,13 +25,24 @@ test("findLibraries() finds libraries and interpreter through links that stay in
 });
 
 test("findLibraries() says which library the image lacks", () => {
-  const { files } = createFakeHost({ files: { "/i/usr/bin/tool": PROGRAM, "/i/usr/lib64/ld-linux-x86-64.so.2": LOADER } });
-  assert.throws(() => findLibraries(files, "/i", "usr/bin/tool", ["usr/lib"]), (error) => isFailure(error, "not-found") && error.message.includes("libc.so.6"));
-  assert.throws(() => findLibraries(files, "/i", "usr/bin/none", []), (error) => isFailure(error, "not-found"));
+  const { files } = createFakeHost({
+    files: { "/i/usr/bin/tool": PROGRAM, "/i/usr/lib64/ld-linux-x86-64.so.2": LOADER },
+  });
+  assert.throws(
+    () => findLibraries(files, "/i", "usr/bin/tool", ["usr/lib"]),
+    (error) => isFailure(error, "not-found") && error.message.includes("libc.so.6"),
+  );
+  assert.throws(
+    () => findLibraries(files, "/i", "usr/bin/none", []),
+    (error) => isFailure(error, "not-found"),
+  );
 });
 
 test("resolveInImage() ends on a circle of links", () => {
   const { files } = createFakeHost({ files: { "/i/a": { symlink: "b" }, "/i/b": { symlink: "a" } } });
-  assert.throws(() => resolveInImage(files, "/i", "a"), (error) => isFailure(error, "corrupt"));
+  assert.throws(
+    () => resolveInImage(files, "/i", "a"),
+    (error) => isFailure(error, "corrupt"),
+  );
   assert.equal(resolveInImage(files, "/i", "missing"), undefined);
 });

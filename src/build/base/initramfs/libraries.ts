@@ -24,7 +24,12 @@ export function resolveInImage(files: ImageFiles, root: string, path: string): s
 }
 
 /** Paths in the image (relative, below usr/) to the host's paths of their content: libraries and interpreter. */
-export function findLibraries(files: ImageFiles, root: string, program: string, directories: readonly string[]): Map<string, string> {
+export function findLibraries(
+  files: ImageFiles,
+  root: string,
+  program: string,
+  directories: readonly string[],
+): Map<string, string> {
   const found = new Map<string, string>();
   const visit = (hostPath: string): void => {
     const elf = readElf(files.read(hostPath));
@@ -40,7 +45,10 @@ export function findLibraries(files: ImageFiles, root: string, program: string, 
   };
   const add = (inImage: string, hostPath: string | undefined, name: string): void => {
     if (hostPath === undefined) {
-      throw new Failure("not-found", `Cannot make an initramfs: the image lacks library "${name}", which ${program} needs`);
+      throw new Failure(
+        "not-found",
+        `Cannot make an initramfs: the image lacks library "${name}", which ${program} needs`,
+      );
     }
     if (found.has(inImage)) return;
     found.set(inImage, hostPath);

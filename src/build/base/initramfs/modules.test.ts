@@ -18,7 +18,8 @@ kernel/fs/erofs/erofs.ko:
 `,
   builtin: "kernel/drivers/virtio/virtio_pci.ko\n",
   softdep: "# none\nsoftdep ext4 pre: crypto-crc32c post: other\nsoftdep usb_storage post: uas\n",
-  alias: "alias crypto-crc32c crc32c_generic\nalias crypto-crc32c crc32c_intel\nalias pci:v*d*sv*sd*bc01sc08i02* nvme\nalias fs-erofs erofs\n",
+  alias:
+    "alias crypto-crc32c crc32c_generic\nalias crypto-crc32c crc32c_intel\nalias pci:v*d*sv*sd*bc01sc08i02* nvme\nalias fs-erofs erofs\n",
 });
 
 test("resolveModules() puts each module after all that it needs", () => {
@@ -53,7 +54,12 @@ test("resolveModules() refuses a kernel that lacks a required module", () => {
 });
 
 test("resolveModules() ends on a circle of soft dependencies", () => {
-  const circle = parseModuleIndex({ dep: "a.ko:\nb.ko:\n", builtin: "", softdep: "softdep a pre: b\nsoftdep b pre: a\n", alias: "" });
+  const circle = parseModuleIndex({
+    dep: "a.ko:\nb.ko:\n",
+    builtin: "",
+    softdep: "softdep a pre: b\nsoftdep b pre: a\n",
+    alias: "",
+  });
   assert.deepEqual(resolveModules(circle, { required: ["a"], optional: [] }), ["b.ko", "a.ko"]);
 });
 

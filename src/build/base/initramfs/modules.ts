@@ -50,7 +50,9 @@ export function parseModuleIndex(files: IndexFiles): ModuleIndex {
     before,
     aliases: lines(files.alias).flatMap((line) => {
       const [word, pattern, name] = words(line);
-      return word === "alias" && pattern !== undefined && name !== undefined ? [{ pattern, name: normalise(name) }] : [];
+      return word === "alias" && pattern !== undefined && name !== undefined
+        ? [{ pattern, name: normalise(name) }]
+        : [];
     }),
   };
 }
@@ -81,7 +83,10 @@ export function resolveModules(index: ModuleIndex, choice: ModuleChoice): string
       if (path !== undefined) addPath(path);
     }
   };
-  for (const [names, isRequired] of [[choice.required, true], [choice.optional, false]] as const) {
+  for (const [names, isRequired] of [
+    [choice.required, true],
+    [choice.optional, false],
+  ] as const) {
     for (const name of names.map(normalise)) {
       const path = index.paths.get(name);
       if (path !== undefined) addPath(path);
@@ -103,7 +108,9 @@ export function formatSubset(index: ModuleIndex, paths: readonly string[]): { de
     const needs = (index.dependencies.get(path) ?? []).filter((needed) => chosen.has(needed));
     return `${plainPath(path)}:${needs.map((needed) => ` ${plainPath(needed)}`).join("")}\n`;
   });
-  const alias = index.aliases.filter(({ name }) => names.has(name)).map(({ pattern, name }) => `alias ${pattern} ${name}\n`);
+  const alias = index.aliases
+    .filter(({ name }) => names.has(name))
+    .map(({ pattern, name }) => `alias ${pattern} ${name}\n`);
   return { dep: dep.join(""), alias: alias.join("") };
 }
 
