@@ -16,7 +16,8 @@ import { writeMachineState } from "./machine-state.ts";
 import { type DiskPlan, type DiskStep, gigabytes } from "./plan.ts";
 import type { DiskRequest } from "./request.ts";
 import { stageDeployment, stageGrubModules, stageRepository, stageUefiLoader } from "./stage.ts";
-import { runTool } from "./tools.ts";
+import type { DiskLayout } from "./layout.ts";
+import { type RunOptions, runTool } from "./tools.ts";
 import { createRawDisk, writeEsp, writePieces } from "./write-disk.ts";
 import { writeRoot } from "./write-root.ts";
 
@@ -75,6 +76,15 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
   const folders = { root: `${staging}/root`, esp: `${staging}/esp` };
   const raw = `${work}/disk.raw`;
   const tools = { layout, epoch, signal };
+  const rootOptions = {
+    ...tools,
+    tree: folders.root,
+    objects: `/${MACHINE_STORE}/objects`,
+    algorithm: store.algorithm,
+    scratch: `${staging}/scratch`,
+    progress,
+  };
+  const staged = { store, image, id, signal };
   let deployment: InstalledDeployment | undefined;
   let current = raw;
   let result: DiskResult | undefined;
@@ -89,32 +99,15 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
     async run(step) {
       switch (step.kind) {
         case "stage-repository":
-          return stageRepository(host, folders.root, {
-            store,
-            image,
-            id,
-            progress,
-            signal,
-            objectCount: plan.objectCount,
-          });
-        case "install-deployment":
-          deployment = stageDeployment(host, folders, {
-            store,
-            image,
-            id,
-            signal,
-            ...step,
-            source: plan.source,
-            architecture: plan.architecture,
-          });
+          return stageRepository(host, folders.root, { ...staged, progress, objectCount: plan.objectCount });
+        case "install-deployment": {
+          const { source, architecture } = plan;
+          deployment = stageDeployment(host, folders, { ...staged, ...step, source, architecture });
           return;
+        }
         case "write-machine-state":
           if (deployment === undefined) throw new RangeError("a plan writes machine state before a deployment");
-          return writeMachineState(
-            host.files,
-            { etc: deployment.etc, var: deployment.var, shell: options.shell },
-            options.request,
-          );
+          return writeMachineState(host.files, { ...deployment, shell: options.shell }, options.request);
         case "stage-uefi-loader":
           return stageUefiLoader(host, folders.esp, { store, id, loader: step.loader });
         case "create-disk":
@@ -122,44 +115,23 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
         case "write-esp":
           return told(step, () => writeEsp(host, raw, { ...tools, tree: folders.esp, scratch: staging }));
         case "write-root":
-          host.files.makeDirectory(`${staging}/scratch`);
-          return told(step, () =>
-            writeRoot(host, raw, {
-              ...tools,
-              tree: folders.root,
-              objects: `/${MACHINE_STORE}/objects`,
-              algorithm: store.algorithm,
-              scratch: `${staging}/scratch`,
-              progress,
-            }),
-          );
+          host.files.makeDirectory(rootOptions.scratch);
+          return told(step, () => writeRoot(host, raw, rootOptions));
         case "write-bios-loader": {
           const modules =
             step.grub.origin === "image"
               ? stageGrubModules(host, `${staging}/grub`, { store, id })
               : `/${GRUB_MODULE_DIRECTORY}`;
-          const core = `${staging}/core.img`;
-          await runTool(
-            host,
-            mkimageArgv({ modules, partition: step.partition, directory: step.directory, output: core }),
-            tools,
-          );
-          const loader = { bootImage: host.files.read(`${modules}/boot.img`), coreImage: host.files.read(core) };
-          return writePieces(host, raw, placeBiosLoader(loader, layout.biosBoot));
+          return writeBiosLoader(host, raw, { ...tools, ...step, modules, core: `${staging}/core.img` });
         }
         case "convert":
           current = `${work}/disk.${step.format}`;
           return told(step, async () => {
             await runTool(host, convertArgv(raw, current), tools);
           });
-        case "publish": {
-          const path = `${options.output}/${step.name}`;
-          host.files.sync(current);
-          host.files.rename(current, path);
-          host.files.sync(options.output);
-          result = { path, sizeBytes: layout.sizeBytes, allocatedBytes: host.files.stat(path)?.allocatedBytes ?? 0 };
+        case "publish":
+          result = publish(host, current, { output: options.output, name: step.name, sizeBytes: layout.sizeBytes });
           return;
-        }
       }
     },
     result() {
@@ -167,6 +139,27 @@ function createBench(host: Host, plan: DiskPlan, options: ApplyOptions & { stagi
       return result;
     },
   };
+}
+
+/** GRUB's core image, made for this disk, and its boot sector. */
+async function writeBiosLoader(
+  host: Host,
+  disk: string,
+  options: RunOptions & { layout: DiskLayout; modules: string; core: string; partition: number; directory: string },
+): Promise<void> {
+  const { modules, core, partition, directory } = options;
+  await runTool(host, mkimageArgv({ modules, partition, directory, output: core }), options);
+  const loader = { bootImage: host.files.read(`${modules}/boot.img`), coreImage: host.files.read(core) };
+  writePieces(host, disk, placeBiosLoader(loader, options.layout.biosBoot));
+}
+
+/** Under its name whole and synced, or not at all. */
+function publish(host: Host, from: string, options: { output: string; name: string; sizeBytes: number }): DiskResult {
+  const path = `${options.output}/${options.name}`;
+  host.files.sync(from);
+  host.files.rename(from, path);
+  host.files.sync(options.output);
+  return { path, sizeBytes: options.sizeBytes, allocatedBytes: host.files.stat(path)?.allocatedBytes ?? 0 };
 }
 
 /** zstd makes the smallest file for its time; every QEMU since 5.1 reads it. */

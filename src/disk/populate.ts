@@ -51,92 +51,98 @@ const TYPE_BITS: Readonly<Record<FileStat["kind"], number>> = {
 
 /** Throws RangeError for a name that debugfs cannot be told, and for a socket. */
 export function populate(host: Pick<Host, "files">, options: PopulateOptions): Population {
-  const { files } = host;
-  const commands: string[] = [];
-  const objects: PlacedObject[] = [];
-  /** Inode of the staged tree to the path where it went. */
-  const linked = new Map<string, string>();
-  let values = 0;
+  const writer: Writer = { ...options, files: host.files, commands: [], placed: [], linked: new Map(), values: 0 };
+  const root = host.files.lstat(options.tree);
+  if (root !== undefined) putDirectory(writer, "", root);
+  return { commands: writer.commands, objects: writer.placed };
+}
 
-  const settle = (path: string, stat: FileStat): void => {
-    const quoted = quoteForDebugfs(path === "" ? "/" : path);
-    const set = (field: string, value: string | number): void => void commands.push(`sif ${quoted} ${field} ${value}`);
-    if (stat.kind !== "symlink") set("mode", `0${(TYPE_BITS[stat.kind] | stat.mode).toString(8)}`);
-    if (stat.uid !== 0) set("uid", stat.uid);
-    if (stat.gid !== 0) set("gid", stat.gid);
-    for (const [name, value] of files.xattrs(`${options.tree}${path}`)) {
-      const file = `${options.scratch}/${values++}`;
-      files.write(file, value);
-      commands.push(`ea_set -f ${quoteForDebugfs(file)} ${quoted} ${quoteForDebugfs(name)}`);
-    }
-    settleTimes(quoted, Math.min(stat.mtimeSec, options.epoch));
-  };
-  const settleTimes = (quoted: string, mtimeSec: number): void => {
-    for (const field of ["ctime", "atime"]) commands.push(`sif ${quoted} ${field} @${options.epoch}`);
-    commands.push(`sif ${quoted} mtime @${mtimeSec}`);
-  };
-  const putObject = (directory: string, name: string, stat: FileStat): void => {
-    const source = `${options.tree}${directory}/${name}`;
-    const tail = verityTailBlocks(stat.size, options.hashBytes);
-    const quoted = quoteForDebugfs(name);
-    commands.push(`write ${quoteForDebugfs(source)} ${quoted}`);
-    for (let block = tail.first; block < tail.first + tail.count; block++) commands.push(`bmap -a ${quoted} ${block}`);
-    commands.push(
-      `sif ${quoted} size ${stat.size}`,
-      `sif ${quoted} flags ${VERITY_FLAGS}`,
-      `sif ${quoted} mode 0100644`,
-    );
-    settleTimes(quoted, options.epoch);
-    objects.push({
-      id: directory.slice(options.objects.length + 1) + name,
-      source,
-      sizeBytes: stat.size,
-      tailBlocks: tail.count,
-    });
-  };
-  const putLeaf = (directory: string, name: string, stat: FileStat): void => {
-    const path = `${directory}/${name}`;
-    const identity = `${stat.dev}:${stat.ino}`;
-    const first = stat.nlink > 1 ? linked.get(identity) : undefined;
-    if (first !== undefined) {
-      commands.push(
-        `ln ${quoteForDebugfs(first)} ${quoteForDebugfs(path)}`,
-        `sif ${quoteForDebugfs(path)} links_count ${linkCount(identity)}`,
-      );
-      return;
-    }
-    commands.push(creation(files, { source: `${options.tree}${path}`, name, stat }));
-    settle(path, stat);
-    linked.set(identity, path);
-  };
-  const counts = new Map<string, number>();
-  const linkCount = (identity: string): number => {
-    const count = (counts.get(identity) ?? 1) + 1;
-    counts.set(identity, count);
-    return count;
-  };
-  const putDirectory = (directory: string, stat: FileStat): void => {
-    const isFan = directory.startsWith(`${options.objects}/`);
-    const children = files
-      .list(`${options.tree}${directory}`)
-      .map((name) => ({ name, stat: files.lstat(`${options.tree}${directory}/${name}`) }));
-    for (const child of children) {
-      if (child.stat?.kind === "directory") commands.push(`mkdir ${quoteForDebugfs(`${directory}/${child.name}`)}`);
-    }
-    commands.push(`cd ${quoteForDebugfs(directory === "" ? "/" : directory)}`);
-    for (const child of children) {
-      if (child.stat === undefined || child.stat.kind === "directory") continue;
-      if (isFan) putObject(directory, child.name, child.stat);
-      else putLeaf(directory, child.name, child.stat);
-    }
-    for (const child of children)
-      if (child.stat?.kind === "directory") putDirectory(`${directory}/${child.name}`, child.stat);
-    settle(directory, stat);
-  };
+interface Writer extends PopulateOptions {
+  readonly files: Host["files"];
+  readonly commands: string[];
+  readonly placed: PlacedObject[];
+  /** Inode of the staged tree to the path where it went, and how often. */
+  readonly linked: Map<string, { readonly path: string; count: number }>;
+  values: number;
+}
 
-  const root = files.lstat(options.tree);
-  if (root !== undefined) putDirectory("", root);
-  return { commands, objects };
+/** Files first, while debugfs stands in the directory; then what is below; then the directory's own mode and times. */
+function putDirectory(writer: Writer, directory: string, stat: FileStat): void {
+  const { files, commands } = writer;
+  const isFan = directory.startsWith(`${writer.objects}/`);
+  const children = files
+    .list(`${writer.tree}${directory}`)
+    .map((name) => ({ name, stat: files.lstat(`${writer.tree}${directory}/${name}`) }));
+  for (const child of children) {
+    if (child.stat?.kind === "directory") commands.push(`mkdir ${quoteForDebugfs(`${directory}/${child.name}`)}`);
+  }
+  commands.push(`cd ${quoteForDebugfs(directory === "" ? "/" : directory)}`);
+  for (const child of children) {
+    if (child.stat === undefined || child.stat.kind === "directory") continue;
+    if (isFan) putObject(writer, { directory, name: child.name, stat: child.stat });
+    else putLeaf(writer, { directory, name: child.name, stat: child.stat });
+  }
+  for (const child of children) {
+    if (child.stat?.kind === "directory") putDirectory(writer, `${directory}/${child.name}`, child.stat);
+  }
+  settle(writer, directory, stat);
+}
+
+interface Leaf {
+  readonly directory: string;
+  readonly name: string;
+  readonly stat: FileStat;
+}
+
+function putObject(writer: Writer, { directory, name, stat }: Leaf): void {
+  const { commands } = writer;
+  const source = `${writer.tree}${directory}/${name}`;
+  const tail = verityTailBlocks(stat.size, writer.hashBytes);
+  const quoted = quoteForDebugfs(name);
+  commands.push(`write ${quoteForDebugfs(source)} ${quoted}`);
+  for (let block = tail.first; block < tail.first + tail.count; block++) commands.push(`bmap -a ${quoted} ${block}`);
+  commands.push(`sif ${quoted} size ${stat.size}`, `sif ${quoted} flags ${VERITY_FLAGS}`, `sif ${quoted} mode 0100644`);
+  settleTimes(writer, quoted, writer.epoch);
+  const id = directory.slice(writer.objects.length + 1) + name;
+  writer.placed.push({ id, source, sizeBytes: stat.size, tailBlocks: tail.count });
+}
+
+function putLeaf(writer: Writer, { directory, name, stat }: Leaf): void {
+  const path = `${directory}/${name}`;
+  const identity = `${stat.dev}:${stat.ino}`;
+  const known = stat.nlink > 1 ? writer.linked.get(identity) : undefined;
+  if (known !== undefined) {
+    known.count += 1;
+    const quoted = quoteForDebugfs(path);
+    // debugfs makes the name but does not count it.
+    writer.commands.push(`ln ${quoteForDebugfs(known.path)} ${quoted}`, `sif ${quoted} links_count ${known.count}`);
+    return;
+  }
+  writer.commands.push(creation(writer.files, { source: `${writer.tree}${path}`, name, stat }));
+  settle(writer, path, stat);
+  writer.linked.set(identity, { path, count: 1 });
+}
+
+/** Mode, owner, attributes and times of what is there. */
+function settle(writer: Writer, path: string, stat: FileStat): void {
+  const { commands } = writer;
+  const quoted = quoteForDebugfs(path === "" ? "/" : path);
+  if (stat.kind !== "symlink") {
+    commands.push(`sif ${quoted} mode 0${(TYPE_BITS[stat.kind] | stat.mode).toString(8)}`);
+  }
+  if (stat.uid !== 0) commands.push(`sif ${quoted} uid ${stat.uid}`);
+  if (stat.gid !== 0) commands.push(`sif ${quoted} gid ${stat.gid}`);
+  for (const [name, value] of writer.files.xattrs(`${writer.tree}${path}`)) {
+    const file = `${writer.scratch}/${writer.values++}`;
+    writer.files.write(file, value);
+    commands.push(`ea_set -f ${quoteForDebugfs(file)} ${quoted} ${quoteForDebugfs(name)}`);
+  }
+  settleTimes(writer, quoted, Math.min(stat.mtimeSec, writer.epoch));
+}
+
+function settleTimes(writer: Writer, quoted: string, mtimeSec: number): void {
+  for (const field of ["ctime", "atime"]) writer.commands.push(`sif ${quoted} ${field} @${writer.epoch}`);
+  writer.commands.push(`sif ${quoted} mtime @${mtimeSec}`);
 }
 
 function creation(files: Host["files"], leaf: { source: string; name: string; stat: FileStat }): string {

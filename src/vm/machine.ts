@@ -5,17 +5,16 @@
  * Nothing here ends a process but the machine's own QEMU, checked by its pid file and command line just before.
  */
 import { Failure } from "../core/failure.ts";
-import type { ExecResult, Host } from "../host/host.ts";
-import { asString } from "../core/json.ts";
+import type { Host } from "../host/host.ts";
 import { detectAccelerator } from "./accelerator.ts";
+import { createAccess, type VmAccess } from "./access.ts";
 import { consoleMark, consoleTail, consoleText } from "./console.ts";
 import { detectFormat, launch } from "./launch.ts";
-import { GUEST_SSH_PORT, type VmPaths } from "./qemu-argv.ts";
-import { monitorCommand, parseForwards, runQmp } from "./qmp.ts";
+import { monitorQuietly } from "./monitor.ts";
+import type { VmPaths } from "./qemu-argv.ts";
+import { runQmp } from "./qmp.ts";
 import type { Accelerator, DirectKernel, Firmware, PortForward, VmSpec } from "./spec.ts";
-import { quoteWord, sshArgv } from "./ssh.ts";
 import { pathsOf, readVmSpec, runningPid } from "./state.ts";
-import { type SshOptions, type WaitOptions, waitForSsh } from "./wait.ts";
 
 export interface VmOptions {
   readonly name: string;
@@ -34,25 +33,14 @@ export interface VmOptions {
 }
 
 /** Disposal kills what still runs and, for a throw-away machine, removes its state. */
-export interface Vm extends AsyncDisposable {
+export interface Vm extends VmAccess, AsyncDisposable {
   readonly name: string;
   readonly spec: VmSpec;
   readonly directory: string;
   /** undefined when it does not run. */
   pid(): number | undefined;
-  /** The port on 127.0.0.1 that leads to the machine's sshd. */
-  sshPort(): Promise<number>;
-  /** Host port of each forwarded guest port. */
-  forwards(): Promise<ReadonlyMap<number, number>>;
-  /** Runs a command: a string for the remote shell, or words. */
-  ssh(command: string | readonly string[], options: SshOptions): Promise<ExecResult>;
-  /** Failure "check-failed" when the machine ends or the time is over first. */
-  waitForSsh(options: WaitOptions): Promise<void>;
   waitForConsole(pattern: RegExp, options: { timeoutMs: number; since?: number }): Promise<RegExpExecArray>;
   waitForPowerOff(timeoutMs: number): Promise<void>;
-  /** `systemctl reboot`, then ssh of the new boot. Returns the new boot id. */
-  reboot(options: WaitOptions): Promise<string>;
-  bootId(options: SshOptions): Promise<string>;
   /** The console so far, or since a mark. */
   console(since?: number): string;
   mark(): number;
@@ -67,9 +55,6 @@ export interface Vm extends AsyncDisposable {
 }
 
 const QMP_TIMEOUT_MS = 30_000;
-/** Saving writes all of the machine's memory. */
-const SNAPSHOT_TIMEOUT_MS = 300_000;
-
 export async function startVm(host: Host, options: VmOptions): Promise<Vm> {
   const vm = createVm(host, createSpec(host, options), options.signal);
   await vm.start();
@@ -116,29 +101,6 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
   const { name } = spec;
   const paths = pathsOf(host, name);
   const pid = (): number | undefined => runningPid(host, name);
-  const forwards = async (): Promise<ReadonlyMap<number, number>> =>
-    parseForwards(await monitor(host, paths, { line: "info usernet", signal }));
-  const sshPort = async (): Promise<number> => {
-    requireRunning(host, name);
-    const port = (await forwards()).get(GUEST_SSH_PORT);
-    if (port === undefined) throw new Failure("io", `Cannot reach VM "${name}": QEMU forwards no port to its sshd`);
-    return port;
-  };
-  const ssh = async (command: string | readonly string[], options: SshOptions): Promise<ExecResult> => {
-    const line = typeof command === "string" ? command : command.map(quoteWord).join(" ");
-    const argv = sshArgv({ port: await sshPort(), user: options.user ?? "root", key: options.key }, line);
-    return host.exec(argv, {
-      timeoutMs: options.timeoutMs,
-      signal,
-      ...(options.check !== undefined && { check: options.check }),
-      ...(options.stdin !== undefined && { stdin: options.stdin }),
-    });
-  };
-  const bootId = async (options: SshOptions): Promise<string> =>
-    (await ssh("cat /proc/sys/kernel/random/boot_id", options)).stdout.toString("utf8").trim();
-  const mark = (): number => consoleMark(host, paths);
-  const wait = (options: WaitOptions): Promise<void> =>
-    waitForSsh({ host, name, paths, sshPort, ssh, signal }, options);
   const waitForPowerOff = (timeoutMs: number): Promise<void> =>
     waitUntil(host, signal, { timeoutMs, what: `VM "${name}" to power off`, done: () => pid() === undefined });
   const kill = async (): Promise<void> => {
@@ -147,56 +109,29 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
     await waitForPowerOff(10_000);
   };
   return {
+    ...createAccess(host, name, { paths, signal }),
     name,
     spec,
     directory: paths.directory,
     pid,
-    sshPort,
-    forwards,
-    ssh,
-    bootId,
-    mark,
-    waitForSsh: wait,
     waitForPowerOff,
     kill,
+    mark: () => consoleMark(host, paths),
     console: (since = 0) => consoleText(host, paths, since),
     waitForConsole: (pattern, options) => waitForConsole(host, { name, paths, pattern, signal, ...options }),
-    reboot: async (options) => {
-      const login = {
-        timeoutMs: 30_000,
-        ...(options.user !== undefined && { user: options.user }),
-        ...(options.key !== undefined && { key: options.key }),
-      };
-      const before = await bootId(login);
-      const since = mark();
-      await ssh("systemctl reboot", { ...login, check: false });
-      let after = before;
-      await waitForSsh(
-        { host, name, paths, sshPort, ssh, signal },
-        {
-          ...options,
-          since,
-          accept: async () => {
-            after = await bootId(login);
-            return after !== before;
-          },
-        },
-      );
-      return after;
-    },
-    powerOff: async (timeoutMs) => {
+    async powerOff(timeoutMs) {
       if (pid() === undefined) return;
       await runQmp(host, paths.qmp, { timeoutMs: QMP_TIMEOUT_MS, signal, commands: [{ execute: "system_powerdown" }] });
       await waitForPowerOff(timeoutMs);
     },
-    snapshot: async (tag) => {
+    async snapshot(tag) {
       requireSnapshots(spec);
-      await monitorQuietly(host, paths, { line: `savevm ${checkTag(tag)}`, signal });
+      await monitorQuietly(host, paths.qmp, { line: `savevm ${checkTag(tag)}`, signal });
     },
-    restore: async (tag) => {
+    async restore(tag) {
       requireSnapshots(spec);
       if (pid() === undefined) await launch(host, spec, { paths, signal, loadSnapshot: checkTag(tag) });
-      else await monitorQuietly(host, paths, { line: `loadvm ${checkTag(tag)}`, signal });
+      else await monitorQuietly(host, paths.qmp, { line: `loadvm ${checkTag(tag)}`, signal });
     },
     start: (options = {}) => launch(host, spec, { paths, signal, ...options }),
     async [Symbol.asyncDispose]() {
@@ -204,13 +139,6 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
       if (spec.throwAway) removeVm(host, name);
     },
   };
-}
-
-function requireRunning(host: Host, name: string): void {
-  if (runningPid(host, name) !== undefined) return;
-  throw new Failure("not-found", `Cannot reach VM "${name}": it is not running`, {
-    hint: `berth vm run --name ${name}`,
-  });
 }
 
 /** Snapshots live in qcow2: every disk that the machine writes to must be one. */
@@ -230,26 +158,6 @@ function checkTag(tag: string): string {
     );
   }
   return tag;
-}
-
-interface MonitorOptions {
-  readonly line: string;
-  readonly signal: AbortSignal;
-}
-
-async function monitor(host: Host, paths: VmPaths, options: MonitorOptions): Promise<string> {
-  const [answer] = await runQmp(host, paths.qmp, {
-    timeoutMs: SNAPSHOT_TIMEOUT_MS,
-    signal: options.signal,
-    commands: [monitorCommand(options.line)],
-  });
-  return asString(answer, "QMP answer");
-}
-
-/** For monitor commands that answer only to complain. */
-async function monitorQuietly(host: Host, paths: VmPaths, options: MonitorOptions): Promise<void> {
-  const complaint = (await monitor(host, paths, options)).trim();
-  if (complaint !== "") throw new Failure("exec-failed", `Cannot run QEMU command "${options.line}": ${complaint}`);
 }
 
 async function waitForConsole(
