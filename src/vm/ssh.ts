@@ -2,6 +2,7 @@
  * ssh to a machine of ours: always to 127.0.0.1 at the forwarded port. Host keys are not checked or kept: the way leads through QEMU's
  * own network, and machines come and go on the same ports.
  */
+import { digestHex, digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 
@@ -10,6 +11,8 @@ export interface SshTarget {
   readonly user: string;
   /** Private key file; without one ssh uses the user's agent and default keys. */
   readonly key: string | undefined;
+  /** Directory for the socket of a connection that is kept for a minute: the next command needs no new login. */
+  readonly share?: string;
 }
 
 /** `command`: one string for the remote shell; undefined for an interactive session. */
@@ -23,6 +26,7 @@ export function sshArgv(target: SshTarget, command: string | undefined): readonl
     // The cheapest cipher for a processor that is emulated.
     "Ciphers=^aes128-ctr",
     ...(target.key === undefined ? [] : ["IdentitiesOnly=yes"]),
+    ...(target.share === undefined ? [] : sharing(target.share, target)),
   ];
   return [
     "ssh",
@@ -34,6 +38,18 @@ export function sshArgv(target: SshTarget, command: string | undefined): readonl
     ...(target.key === undefined ? [] : ["-i", target.key]),
     `${target.user}@127.0.0.1`,
     ...(command === undefined ? [] : ["--", command]),
+  ];
+}
+
+/** Logins with another key never share a connection. A connection to a machine that went away ends within 20 s. */
+function sharing(directory: string, target: SshTarget): readonly string[] {
+  const who = digestHex(digestOf(`${target.user} ${target.key ?? ""}`)).slice(0, 8);
+  return [
+    "ControlMaster=auto",
+    `ControlPath=${directory}/ssh-${who}`,
+    "ControlPersist=60",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=4",
   ];
 }
 

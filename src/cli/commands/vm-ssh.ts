@@ -37,7 +37,7 @@ export const vmSshCommand = command({
       task.done(`ssh of VM ${name} is up after ${((host.clock.elapsed() - startedMs) / 1000).toFixed(0)} s`);
     }
     const argv = sshArgv(
-      { port, user: values.user, key: values.identity },
+      { port, user: values.user, key: values.identity, share: vm.directory },
       words.length === 0 ? undefined : words.join(" "),
     );
     const child = host.spawn(argv, { stdin: "inherit", stdout: "inherit", stderr: "inherit" });
