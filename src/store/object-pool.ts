@@ -31,7 +31,7 @@ export interface ObjectPool {
 /** For all imports together. */
 const BUFFERS = 24;
 /** After so many bytes a worker syncs while the others go on. */
-const SYNC_BYTES = 96 * 1024 * 1024;
+const SYNC_BYTES = 64 * 1024 * 1024;
 /** An import waits while fewer are free, so that what one chunk of its source brings always finds some. */
 const BUFFERS_FREE_MIN = 8;
 

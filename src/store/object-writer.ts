@@ -10,7 +10,10 @@ import { createVerityHasher, verityDigest } from "../format/verity/verity.ts";
 import type { Files, OpenFile } from "../host/host.ts";
 import { objectName, TEMPORARY_PREFIX } from "./layout.ts";
 
-export type ObjectFiles = Pick<Files, "open" | "stat" | "rename" | "remove" | "makeDirectory" | "enableVerity">;
+export type ObjectFiles = Pick<
+  Files,
+  "open" | "stat" | "listIfAny" | "rename" | "remove" | "makeDirectory" | "enableVerity"
+>;
 
 export interface ObjectWriter {
   /** Returns the object's id. */
@@ -39,7 +42,8 @@ export interface ObjectWriterOptions {
 
 export function createObjectWriter(files: ObjectFiles, options: ObjectWriterOptions): ObjectWriter {
   const { directory, algorithm } = options;
-  const fans = new Set<string>();
+  /** Names in each `xx` when it was first looked at: one listing is cheaper than asking for each of thousands of new objects. */
+  const fans = new Map<string, Set<string>>();
   let count = 0;
 
   const temporary = (): string => {
@@ -47,7 +51,16 @@ export function createObjectWriter(files: ObjectFiles, options: ObjectWriterOpti
     return `${directory}/${TEMPORARY_PREFIX}${options.unique}-${count}`;
   };
 
+  const fanOf = (id: string): Set<string> => {
+    const fan = id.slice(0, 2);
+    const names = fans.get(fan) ?? new Set(files.listIfAny(`${directory}/${fan}`));
+    fans.set(fan, names);
+    return names;
+  };
+
+  /** What others add or delete meanwhile costs a second write at worst: a name that is known is looked at again. */
   const isThere = (id: string, sizeBytes: number): boolean => {
+    if (!fanOf(id).has(id.slice(2))) return false;
     const known = files.stat(`${directory}/${objectName(id)}`);
     return known !== undefined && known.kind === "file" && known.size === sizeBytes;
   };
@@ -56,12 +69,10 @@ export function createObjectWriter(files: ObjectFiles, options: ObjectWriterOpti
     if (options.verity() && files.enableVerity(path, algorithm) === "unsupported") {
       throw new Failure("unsupported", `Cannot enable fs-verity on object "${id}": the file system refused it`);
     }
-    const fan = id.slice(0, 2);
-    if (!fans.has(fan)) {
-      files.makeDirectory(`${directory}/${fan}`);
-      fans.add(fan);
-    }
+    const names = fanOf(id);
+    if (names.size === 0) files.makeDirectory(`${directory}/${id.slice(0, 2)}`);
     files.rename(path, `${directory}/${objectName(id)}`);
+    names.add(id.slice(2));
   };
 
   return {

@@ -36,11 +36,44 @@ export function verityHashBytes(algorithm: DigestAlgorithm): number {
   return algorithm === "sha256" ? 32 : 64;
 }
 
-/** Lower-case hex. */
+/**
+ * Lower-case hex. For content that is in memory: thousands of small files are hashed with it, so nothing is allocated for each of
+ * them. Levels are built in one buffer: a digest is written where the blocks before it have been hashed already.
+ */
 export function verityDigest(bytes: Uint8Array, algorithm: DigestAlgorithm): string {
-  const hasher = createVerityHasher(algorithm);
-  hasher.update(bytes);
-  return hasher.finish().id;
+  const hashBytes = verityHashBytes(algorithm);
+  const blocks = Math.ceil(bytes.length / VERITY_BLOCK_BYTES);
+  if (level.length < blocks * hashBytes + VERITY_BLOCK_BYTES)
+    level = Buffer.alloc(blocks * hashBytes * 2 + VERITY_BLOCK_BYTES);
+  let filled = 0;
+  for (let at = 0; at < bytes.length; at += VERITY_BLOCK_BYTES) {
+    const block = bytes.subarray(at, at + VERITY_BLOCK_BYTES);
+    filled += level.write(
+      hashBlock(algorithm, block.length === VERITY_BLOCK_BYTES ? block : padBlock(block)),
+      filled,
+      "latin1",
+    );
+  }
+  while (filled > hashBytes) {
+    const end = Math.ceil(filled / VERITY_BLOCK_BYTES) * VERITY_BLOCK_BYTES;
+    level.fill(0, filled, end);
+    filled = 0;
+    for (let at = 0; at < end; at += VERITY_BLOCK_BYTES) {
+      const digest = hashBlock(algorithm, level.subarray(at, at + VERITY_BLOCK_BYTES));
+      filled += level.write(digest, filled, "latin1");
+    }
+  }
+  const rootHash = filled === 0 ? Buffer.alloc(hashBytes) : level.subarray(0, hashBytes);
+  return hash(algorithm, describe(algorithm, bytes.length, rootHash), "hex");
+}
+
+let level: Buffer = Buffer.alloc(16 * VERITY_BLOCK_BYTES);
+const lastBlock = Buffer.alloc(VERITY_BLOCK_BYTES);
+
+/** The block padded with zeros; valid until the next call. */
+function padBlock(block: Uint8Array): Buffer {
+  lastBlock.set(block);
+  return lastBlock.fill(0, block.length);
 }
 
 export function createVerityHasher(algorithm: DigestAlgorithm): VerityHasher {
