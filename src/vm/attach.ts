@@ -5,7 +5,7 @@
  * own could not.
  */
 import type { Child, Connection, Host } from "../host/host.ts";
-import { consoleMark, consoleText } from "./console.ts";
+import { consoleText } from "./console.ts";
 import { pathsOf } from "./state.ts";
 
 /** Ctrl-] */
@@ -23,7 +23,7 @@ export interface AttachOptions {
 /** detached: the user left. ended: the machine did. */
 export async function attachConsole(host: Host, name: string, options: AttachOptions): Promise<"detached" | "ended"> {
   const paths = pathsOf(host, name);
-  const before = options.history ? consoleText(host, paths).slice(0, consoleMark(host, paths)) : "";
+  const before = options.history ? consoleText(host, paths) : "";
   using connection = await host.network.connect({ unix: paths.console }, { signal: options.signal });
   options.print(before);
   if (!options.stdinIsTerminal) {

@@ -53,9 +53,9 @@ export const vmRunCommand = command({
       `VM ${name} runs (${vm.spec.firmware}, ${vm.spec.accelerator}); its ssh is at 127.0.0.1:${sshPort}`,
     );
     if (!values.detach) await showConsole(vm, context);
-    return { name, pid: vm.pid(), sshPort, accelerator: vm.spec.accelerator };
+    return { name, pid: vm.pid(), sshPort, accelerator: vm.spec.accelerator, detached: values.detach };
   },
-  view: (value) => value.name,
+  view: (value) => (value.detached ? value.name : undefined),
 });
 
 async function startAgain(name: string, given: string | undefined, context: Context): Promise<Vm> {

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createFakeHost, type FakeHost, type FakeHostOptions } from "../../host/fake.ts";
+import { formatVmSpec, type VmSpec } from "../../vm/spec.ts";
+import { runProgram } from "../run-command.ts";
+import { diskCommand } from "./disk.ts";
+import { vmConsoleCommand } from "./vm-console.ts";
+import { vmListCommand } from "./vm-list.ts";
+import { vmRemoveCommand } from "./vm-remove.ts";
+import { vmRunCommand } from "./vm-run.ts";
+import { vmRestoreCommand, vmSnapshotCommand } from "./vm-snapshot.ts";
+import { vmSshCommand } from "./vm-ssh.ts";
+import { vmStopCommand } from "./vm-stop.ts";
+import { vmWaitCommand } from "./vm-wait.ts";
+
+const commands = [
+  diskCommand,
+  vmConsoleCommand,
+  vmListCommand,
+  vmRemoveCommand,
+  vmRunCommand,
+  vmRestoreCommand,
+  vmSnapshotCommand,
+  vmSshCommand,
+  vmStopCommand,
+  vmWaitCommand,
+];
+const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvb2JhcmJhemZvb2JhcmJhemZvb2JhcmJhemZvb2Jh me@here\n";
+const tools = {
+  mke2fs: () => undefined,
+  debugfs: () => undefined,
+  "mkfs.vfat": () => undefined,
+  mcopy: () => undefined,
+  "qemu-img": () => undefined,
+};
+const spec: VmSpec = {
+  name: "web",
+  memoryMib: 512,
+  cpus: 1,
+  firmware: "bios",
+  kernel: undefined,
+  accelerator: "tcg",
+  ports: [],
+  throwAway: false,
+  disks: [{ path: "/d.raw", format: "raw", overlay: undefined }],
+};
+
+async function run(
+  words: readonly string[],
+  options: FakeHostOptions = {},
+): Promise<{ host: FakeHost; status: number; stdout: string; stderr: string }> {
+  const host = createFakeHost({ user: { uid: 0, gid: 0 }, programs: tools, ...options });
+  let stdout = "";
+  let stderr = "";
+  const status = await runProgram(words, commands, {
+    host,
+    signal: new AbortController().signal,
+    version: "0",
+    terminal: {
+      stdout: (text) => void (stdout += text),
+      stderr: (text) => void (stderr += text),
+      stdoutIsTerminal: false,
+      stdinIsTerminal: false,
+      stderrColumns: undefined,
+      readStdin: () => Promise.resolve(""),
+      ask: () => Promise.resolve(""),
+    },
+  });
+  return { host, status, stdout, stderr };
+}
+
+const vmFiles = { "/run/berth/vm/web/vm.json": formatVmSpec(spec), "/run/berth/vm/web/console.log": "hello\r\n" };
+
+const bad: readonly (readonly [words: string, files: Record<string, string>, status: number, message: RegExp])[] = [
+  ["disk", {}, 2, /IMAGE is missing/],
+  ["disk os --type vmdk", {}, 2, /--type "vmdk"/],
+  ["disk os --size huge", {}, 2, /--size "huge"/],
+  ["disk os --user Root", {}, 2, /Cannot add user "Root"/],
+  ["disk os --user ann::/none.pub", {}, 1, /"\/none\.pub": there is no such file/],
+  [
+    "disk os --root-ssh-authorized-keys /k",
+    { "/k": "-----BEGIN OPENSSH PRIVATE KEY-----\n" },
+    1,
+    /it is a private key[\s\S]*\.pub/,
+  ],
+  ["disk os --hostname a_b", {}, 2, /host name "a_b"/],
+  ["disk os --karg composefs=1", {}, 2, /berth sets it itself/],
+  ["disk os --uuid 5", {}, 2, /UUID "5"/],
+  ["disk os -o /out", { "/out/disk.raw": "old" }, 1, /"\/out\/disk\.raw": it exists[\s\S]*--force/],
+  ["disk os -o /out", {}, 1, /image "os": it is not in the store[\s\S]*berth pull os/],
+  ["vm run", {}, 2, /neither --disk nor --name/],
+  ["vm run --name web", {}, 1, /Cannot find VM "web"/],
+  ["vm run --disk /none", {}, 1, /disk "\/none": there is no such file/],
+  ["vm run --disk /d --uefi --bios", { "/d": "" }, 2, /--uefi and --bios at once/],
+  ["vm run --disk /d --memory much", { "/d": "" }, 2, /memory "much"/],
+  ["vm run --disk /d --cpus 0", { "/d": "" }, 2, /"0" CPUs/],
+  ["vm run --disk /d --port 80", { "/d": "" }, 2, /port "80"/],
+  ["vm run --disk /d --name ../x", { "/d": "" }, 2, /name a VM "\.\.\/x"/],
+  ["vm run --disk /d", { "/d": "" }, 1, /qemu-system-x86_64 not found[\s\S]*apt-get install/],
+  ["vm ssh web", {}, 1, /Cannot find VM "web"/],
+  ["vm ssh web", vmFiles, 1, /"web": it is not running/],
+  ["vm ssh web --timeout soon", vmFiles, 2, /"soon" seconds/],
+  ["vm wait web --for coffee", vmFiles, 2, /--for "coffee"/],
+  ["vm console web", vmFiles, 1, /it is not running[\s\S]*--log/],
+  ["vm snapshot web", vmFiles, 1, /it is not running/],
+  ["vm restore web", vmFiles, 1, /writes to the raw disk "\/d\.raw"/],
+  ["vm stop db", vmFiles, 1, /Cannot find VM "db"/],
+];
+for (const [words, files, status, message] of bad) {
+  test(`berth ${words} ends with one error and changes nothing${Object.keys(files).length > 0 ? " (there are files)" : ""}`, async () => {
+    const result = await run(words.split(" "), { files });
+    assert.match(result.stderr, message);
+    assert.equal(result.status, status, result.stderr);
+    assert.equal(result.stdout, "");
+    for (const [path, text] of Object.entries(files)) assert.equal(result.host.files.readText(path), text);
+  });
+}
+
+test("berth disk wants root", async () => {
+  const { status, stderr } = await run(["disk", "os"], { user: { uid: 1000, gid: 1000 } });
+  assert.equal(status, 1);
+  assert.match(stderr, /root user/);
+});
+
+test("berth disk names the tools that are missing, with their packages", async () => {
+  const { stderr } = await run(["disk", "os", "--root-ssh-authorized-keys", "/k"], {
+    files: { "/k": KEY },
+    programs: { mke2fs: () => undefined },
+  });
+  assert.match(stderr, /debugfs, mkfs\.vfat, mcopy not found[\s\S]*apt-get install e2fsprogs dosfstools mtools/);
+});
+
+test("berth vm list shows what there is, as a table and as JSON", async () => {
+  const table = await run(["vm", "list"], { files: vmFiles });
+  assert.equal(
+    table.stdout,
+    "NAME  STATE    SSH PORT  FIRMWARE  MEMORY  CPUS  DISKS\nweb   stopped  -         bios      512M    1     /d.raw\n",
+  );
+  const json: unknown = JSON.parse((await run(["vm", "list", "--json"], { files: vmFiles })).stdout);
+  assert.deepEqual(json, [
+    {
+      name: "web",
+      state: "stopped",
+      ports: [],
+      firmware: "bios",
+      accelerator: "tcg",
+      memoryMib: 512,
+      cpus: 1,
+      throwAway: false,
+      disks: ["/d.raw"],
+      directory: "/run/berth/vm/web",
+    },
+  ]);
+  assert.equal((await run(["vm", "list", "--running", "--json"], { files: vmFiles })).stdout, "[]\n");
+});
+
+test("berth vm console --log prints what the console showed; vm stop and vm remove of a stopped machine do no harm", async () => {
+  assert.equal((await run(["vm", "console", "--log", "web"], { files: vmFiles })).stdout, "hello\n");
+  const stopped = await run(["vm", "stop", "web"], { files: vmFiles });
+  assert.equal(stopped.status, 0);
+  assert.match(stopped.stderr, /VM web does not run/);
+  const removed = await run(["vm", "remove", "web"], { files: vmFiles });
+  assert.equal(removed.status, 0);
+  assert.equal(removed.host.files.exists("/run/berth/vm/web"), false);
+});
