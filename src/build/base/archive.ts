@@ -150,7 +150,7 @@ async function fetchRelease(
     },
   );
   const text = host.files.readTextIfAny(target);
-  if (result.exitCode !== 0 || text === undefined) return lastError(result.stderr.toString("utf8"));
+  if (result.exitCode !== 0 || text === undefined) return firstError(result.stderr.toString("utf8"));
   return { uri: options.uri, suite: options.name, dateSec: parseReleaseDate(text), digest: digestOf(text) };
 }
 
@@ -162,7 +162,7 @@ export function parseReleaseDate(text: string): number {
   return Math.trunc(date / 1000);
 }
 
-function lastError(stderr: string): string {
+function firstError(stderr: string): string {
   const lines = stderr.split("\n").filter((line) => line.startsWith("E: "));
-  return lines.at(-1)?.slice(3).trim() ?? "apt-helper gave no reason";
+  return lines[0]?.slice(3).trim() ?? "apt-helper gave no reason";
 }

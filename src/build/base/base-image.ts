@@ -7,7 +7,7 @@ import { Failure } from "../../core/failure.ts";
 import type { Progress } from "../../core/progress.ts";
 import { formatDuration } from "../../core/units.ts";
 import { writeTar, type TarInput } from "../../format/tar/write.ts";
-import type { Host, Mount } from "../../host/host.ts";
+import type { Host } from "../../host/host.ts";
 import { programKey } from "../../host/program.ts";
 import { formatImageConfig } from "../../oci/config.ts";
 import type { Descriptor, Manifest } from "../../oci/manifest.ts";
@@ -23,6 +23,7 @@ import { writeKernelPackage } from "./kernel-package.ts";
 import { readLayers } from "./layer-files.ts";
 import { type LayerRecord, parseLayerRecord, readBerth } from "./parts.ts";
 import { type KernelFlavour, packagesOf, type Suite } from "./suites.ts";
+import { mountMemory, openWorkspace } from "./workspace.ts";
 
 export interface BaseRequest {
   readonly suite: Suite;
@@ -68,7 +69,6 @@ interface Inputs {
 /** What makes the layers, for the cache's key. */
 const MAKERS = ["src/build/base", "src/format/cpio", "src/format/elf", "src/format/tar"];
 const NEEDED_BYTES = 3e9;
-const PLENTY_OF_MEMORY_BYTES = 6e9;
 const TOOLS = ["mmdebstrap", "dpkg-deb", "apt-config"];
 
 export async function buildBase(context: BaseContext, request: BaseRequest): Promise<BuiltBase> {
@@ -76,7 +76,7 @@ export async function buildBase(context: BaseContext, request: BaseRequest): Pro
   const work = `${store.path.slice(0, store.path.lastIndexOf("/"))}/cache/base`;
   checkHost(host);
   host.files.makeDirectory(work, { mode: 0o700 });
-  using scratch = host.files.temporaryDirectory(`${work}/build-`);
+  using scratch = await openWorkspace(context, { work, suite: request.suite.name });
 
   const inputs = await phase(context, "Ask the mirror", async () => ({
     archive: await openArchive(host, {
@@ -141,7 +141,7 @@ async function buildDebian(
     );
   }
   files.makeDirectory(`${scratch}/tree`);
-  using _memory = mountMemory(host, `${scratch}/tree`);
+  using _memory = mountMemory(host, `${scratch}/tree`, NEEDED_BYTES);
   const root = `${scratch}/tree/root`;
 
   await phase(context, `Install ${request.suite.name}'s packages`, async (advance) => {
@@ -173,13 +173,6 @@ async function buildDebian(
     kernelVersion,
     layers: [await addLayer(context, "packages", layers.packages), await addLayer(context, "kernel", layers.kernel)],
   };
-}
-
-/** Where there is plenty, the tree is made in memory: dpkg waits for the disk thousands of times. */
-function mountMemory(host: Pick<Host, "files" | "mounts">, target: string): Mount | undefined {
-  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(host.files.readTextIfAny("/proc/meminfo") ?? "")?.[1];
-  if (Number(available ?? 0) * 1024 < PLENTY_OF_MEMORY_BYTES) return undefined;
-  return host.mounts.tmpfs(target, { sizeBytes: NEEDED_BYTES, mode: 0o755 });
 }
 
 /** What the image's own presets say about the units that its packages brought. */

@@ -60,7 +60,7 @@ export const baseBuildCommand = command({
     }
     const request = {
       suite: findSuite(values.suite),
-      name: formatImageRef(parseImageRef(values.tag)),
+      name: imageName(values.tag),
       mirror: values.mirror === undefined ? undefined : parseMirror(values.mirror),
       securityMirror: values["security-mirror"] === undefined ? undefined : parseMirror(values["security-mirror"]),
       packages: values.package.map(checkPackageName),
@@ -81,3 +81,14 @@ export const baseBuildCommand = command({
       `Digest ${built.digest}`,
     ].join("\n"),
 });
+
+/** A full name that an image can be given. */
+function imageName(text: string): string {
+  const ref = parseImageRef(text);
+  if (ref.digest !== undefined) {
+    throw new Failure("usage", `Cannot name an image "${text}": a digest is no name`, {
+      hint: "leave out what follows @",
+    });
+  }
+  return formatImageRef(ref);
+}
