@@ -34,11 +34,14 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Kernel arguments one by one: plain ones bare, as people expect to see them in the menu's editor. */
+/**
+ * Kernel arguments one by one: plain ones bare, as people expect to see them in the menu's editor. The kernel's own double quotes
+ * are left out: GRUB puts an argument with blanks into quotes by itself, and would hand over quotes inside it with backslashes.
+ */
 function words(options: string): string {
   return options
     .split(/\s+(?=(?:[^"]*"[^"]*")*[^"]*$)/)
     .filter((word) => word !== "")
-    .map((word) => (/^[A-Za-z0-9_.,:=@%+/-]+$/.test(word) ? word : quote(word)))
+    .map((word) => (/^[A-Za-z0-9_.,:=@%+/-]+$/.test(word) ? word : quote(word.replaceAll('"', ""))))
     .join(" ");
 }

@@ -15,6 +15,7 @@ for (const [what, text, message] of [
   ["an unknown key", 'kargs = []\nkarg = "a"', /unknown key "karg"/],
   ["a number", "kargs = [1]", /kargs is no array of strings/],
   ["a string", 'kargs = "a"', /kargs is no array of strings/],
+  ["an open quote", "kargs = ['a=\"b c']", /"a=\\"b c" has a quote without its end/],
 ] as const) {
   test(`parseKargsFile() rejects ${what}`, () => assert.throws(() => parseKargsFile(text, "x.toml"), message));
 }

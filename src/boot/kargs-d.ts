@@ -36,6 +36,8 @@ export function parseKargsFile(text: string, name: string): KargsFile {
     if (!Array.isArray(value)) throw bad(`${key} is no array of strings`);
     return value.map((entry) => {
       if (typeof entry !== "string") throw bad(`${key} is no array of strings`);
+      // It would swallow the arguments behind it.
+      if (entry.split('"').length % 2 === 0) throw bad(`${JSON.stringify(entry)} has a quote without its end`);
       return entry;
     });
   };

@@ -17,16 +17,22 @@ export function parseOsRelease(text: string): OsRelease {
 }
 
 export function osId(release: OsRelease): string {
-  return release["ID"] ?? "bootc";
+  return given(release, "ID") ?? "bootc";
 }
 
 /** VERSION_ID, else VERSION. */
 export function osVersion(release: OsRelease): string | undefined {
-  return release["VERSION_ID"] ?? release["VERSION"];
+  return given(release, "VERSION_ID") ?? given(release, "VERSION");
 }
 
 export function osTitle(release: OsRelease): string {
-  return release["PRETTY_NAME"] ?? release["NAME"] ?? osId(release);
+  return given(release, "PRETTY_NAME") ?? given(release, "NAME") ?? osId(release);
+}
+
+/** An empty field counts as none: a boot entry has no lines without a value. */
+function given(release: OsRelease, field: string): string | undefined {
+  const value = release[field]?.trim();
+  return value === "" ? undefined : value;
 }
 
 /** Shell quoting without expansion: '…' as it is; in "…" and bare a backslash takes the next character. */

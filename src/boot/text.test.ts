@@ -17,6 +17,8 @@ test("parseOsRelease() takes quotes away and skips noise", () => {
   assert.equal(release["X"], 'a "b" $c');
   assert.equal(osId({}), "bootc");
   assert.equal(osVersion({ VERSION: "13 (trixie)" }), "13 (trixie)");
+  const empty = parseOsRelease('PRETTY_NAME=""\nNAME=Debian\nID=\nVERSION_ID=" "\nVERSION=sid\n');
+  assert.deepEqual([osTitle(empty), osId(empty), osVersion(empty)], ["Debian", "bootc", "sid"]);
 });
 
 test("entryFileName() is name-version-release without other hyphens", () => {
@@ -73,7 +75,7 @@ test("formatGrubConfig() writes kernels, in order, the first as default", () => 
       'set esp="$root"',
       `menuentry 'Debian'\\''s "13"' --id 'bootc_debian-13-1' {`,
       `  search --no-floppy --file --set=root --hint="$esp" '/EFI/Linux/bootc_composefs-aa/vmlinuz'`,
-      `  linux '/EFI/Linux/bootc_composefs-aa/vmlinuz' root=UUID=1 rw 'composefs=?aa' 'dyndbg="file a +p; file b"' 'x=$(y)'`,
+      `  linux '/EFI/Linux/bootc_composefs-aa/vmlinuz' root=UUID=1 rw 'composefs=?aa' 'dyndbg=file a +p; file b' 'x=$(y)'`,
       "  initrd '/EFI/Linux/bootc_composefs-aa/initrd'",
       "}",
       "",
