@@ -1,8 +1,7 @@
 /**
  * cleanUp(): removes what no menu names: leftovers of interrupted commands, deployments that fell off the menu. Only the menus
- * decide; the booted deployment stays whatever they say; when an entry cannot be read nothing is removed.
+ * decide, and only while they can be believed: when an entry cannot be read, or the running deployment has none, nothing is removed.
  */
-import { bootDirectoryName } from "../boot/entry-name.ts";
 import { isFailure } from "../core/failure.ts";
 import { type Deployments, readDeployments } from "./deployments.ts";
 import type { Files } from "../host/host.ts";
@@ -40,21 +39,24 @@ export function cleanUp(
   }
   const now = readDeployments(files, sysroot);
   const live = liveIds(now);
+  const complete = menusAreComplete(now);
   for (const id of files.listIfAny(deploymentsPath(sysroot.path))) {
     if (!isDeploymentId(id)) continue;
-    if (!live.has(id) && now.menu.readable && now.stagedMenu.readable) files.remove(deploymentPath(sysroot.path, id));
+    if (!live.has(id) && complete) files.remove(deploymentPath(sysroot.path, id));
     else {
       removeTemporaryFiles(files, deploymentPath(sysroot.path, id));
-      if (now.staged?.id !== id) settleNextEtc(files, sysroot.path, { id, isDefault: now.menu.entries[0]?.id === id });
+      // Under the running system its /etc is never exchanged, whatever the menu says.
+      const inPlace = id === sysroot.bootedId || now.menu.entries[0]?.id === id;
+      if (now.staged?.id !== id) settleNextEtc(files, sysroot.path, { id, isDefault: inPlace });
     }
   }
-  if (now.menu.readable && now.stagedMenu.readable) {
-    const used = kernelDirectoriesOf([now.menu, now.stagedMenu]);
-    // An entry of the booted deployment that vanished does not take its kernel with it.
-    if (!now.menu.entries.some((entry) => entry.id === sysroot.bootedId)) used.add(bootDirectoryName(sysroot.bootedId));
-    removeUnusedKernels(files, sysroot.esp, used);
-  }
+  if (complete) removeUnusedKernels(files, sysroot.esp, kernelDirectoriesOf([now.menu, now.stagedMenu]));
   return now;
+}
+
+/** Do the menus name everything that must stay? Not when a file was skipped, and not without the running deployment. */
+function menusAreComplete({ menu, stagedMenu, bootedId }: Deployments): boolean {
+  return menu.readable && stagedMenu.readable && menu.entries.some((entry) => entry.id === bootedId);
 }
 
 /** What `files.replace` leaves when it is interrupted. */
@@ -77,6 +79,10 @@ export function liveIds(deployments: Deployments): Set<string> {
 export function collectGarbage(machine: Machine, options: { onlyWhenDropped?: boolean } = {}): void {
   const { host, sysroot, store, progress } = machine;
   const deployments = readDeployments(host.files, sysroot);
+  if (!menusAreComplete(deployments)) {
+    progress.warn("Unused objects stay for now: the boot menu cannot be read in full");
+    return;
+  }
   const live = liveIds(deployments);
   const wanted = new Set<string>();
   for (const [id, origin] of deployments.origins) {

@@ -183,5 +183,5 @@ async function assertTidy(machine: TestMachine, where: string): Promise<void> {
   assert.deepEqual(files.list("/disk/root/state/deploy"), menu.map(({ id }) => id).sort(), where);
   for (const { id } of menu) assert.deepEqual(files.list(`/disk/root/state/deploy/${id}`).length, 3, where);
   const kernels = new Set(menu.map(({ kernelDirectory }) => kernelDirectory));
-  assert.deepEqual(files.list("/disk/esp/EFI/Linux"), [...kernels].sort(), where);
+  assert.deepEqual(files.list("/disk/esp/EFI/Linux"), [...kernels].sort(compareBytes), where);
 }

@@ -53,6 +53,23 @@ export function findKernel(tree: Directory, image: string): KernelFiles {
   if (kernel === undefined) throw notBootable(image, "it has no usr/lib/modules/*/vmlinuz");
   if (others.length > 0)
     throw notBootable(image, `it has several kernels: ${found.map((one) => one.version).join(", ")}`);
+  for (const [name, leaf] of [
+    ["vmlinuz", kernel.vmlinuz],
+    ["initramfs.img", kernel.initramfs],
+  ] as const) {
+    if (leaf.size === 0) throw notBootable(image, `its usr/lib/modules/${kernel.version}/${name} is empty`);
+  }
+  return kernel;
+}
+
+/** Where the initramfs and systemd mount something before anything can be made on the read-only root. */
+const MOUNT_POINTS = ["dev", "etc", "proc", "run", "sys", "sysroot", "var"];
+
+/** Failure "bad-input" for an image that has no kernel, or whose root lacks a directory without which no boot gets far. */
+export function checkBootable(tree: Directory, image: string): KernelFiles {
+  const kernel = findKernel(tree, image);
+  const missing = MOUNT_POINTS.find((name) => tree.children.get(name as ByteName)?.kind !== "directory");
+  if (missing !== undefined) throw notBootable(image, `it has no directory /${missing} to mount on`);
   return kernel;
 }
 

@@ -1,6 +1,7 @@
 /**
  * readDeployments(): everything the machine knows about its deployments, as values: menus, origins, what is staged.
  */
+import { isFailure } from "../core/failure.ts";
 import type { Files } from "../host/host.ts";
 import { MENU, originPath, STAGED_MENU } from "./layout.ts";
 import { type Menu, type MenuEntry, readMenu } from "./menu.ts";
@@ -44,7 +45,8 @@ export function readDeployments(files: Files, places: DeploymentPlaces): Deploym
   const known = menu.entries.filter((entry) => origins.has(entry.id));
   const marker = readStaged(files);
   const stagedEntry = marker && stagedMenu.entries.find((entry) => entry.id === marker.id && origins.has(entry.id));
-  const booted = known.find((entry) => entry.id === places.bootedId);
+  // What runs is shown, and can be left for another image, even where its origin is lost.
+  const booted = menu.entries.find((entry) => entry.id === places.bootedId);
   const rollback = known.find((entry) => entry.id !== places.bootedId);
   const first = menu.entries[0];
   return {
@@ -61,15 +63,13 @@ export function readDeployments(files: Files, places: DeploymentPlaces): Deploym
 }
 
 function readOrigin(files: Files, sysroot: string, id: string, problems: string[]): Origin | undefined {
-  const text = files.readTextIfAny(originPath(sysroot, id));
-  if (text === undefined) {
+  try {
+    const text = files.readTextIfAny(originPath(sysroot, id));
+    if (text !== undefined) return parseOrigin(text);
     problems.push(`No origin file for deployment ${id}`);
     return undefined;
-  }
-  try {
-    return parseOrigin(text);
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    if (!(error instanceof SyntaxError || isFailure(error))) throw error;
     problems.push(`Origin of deployment ${id} cannot be read: ${error.message}`);
     return undefined;
   }

@@ -84,7 +84,7 @@ test("a registry that goes away half-way: nothing changes, and the next try fetc
   machine.images.set(REFERENCE, TWO);
   const before = [fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")];
   const flaky: ImageSource = {
-    offer: machine.source.offer,
+    offer: (...request) => machine.source.offer(...request),
     async fetch(_reference, _offered, { store }) {
       const [layer] = TWO.layers;
       const [descriptor] = TWO.manifest.layers;

@@ -8,7 +8,7 @@ import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import { formatImageRef, parseImageRef } from "../oci/reference.ts";
 import type { Store, StoredImage } from "../store/store.ts";
-import { findDirectory, findKernel, readDeploymentTree, readKargs, readOsRelease } from "./deployment-tree.ts";
+import { findDirectory, checkBootable, readDeploymentTree, readKargs, readOsRelease } from "./deployment-tree.ts";
 import { imageTree } from "./etc-merge.ts";
 import { kernelDigest, writeKernel } from "./kernel-files.ts";
 import { deploymentPath, deploymentTag, etcPath, MENU, originPath, storePath, VAR_LINK, varPath } from "./layout.ts";
@@ -64,7 +64,7 @@ export function installDeployment(host: Pick<Host, "files">, options: InstallOpt
   }
   const id = store.imageId(image, "boot");
   const tree = readDeploymentTree(store, id);
-  const kernel = findKernel(tree, options.source);
+  const kernel = checkBootable(tree, options.source);
   const kargs = readKargs(tree, store, { files, architecture: options.architecture });
 
   files.makeDirectory(deploymentPath(sysroot, id), { mode: 0o755 });

@@ -52,6 +52,12 @@ export function hasKernel(files: Files, esp: string, name: string, kernel: Kerne
   return size("vmlinuz") === kernel.vmlinuz.size && size("initrd") === kernel.initramfs.size;
 }
 
+/** What the two files of a directory take; 0 when it is not there. */
+export function kernelBytesOn(files: Files, esp: string, name: string): number {
+  const size = (file: string): number => files.lstat(`${esp}/${KERNELS}/${name}/${file}`)?.size ?? 0;
+  return size("vmlinuz") + size("initrd");
+}
+
 /** Removes kernel directories that no entry names. Other people's files below EFI/Linux stay. Returns the names. */
 export function removeUnusedKernels(files: Files, esp: string, used: ReadonlySet<string>): string[] {
   const unused = files.listIfAny(`${esp}/${KERNELS}`).filter((name) => isBootDirectoryName(name) && !used.has(name));

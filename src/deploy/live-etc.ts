@@ -3,6 +3,7 @@
  * devices in /etc belong to running programs.
  */
 import type { ByteName } from "../core/bytes.ts";
+import { isFailure } from "../core/failure.ts";
 import type { Files, FileStat } from "../host/host.ts";
 import { NO_XATTRS, type Stat } from "../tree/node.ts";
 import type { LiveDirectory, LiveNode } from "./etc-merge.ts";
@@ -21,6 +22,15 @@ export function scanDirectory(files: Files, path: string): LiveDirectory {
 const EMPTY: Stat = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS };
 
 function scanNode(files: Files, path: string): LiveNode | undefined {
+  try {
+    return readNode(files, path);
+  } catch (error) {
+    if (isFailure(error, "not-found")) return undefined;
+    throw error;
+  }
+}
+
+function readNode(files: Files, path: string): LiveNode | undefined {
   const found = files.lstat(path);
   if (found === undefined) return undefined;
   if (found.kind === "directory") return scanDirectory(files, path);

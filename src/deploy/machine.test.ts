@@ -342,8 +342,10 @@ test("a download-only update waits for --from-downloaded", async () => {
   const said: string[] = [];
   {
     using open = await machine.open();
-    unlockStaged(open, (line) => void said.push(line));
-    unlockStaged(open, (line) => void said.push(line));
+    const armed = machine.host.executed.length;
+    await unlockStaged(open, (line) => void said.push(line));
+    await unlockStaged(open, (line) => void said.push(line));
+    assert.deepEqual(machine.host.executed.at(armed), ["systemctl", "start", "--quiet", "berth-finalize-staged.service"]);
   }
   assert.deepEqual(said, [
     "Staged deployment will now be applied on reboot",
@@ -359,7 +361,10 @@ test("a download-only update waits for --from-downloaded", async () => {
   await reboot(machine);
   assert.equal(digestOf((await status(machine)).booted), imageDigest(TWO));
   using open = await machine.open();
-  assert.throws(() => unlockStaged(open, () => {}), /No staged deployment found/);
+  await assert.rejects(
+    unlockStaged(open, () => {}),
+    /No staged deployment found/,
+  );
 });
 
 test("an update that the registry took back is dropped", async () => {
@@ -451,6 +456,18 @@ const REFUSED: readonly {
     image: { version: "2", without: ["usr/lib/modules/6.12/initramfs.img"] },
     code: "bad-input",
     message: /has no initramfs\.img/,
+  },
+  {
+    what: "an empty initramfs",
+    image: { version: "2", files: { "usr/lib/modules/6.12/initramfs.img": "" } },
+    code: "bad-input",
+    message: /its usr\/lib\/modules\/6\.12\/initramfs\.img is empty/,
+  },
+  {
+    what: "an image that leaves no place for /proc",
+    image: { version: "2", without: ["proc/"] },
+    code: "bad-input",
+    message: /it has no directory \/proc to mount on/,
   },
   {
     what: "two kernels",

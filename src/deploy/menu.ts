@@ -15,6 +15,7 @@ import { joinCommandLine, readComposefs, splitCommandLine, withComposefs } from 
 import { bootDirectoryName, entryFileName, sortKey } from "../boot/entry-name.ts";
 import { formatGrubConfig, GRUB_CONFIG } from "../boot/grub.ts";
 import { type OsRelease, osId, osTitle, osVersion } from "../boot/os-release.ts";
+import { isFailure } from "../core/failure.ts";
 import type { Files } from "../host/host.ts";
 import { KERNELS } from "./layout.ts";
 
@@ -58,7 +59,7 @@ export function readMenu(files: Files, esp: string, directory: string): Menu {
         named: { name, entry },
       });
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof SyntaxError || isFailure(error))) throw error;
       problems.push(`Boot entry ${directory}/${name} cannot be read: ${error.message}`);
       readable = false;
     }

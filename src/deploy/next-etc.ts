@@ -72,7 +72,9 @@ const MARK = "trusted.berth.next";
 
 function sameContent(places: EtcPlaces, before: FileLeaf, live: LiveLeaf & { readonly kind: "file" }): boolean {
   const { files } = places.host;
-  return readContent(files, places.store, before).equals(files.read(live.path));
+  const pristine = readContent(files, places.store, before);
+  // Gone since it was looked at: writeTree() passes it by.
+  return files.lstat(live.path) !== undefined && pristine.equals(files.read(live.path));
 }
 
 function conflictFailure(merge: EtcMerge): Failure {

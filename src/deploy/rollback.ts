@@ -3,7 +3,7 @@ import { Failure } from "../core/failure.ts";
 import { cleanUp } from "./cleanup.ts";
 import type { Deployments } from "./deployments.ts";
 import { exchangeMenus, removeStagedMenu, writeStagedMenu } from "./exchange-menu.ts";
-import { etcPath, KERNELS, storePath } from "./layout.ts";
+import { deploymentPath, etcPath, storePath } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { type MenuEntry, rankEntries } from "./menu.ts";
 import { bootedEntry } from "./stage.ts";
@@ -46,8 +46,11 @@ function checkComplete(machine: Machine, entry: MenuEntry): void {
   const { path, esp } = machine.sysroot;
   const wanted = [
     etcPath(path, entry.id),
+    `${deploymentPath(path, entry.id)}/var`,
     `${storePath(path)}/images/${entry.id}`,
-    ...(entry.kernelDirectory === undefined ? [] : [`${esp}/${KERNELS}/${entry.kernelDirectory}/vmlinuz`]),
+    ...(entry.named.entry.linux === undefined ? [] : [entry.named.entry.linux, ...entry.named.entry.initrd]).map(
+      (file) => `${esp}${file}`,
+    ),
   ];
   const missing = wanted.find((one) => files.stat(one) === undefined);
   if (missing === undefined) return;

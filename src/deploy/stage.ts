@@ -9,13 +9,13 @@ import { formatBytes } from "../core/units.ts";
 import type { StoredImage } from "../store/store.ts";
 import { cleanUp } from "./cleanup.ts";
 import type { Deployments } from "./deployments.ts";
-import { findKernel, type KernelFiles, readDeploymentTree, readKargs, readOsRelease } from "./deployment-tree.ts";
+import { checkBootable, type KernelFiles, readDeploymentTree, readKargs, readOsRelease } from "./deployment-tree.ts";
 import type { EtcMerge } from "./etc-merge.ts";
 import { writeStagedMenu } from "./exchange-menu.ts";
-import { hasKernel, kernelDigest, kernelSizeBytes, writeKernel } from "./kernel-files.ts";
+import { hasKernel, kernelBytesOn, kernelDigest, kernelSizeBytes, writeKernel } from "./kernel-files.ts";
 import { deploymentPath, deploymentTag, etcPath, nextEtcPath, originPath, VAR_LINK } from "./layout.ts";
 import type { Machine } from "./machine.ts";
-import { createEntry, type MenuEntry, rankEntries } from "./menu.ts";
+import { createEntry, kernelDirectoriesOf, type MenuEntry, rankEntries } from "./menu.ts";
 import { mergeLiveEtc } from "./next-etc.ts";
 import { formatImageSpec, formatOrigin, type ImageSpec, type Origin } from "./origin.ts";
 import { writeStaged } from "./staged-file.ts";
@@ -53,7 +53,7 @@ export function planStage(machine: Machine, deployments: Deployments, target: St
   const name = formatImageSpec(target.spec);
   const id = store.imageId(target.image, "boot");
   const tree = readDeploymentTree(store, id);
-  const kernel = findKernel(tree, name);
+  const kernel = checkBootable(tree, name);
   const bootDigest = kernelDigest(files, store, kernel);
   const origin: Origin = { image: target.spec, bootType: "bls", bootDigest, manifestDigest: target.image.digest };
   if (id === sysroot.bootedId) return { kind: "booted", id, origin };
@@ -65,12 +65,12 @@ export function planStage(machine: Machine, deployments: Deployments, target: St
     splitCommandLine(booted.named.entry.options),
     diffKargs(kargs(bootedTree), kargs(tree)),
   );
-  const shared = sharedKernel(machine, deployments, { bootDigest, kernel });
+  const shared = sharedKernel(machine, deployments, { id, bootDigest, kernel });
   const etc = mergeLiveEtc(
     { host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId },
     { booted: bootedTree, next: tree },
   );
-  if (shared === undefined) checkEspSpace(machine, kernel, name);
+  if (shared === undefined) checkEspSpace(machine, deployments, { kernel, name });
   const directory = shared ?? bootDirectoryName(id);
   const release = readOsRelease(tree, store, files);
   const entry = createEntry({
@@ -133,21 +133,24 @@ export function bootedEntry(deployments: Deployments): MenuEntry {
 
 export const FINALIZE_UNIT = "berth-finalize-staged.service";
 
-/** The unit does its work when it is stopped; it must run before anything is staged. */
-async function armFinalize(machine: Machine): Promise<void> {
+/** The unit does its work when it is stopped; it must run before anything is staged or unlocked. Harmless when it runs. */
+export async function armFinalize(machine: Pick<Machine, "host">): Promise<void> {
   await machine.host.exec(["systemctl", "start", "--quiet", FINALIZE_UNIT], { timeoutMs: 60_000 });
 }
 
-/** A kernel directory that an entry boots from and that holds the same two files. */
+/** A kernel directory that an entry boots from and that holds the same two files; it is never written again. */
 function sharedKernel(
   machine: Machine,
   deployments: Deployments,
-  wanted: { bootDigest: string; kernel: KernelFiles },
+  wanted: { id: string; bootDigest: string; kernel: KernelFiles },
 ): string | undefined {
   const { host, sysroot } = machine;
   for (const entry of deployments.menu.entries) {
-    if (entry.kernelDirectory === undefined || deployments.origins.get(entry.id)?.bootDigest !== wanted.bootDigest)
-      continue;
+    if (entry.kernelDirectory === undefined) continue;
+    const same =
+      deployments.origins.get(entry.id)?.bootDigest === wanted.bootDigest ||
+      entry.kernelDirectory === bootDirectoryName(wanted.id);
+    if (!same) continue;
     if (hasKernel(host.files, sysroot.esp, entry.kernelDirectory, wanted.kernel)) return entry.kernelDirectory;
   }
   return undefined;
@@ -156,8 +159,18 @@ function sharedKernel(
 /** Room for menus and FAT's own clusters. */
 const ESP_MARGIN_BYTES = 1024 * 1024;
 
-function checkEspSpace(machine: Machine, kernel: KernelFiles, name: string): void {
-  const { freeBytes } = machine.host.files.space(machine.sysroot.esp);
+/** The kernel of what is staged now goes before the new one comes. */
+function checkEspSpace(
+  machine: Machine,
+  deployments: Deployments,
+  { kernel, name }: { kernel: KernelFiles; name: string },
+): void {
+  const { files } = machine.host;
+  const { esp } = machine.sysroot;
+  const kept = kernelDirectoriesOf([deployments.menu]);
+  const dropped = [...kernelDirectoriesOf([deployments.stagedMenu])].filter((directory) => !kept.has(directory));
+  const freeBytes =
+    files.space(esp).freeBytes + dropped.reduce((sum, directory) => sum + kernelBytesOn(files, esp, directory), 0);
   const required = kernelSizeBytes(kernel) + ESP_MARGIN_BYTES;
   if (freeBytes >= required) return;
   throw new Failure(

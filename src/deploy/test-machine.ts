@@ -60,6 +60,9 @@ export async function makeImage(options: TestImageOptions): Promise<TestImage> {
   const base: Record<string, string> = {
     "usr/": "",
     "boot/": "",
+    "dev/": "",
+    "proc/": "",
+    "sys/": "",
     "sysroot/": "",
     "run/": "",
     "var/": "",

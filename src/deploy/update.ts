@@ -9,7 +9,7 @@ import { diffLayers, type FetchPlan, type LayerDiff, planFetch } from "./layer-d
 import { originPath } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { formatImageSpec, formatOrigin, formatTransport, type ImageSpec, type Origin } from "./origin.ts";
-import { applyStage, planStage } from "./stage.ts";
+import { applyStage, armFinalize, planStage } from "./stage.ts";
 import { writeStaged } from "./staged-file.ts";
 import {
   diffLines,
@@ -76,12 +76,13 @@ export function followsAlready(machine: Pick<Machine, "host" | "sysroot">, spec:
 }
 
 /** `--from-downloaded`. Failure "not-found" when nothing is staged. */
-export function unlockStaged(machine: Machine, print: (line: string) => void): UpdateResult {
+export async function unlockStaged(machine: Machine, print: (line: string) => void): Promise<UpdateResult> {
   const { staged, origins } = readDeployments(machine.host.files, machine.sysroot);
   if (staged === undefined)
     throw new Failure("not-found", "No staged deployment found", {
       hint: "fetch one with `berth upgrade --download-only`",
     });
+  await armFinalize(machine);
   if (staged.locked) writeStaged(machine.host.files, { id: staged.id, locked: false });
   print(
     staged.locked
@@ -132,7 +133,7 @@ export async function update(machine: Machine, source: ImageSource, request: Upd
     origin?.manifestDigest === offered.digest && formatImageSpec(origin.image) === image;
 
   if (deployments.staged !== undefined && follows(deployments.origins.get(deployments.staged.id))) {
-    relock(machine, deployments.staged, request);
+    await relock(machine, deployments.staged, request);
     return { ...result, kind: "already-staged" };
   }
   if (follows(deployments.origins.get(deployments.bootedId))) {
@@ -231,7 +232,12 @@ async function offer(
   return offered;
 }
 
-function relock(machine: Machine, staged: { id: string; locked: boolean }, request: UpdateRequest): void {
+async function relock(
+  machine: Machine,
+  staged: { id: string; locked: boolean },
+  request: UpdateRequest,
+): Promise<void> {
+  await armFinalize(machine);
   request.print("Staged update present, not changed");
   if (staged.locked === request.downloadOnly) return;
   writeStaged(machine.host.files, { id: staged.id, locked: request.downloadOnly });

@@ -1,7 +1,7 @@
 /**
  * writeTree(): a merged tree as real files, with owner, mode, attributes and times. What is written is synced by the caller, once.
  */
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Files, Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import type { FileLeaf, Leaf, Stat } from "../tree/node.ts";
@@ -64,8 +64,19 @@ function writeImageLeaf(leaf: Leaf, target: string, options: WriteOptions): void
 
 function writeLiveLeaf(leaf: LiveLeaf, target: string, files: Files): void {
   if (leaf.kind === "symlink") files.symlink(leaf.target, target);
-  else files.copy(leaf.path, target);
+  else if (!copyIfThere(files, leaf.path, target)) return;
   applyStat(files, target, leaf.stat, leaf.kind === "symlink" ? "symlink" : "other");
+}
+
+/** A file of the running system that is gone since it was looked at (an editor's, say) is not copied. */
+function copyIfThere(files: Files, from: string, to: string): boolean {
+  try {
+    files.copy(from, to);
+    return true;
+  } catch (error) {
+    if (isFailure(error, "not-found") && files.lstat(from) === undefined) return false;
+    throw error;
+  }
 }
 
 /** Owner first: chown clears set-id bits and capabilities. Times last. */

@@ -3,7 +3,7 @@
  * Reads the store, changes nothing (but for the store's own memory of image ids).
  */
 import { Failure } from "../core/failure.ts";
-import { findKernel, readDeploymentTree, readKargs } from "../deploy/deployment-tree.ts";
+import { checkBootable, readDeploymentTree, readKargs } from "../deploy/deployment-tree.ts";
 import { readContent } from "../deploy/write-tree.ts";
 import { verityHashBytes } from "../format/verity/verity.ts";
 import type { Host } from "../host/host.ts";
@@ -67,7 +67,7 @@ export async function readDiskFacts(host: Host, store: Store, image: StoredImage
   }
   const id = store.imageId(image, "boot");
   const tree = readDeploymentTree(store, id);
-  const kernel = findKernel(tree, name);
+  const kernel = checkBootable(tree, name);
   const { architecture } = image.config;
   const objects = distinctObjects(tree);
   const hashBytes = verityHashBytes(store.algorithm);

@@ -37,7 +37,7 @@ export const upgradeCommand = command({
     const access = values.check ? "read" : "write";
     const result = await (async () => {
       using machine = await openMachine(context.host, { access, progress: context.progress });
-      if (values["from-downloaded"]) return unlockStaged(machine, print);
+      if (values["from-downloaded"]) return await unlockStaged(machine, print);
       const followed = followedImage(machine);
       const spec = values.tag === undefined ? followed : retag(followed, values.tag);
       const source = createRegistrySource(context);
