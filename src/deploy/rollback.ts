@@ -32,16 +32,17 @@ export function planRollback(deployments: Deployments): RollbackPlan {
 export function applyRollback(machine: Machine, plan: RollbackPlan): void {
   const { files } = machine.host;
   const { esp } = machine.sysroot;
-  const first = plan.menu[0];
-  if (first !== undefined) checkComplete(machine, first);
+  checkRollback(machine, plan);
   cleanUp(machine, { keepStaged: false });
   writeStagedMenu(files, esp, plan.menu);
   exchangeMenus(files, esp);
   removeStagedMenu(files, esp);
 }
 
-/** A default that cannot boot is worse than no rollback. */
-function checkComplete(machine: Machine, entry: MenuEntry): void {
+/** Failure "corrupt": a default that cannot boot is worse than no rollback. */
+export function checkRollback(machine: Pick<Machine, "host" | "sysroot">, plan: RollbackPlan): void {
+  const entry = plan.menu[0];
+  if (entry === undefined) return;
   const { files } = machine.host;
   const { path, esp } = machine.sysroot;
   const wanted = [

@@ -127,16 +127,13 @@ export async function update(machine: Machine, source: ImageSource, request: Upd
   const { print } = request;
   const deployments = cleanUp(machine, { keepStaged: true });
   const offered = await offer(machine, source, request);
-  const image = formatImageSpec(request.spec);
-  const result = { image, digest: offered.digest, fetchedBytes: 0 };
-  const follows = (origin: Origin | undefined): boolean =>
-    origin?.manifestDigest === offered.digest && formatImageSpec(origin.image) === image;
-
-  if (deployments.staged !== undefined && follows(deployments.origins.get(deployments.staged.id))) {
+  const result = { image: formatImageSpec(request.spec), digest: offered.digest, fetchedBytes: 0 };
+  const answer = decideUpdate(deployments, offered, request.spec);
+  if (answer === "already-staged" && deployments.staged !== undefined) {
     await relock(machine, deployments.staged, request);
     return { ...result, kind: "already-staged" };
   }
-  if (follows(deployments.origins.get(deployments.bootedId))) {
+  if (answer === "current") {
     print(`No changes in: ${formatTransport(request.spec)}`);
     if (deployments.staged !== undefined) {
       cleanUp(machine, { keepStaged: false });
@@ -149,6 +146,19 @@ export async function update(machine: Machine, source: ImageSource, request: Upd
   }
   const { stored, fetchedBytes } = await fetchImage(machine, source, { request, offered, deployments });
   return { ...result, fetchedBytes, kind: await stageImage(machine, { request, offered, stored, deployments }) };
+}
+
+/** What an update to `offered` comes to. Pure. */
+export function decideUpdate(
+  deployments: Deployments,
+  offered: Pick<OfferedImage, "digest">,
+  spec: ImageSpec,
+): "already-staged" | "current" | "stage" {
+  const { staged, bootedId, origins } = deployments;
+  const follows = (origin: Origin | undefined): boolean =>
+    origin?.manifestDigest === offered.digest && formatImageSpec(origin.image) === formatImageSpec(spec);
+  if (staged !== undefined && follows(origins.get(staged.id))) return "already-staged";
+  return follows(origins.get(bootedId)) ? "current" : "stage";
 }
 
 interface Fetching {
@@ -209,7 +219,8 @@ async function stageImage(
   return "staged";
 }
 
-async function offer(
+/** Failures: of the source, "unsupported" transport, "bad-input" for another architecture. */
+export async function offer(
   machine: Machine,
   source: ImageSource,
   request: Pick<UpdateRequest, "spec" | "signal">,
@@ -257,10 +268,15 @@ function layerDiff(machine: Machine, deployments: Deployments, offered: OfferedI
 /** State directory, EROFS image and the file system's own needs. */
 const SPACE_MARGIN_BYTES = 32 * 1024 * 1024;
 
+/** Bytes that must be free on the physical root before a download begins. */
+export function spaceNeededBytes(plan: FetchPlan): number {
+  return plan.spaceBytes + SPACE_MARGIN_BYTES;
+}
+
 /** Before anything is downloaded; garbage is freed when it would help. */
 function checkSpace(machine: Machine, plan: FetchPlan, image: string): void {
   const { files } = machine.host;
-  const required = plan.spaceBytes + SPACE_MARGIN_BYTES;
+  const required = spaceNeededBytes(plan);
   if (files.space(machine.sysroot.path).freeBytes >= required) return;
   collectGarbage(machine);
   const { freeBytes } = files.space(machine.sysroot.path);

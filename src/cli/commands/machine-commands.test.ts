@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import {
   createTestMachine,
+  fingerprint,
   imageDigest,
   makeImage,
   REFERENCE,
@@ -124,6 +125,64 @@ test("upgrade, status, rollback and switch, as typed", async () => {
   const unchanged = await run(machine.host, "switch registry.example.com:5000/other --apply");
   assert.equal(unchanged.stdout, "Image specification is unchanged.\n");
   assert.deepEqual(machine.host.executed.at(-1), ["systemctl", "reboot", "--message=Initiated by berth"]);
+});
+
+test("--dry-run says what upgrade, switch and rollback would do, and changes nothing", async () => {
+  const { machine, offers } = await machineWithRegistry();
+  const dryRun = async (line: string): Promise<string> => {
+    const before = [fingerprint(machine.host, "/disk"), fingerprint(machine.host, "/run")];
+    const commands = machine.host.executed.filter(([program]) => program === "systemctl").length;
+    const outcome = await run(machine.host, `${line} --dry-run`);
+    assert.equal(outcome.exitCode, 0, outcome.stderr);
+    assert.deepEqual([fingerprint(machine.host, "/disk"), fingerprint(machine.host, "/run")], before, line);
+    assert.equal(machine.host.executed.filter(([program]) => program === "systemctl").length, commands);
+    return outcome.stdout.replaceAll(/sha256:[0-9a-f]{64}/g, "sha256:X");
+  };
+  offer(offers, ONE);
+  assert.equal(
+    await dryRun("upgrade"),
+    "No changes in: docker://registry.example.com:5000/os:1\nNothing was changed\n",
+  );
+  offer(offers, TWO);
+  assert.match(
+    await dryRun("upgrade --apply"),
+    /^Would queue for next boot: registry\.example\.com:5000\/os:1\n  Version: 2\n  Digest: sha256:X\nLayers to fetch:  2     Size: .*\nSpace needed: .* MB, available: .*\nWould be kept for a rollback: registry\.example\.com:5000\/os:1 at sha256:X\nNothing was changed\n--apply: would reboot when something is staged\n$/,
+  );
+  await run(machine.host, "upgrade --download-only");
+  assert.match(await dryRun("upgrade --from-downloaded"), /^Would apply staged image on reboot: registry/);
+  assert.match(await dryRun("upgrade"), /^Staged update present, not changed$/m);
+  await run(machine.host, "upgrade --from-downloaded");
+  assert.equal(
+    await dryRun("upgrade --from-downloaded"),
+    "Staged deployment is already set to apply on reboot\nNothing was changed\n",
+  );
+  offer(offers, ONE, "other", "latest");
+  assert.match(
+    await dryRun("switch registry.example.com:5000/other"),
+    /^Layers to fetch:  0 [^]*^Would drop: registry\.example\.com:5000\/os:1 at sha256:X \(staged\)\nNothing was changed$/m,
+  );
+  const { stdout } = await run(machine.host, "switch registry.example.com:5000/other --dry-run --json");
+  assert.equal(JSON.parse(stdout).kind, "would-stage");
+  await run(machine.host, "composefs-finalize-staged");
+  machine.boot();
+  assert.equal(
+    await dryRun("rollback --apply"),
+    "Would boot next: rollback deployment, registry.example.com:5000/os:1 at sha256:X\nNothing was changed\n--apply: would reboot\n",
+  );
+  offer(offers, ONE);
+  const again = await dryRun("upgrade");
+  assert.doesNotMatch(again, /Would drop/, "the rollback image itself comes back");
+  assert.match(again, /^Layers to fetch:  0 /m);
+});
+
+test("upgrade --tag without an origin is told in bootc's words", async () => {
+  const { machine } = await machineWithRegistry();
+  machine.host.files.remove(`/disk/root/state/deploy/${machine.bootedId()}/${machine.bootedId()}.origin`);
+  assert.match(
+    (await run(machine.host, "upgrade --tag 2")).stderr,
+    /--tag requires a booted image with a specified source/,
+  );
+  assert.match((await run(machine.host, "upgrade")).stderr, /No image source specified/);
 });
 
 const REFUSED: readonly [line: string, exitCode: number, stderr: RegExp][] = [

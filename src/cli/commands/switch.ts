@@ -1,12 +1,12 @@
 /** `berth switch`: follow another image from now on. */
 import { Failure } from "../../core/failure.ts";
 import { openMachine } from "../../deploy/machine.ts";
-import { rebootHost } from "../../deploy/reboot.ts";
+import { previewUpdate, type UpdatePreview } from "../../deploy/preview.ts";
 import { createRegistrySource } from "../../deploy/registry-source.ts";
 import { followsAlready, type UpdateResult, update } from "../../deploy/update.ts";
 import { formatImageRef, parseImageRef } from "../../oci/reference.ts";
 import { command } from "../command.ts";
-import { printer, refuseSoftReboot } from "./upgrade.ts";
+import { printer, rebootInto, refuseSoftReboot } from "./upgrade.ts";
 
 export const switchCommand = command({
   name: "switch",
@@ -16,6 +16,7 @@ export const switchCommand = command({
     "As upgrade, with another reference: another tag, another registry, the next release of the system. /etc and /var stay.",
   examples: [
     ["berth switch registry.example.com/os:13", "fetch and stage it"],
+    ["berth switch --dry-run registry.example.com/os:13", "say what would be fetched, staged and dropped"],
     ["berth rollback", "return to the image before, after the reboot"],
   ],
   flags: {
@@ -37,25 +38,25 @@ export const switchCommand = command({
     retain: { type: "boolean", hidden: true, summary: "Accepted for bootc's sake: the image before is always kept" },
   },
   operands: [{ name: "IMAGE", summary: "HOST/NAME[:TAG][@DIGEST]" }],
+  plans: true,
   run: async (values, [target = ""], context) => {
     refuseSoftReboot(values["soft-reboot"]);
     const spec = { transport: values.transport, image: canonical(target) };
     const print = printer(context);
-    const result = await (async (): Promise<UpdateResult> => {
-      using machine = await openMachine(context.host, { access: "write", progress: context.progress });
+    const result = await (async (): Promise<UpdateResult | UpdatePreview> => {
+      const access = context.dryRun ? "read" : "write";
+      using machine = await openMachine(context.host, { access, progress: context.progress });
       const unchanged = followsAlready(machine, spec);
       if (unchanged !== undefined) {
         print("Image specification is unchanged.");
         return unchanged;
       }
-      return await update(machine, createRegistrySource(context), {
-        spec,
-        downloadOnly: false,
-        signal: context.signal,
-        print,
-      });
+      const request = { spec, signal: context.signal, print };
+      const source = createRegistrySource(context);
+      if (context.dryRun) return await previewUpdate(machine, source, request);
+      return await update(machine, source, { ...request, downloadOnly: false });
     })();
-    if (values.apply && (result.kind === "staged" || result.kind === "already-staged")) await rebootHost(context.host);
+    if (values.apply) await rebootInto(result, context);
     return result;
   },
   view: () => undefined,

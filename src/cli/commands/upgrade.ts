@@ -1,7 +1,9 @@
 /** `berth upgrade`: stage the newest image of the reference that this system follows. */
-import { Failure } from "../../core/failure.ts";
+import { Failure, isFailure } from "../../core/failure.ts";
 import { checkUpdate, followedImage, retag, unlockStaged, update } from "../../deploy/update.ts";
 import { openMachine } from "../../deploy/machine.ts";
+import { previewUnlock, previewUpdate } from "../../deploy/preview.ts";
+import type { ImageSpec } from "../../deploy/origin.ts";
 import { rebootHost } from "../../deploy/reboot.ts";
 import { createRegistrySource } from "../../deploy/registry-source.ts";
 import { command, type Context } from "../command.ts";
@@ -14,6 +16,7 @@ export const upgradeCommand = command({
     "Nothing of the running system changes. /etc is merged into the new deployment; a conflict is reported before anything is staged. The image that runs now stays as the rollback image.",
   examples: [
     ["berth upgrade --check", "is there an update, and how much is to be fetched"],
+    ["berth upgrade --dry-run", "say what would be fetched, staged and dropped"],
     ["berth upgrade", "fetch and stage it"],
     ["berth upgrade --apply", "and reboot into it"],
   ],
@@ -31,26 +34,48 @@ export const upgradeCommand = command({
       summary: "Reboot user space only, where the deployment can",
     },
   },
+  plans: true,
   run: async (values, _operands, context) => {
     checkFlags(values);
     const print = printer(context);
-    const access = values.check ? "read" : "write";
+    const access = values.check || context.dryRun ? "read" : "write";
     const result = await (async () => {
       using machine = await openMachine(context.host, { access, progress: context.progress });
-      if (values["from-downloaded"]) return await unlockStaged(machine, print);
-      const followed = followedImage(machine);
-      const spec = values.tag === undefined ? followed : retag(followed, values.tag);
+      if (values["from-downloaded"]) {
+        return context.dryRun ? previewUnlock(machine, print) : await unlockStaged(machine, print);
+      }
+      const spec = targetOf(machine, values.tag);
       const source = createRegistrySource(context);
       const request = { spec, signal: context.signal, print };
       // Awaited here: the machine is open until then.
       if (values.check) return await checkUpdate(machine, source, request);
+      if (context.dryRun) return await previewUpdate(machine, source, request);
       return await update(machine, source, { ...request, downloadOnly: values["download-only"] });
     })();
-    if (values.apply && (result.kind === "staged" || result.kind === "already-staged")) await rebootHost(context.host);
+    if (values.apply) await rebootInto(result, context);
     return result;
   },
   view: () => undefined,
 });
+
+/** When something is staged; a dry run only says so. */
+export async function rebootInto(result: { readonly kind: string }, context: Context): Promise<void> {
+  if (context.dryRun) printer(context)("--apply: would reboot when something is staged");
+  else if (result.kind === "staged" || result.kind === "already-staged") await rebootHost(context.host);
+}
+
+function targetOf(machine: Parameters<typeof followedImage>[0], tag: string | undefined): ImageSpec {
+  if (tag === undefined) return followedImage(machine);
+  try {
+    return retag(followedImage(machine), tag);
+  } catch (error) {
+    if (!isFailure(error, "not-found")) throw error;
+    throw new Failure("not-found", "--tag requires a booted image with a specified source", {
+      hint: "name one with `berth switch HOST/NAME:TAG`",
+      cause: error,
+    });
+  }
+}
 
 /** Lines of talk go to stdout, as bootc's do; with --json they make way for the result. */
 export function printer(context: Context): (line: string) => void {
