@@ -93,6 +93,18 @@ function merge(pristine: Spec, current: Spec, next: Spec): { merged: unknown; co
   };
 }
 
+test("the mode that an image gives a symlink is no local change", () => {
+  const link = (target: string): Node => ({ kind: "symlink", stat: stat(0o644), target: target as ByteName });
+  const etc = (target: string): Directory => {
+    const directory = image({});
+    directory.children.set("a" as ByteName, link(target));
+    return directory;
+  };
+  const inputs = { pristine: etc("one"), live: live({ a: "->one" }), next: etc("two"), sameContent: () => true };
+  const { merged, changes } = mergeEtc(inputs);
+  assert.deepEqual([show(merged), changes], [{ a: "->two" }, []]);
+});
+
 const CASES: readonly {
   name: string;
   pristine: Spec;

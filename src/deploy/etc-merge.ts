@@ -176,8 +176,11 @@ function fromImage(node: Node): MergedNode {
 }
 
 function sameLeaf(pristine: Leaf, live: LiveLeaf, sameContent: SameContent): boolean {
+  if (pristine.kind === "symlink" && live.kind === "symlink") {
+    // Linux gives every symlink mode 0777, whatever an image's tar says.
+    return pristine.target === live.target && sameStat({ ...pristine.stat, mode: live.stat.mode }, live.stat);
+  }
   if (!sameStat(pristine.stat, live.stat)) return false;
-  if (pristine.kind === "symlink") return live.kind === "symlink" && pristine.target === live.target;
   if (pristine.kind !== "file" || live.kind !== "file") return false;
   return pristine.size === live.size && sameContent(pristine, live);
 }
