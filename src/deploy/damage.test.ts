@@ -14,7 +14,14 @@ import { swapNextEtc } from "./next-etc.ts";
 import { readHostStatus } from "./read-status.ts";
 import { applyRollback, planRollback } from "./rollback.ts";
 import { formatStatus } from "./status-view.ts";
-import { createTestMachine, fingerprint, makeImage, REFERENCE, type TestImage, type TestMachine } from "./test-machine.ts";
+import {
+  createTestMachine,
+  fingerprint,
+  makeImage,
+  REFERENCE,
+  type TestImage,
+  type TestMachine,
+} from "./test-machine.ts";
 import { update, type UpdateResult } from "./update.ts";
 
 const ESP = "/disk/esp";
@@ -51,7 +58,10 @@ const rollbackId = (machine: TestMachine): string =>
   readMenu(machine.host.files, ESP, MENU).entries.find(({ id }) => id !== machine.bootedId())?.id ?? "";
 
 for (const [what, damage] of [
-  ["an entry that cannot be parsed", (m: TestMachine, name: string) => m.host.files.write(`${ESP}/${MENU}/${name}`, "x\n")],
+  [
+    "an entry that cannot be parsed",
+    (m: TestMachine, name: string) => m.host.files.write(`${ESP}/${MENU}/${name}`, "x\n"),
+  ],
   [
     "an entry that cannot be read",
     (m: TestMachine, name: string) => {
@@ -134,6 +144,23 @@ test("the running /etc is never exchanged, whatever an interrupted finalize has 
   assert.deepEqual([...files.xattrs(etcPath(ROOT, id)).keys()], []);
 });
 
+test("two names of one menu directory, as a torn FAT has them, are never removed", async () => {
+  const machine = await upgradedMachine();
+  const { files } = machine.host;
+  const staged = `${ESP}/loader/entries.staged`;
+  files.makeDirectory(staged);
+  for (const name of files.list(`${ESP}/${MENU}`)) files.link(`${ESP}/${MENU}/${name}`, `${staged}/${name}`);
+  const before = fingerprint(machine.host, ESP);
+  await assert.rejects(upgrade(machine, THREE), (error) => {
+    assert.ok(isFailure(error, "corrupt"));
+    assert.match(error.message, /"loader\/entries" and "loader\/entries\.staged" .* are one directory$/);
+    assert.match(error.hint ?? "", /fsck\.vfat/);
+    return true;
+  });
+  assert.equal(fingerprint(machine.host, ESP), before);
+  assert.equal(machine.boot(), machine.bootedId());
+});
+
 test("a rollback whose initrd is gone is refused", async () => {
   const machine = await upgradedMachine();
   const old = rollbackId(machine);
@@ -150,18 +177,18 @@ test("a file of /etc that vanishes while it is merged is no part of the next /et
   const machine = await createTestMachine(ONE);
   const { files } = machine.host;
   for (const name of vanishing) files.write(`${machine.etc()}/${name}`, "an editor's\n");
-  const { xattrs, copy } = files;
+  const real = { ...files };
   const vanish = (path: string, when: string): void => {
     if (path.endsWith(when)) files.remove(path);
   };
   Object.assign(files, {
     xattrs: (path: string) => {
       vanish(path, "/vanish-before-stat");
-      return xattrs(path);
+      return real.xattrs(path);
     },
     copy: (from: string, to: string) => {
       vanish(from, "/vanish-before-copy");
-      copy(from, to);
+      real.copy(from, to);
     },
   });
   assert.equal((await upgrade(machine, TWO)).kind, "staged");
@@ -176,9 +203,11 @@ test("an ESP that has room once the staged kernel is dropped takes the next one"
   const staged = files.list(`${ESP}/EFI/Linux`).find((name) => name !== bootDirectoryName(machine.bootedId()));
   assert.ok(staged !== undefined);
   const initrd = `${ESP}/EFI/Linux/${staged}/initrd`;
-  const space = files.space;
+  const real = { ...files };
   const free = { esp: 1024 * 1024 };
-  Object.assign(files, { space: (path: string) => ({ ...space(path), ...(path !== "/sysroot" && { freeBytes: free.esp }) }) });
+  Object.assign(files, {
+    space: (path: string) => ({ ...real.space(path), ...(path !== "/sysroot" && { freeBytes: free.esp }) }),
+  });
   const next = await makeImage({ version: "6", kernel: "six" });
   assert.equal((await upgrade(machine, next)).kind, "staged", "the new kernel is as large as the dropped one");
   assert.equal(files.exists(initrd), false);

@@ -58,9 +58,13 @@ export function kernelBytesOn(files: Files, esp: string, name: string): number {
   return size("vmlinuz") + size("initrd");
 }
 
-/** Removes kernel directories that no entry names. Other people's files below EFI/Linux stay. Returns the names. */
+/**
+ * Removes kernel directories that no entry names; other people's files below EFI/Linux stay. Returns the names. Durable when it
+ * returns: FAT has no journal, and clusters that are used again must belong to nobody on the disk before.
+ */
 export function removeUnusedKernels(files: Files, esp: string, used: ReadonlySet<string>): string[] {
   const unused = files.listIfAny(`${esp}/${KERNELS}`).filter((name) => isBootDirectoryName(name) && !used.has(name));
   for (const name of unused) files.remove(`${esp}/${KERNELS}/${name}`);
+  if (unused.length > 0) files.syncFileSystem(esp);
   return unused;
 }

@@ -345,7 +345,12 @@ test("a download-only update waits for --from-downloaded", async () => {
     const armed = machine.host.executed.length;
     await unlockStaged(open, (line) => void said.push(line));
     await unlockStaged(open, (line) => void said.push(line));
-    assert.deepEqual(machine.host.executed.at(armed), ["systemctl", "start", "--quiet", "berth-finalize-staged.service"]);
+    assert.deepEqual(machine.host.executed.at(armed), [
+      "systemctl",
+      "start",
+      "--quiet",
+      "berth-finalize-staged.service",
+    ]);
   }
   assert.deepEqual(said, [
     "Staged deployment will now be applied on reboot",
