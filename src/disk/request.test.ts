@@ -82,7 +82,7 @@ test("parseHostname(), parseKarg(), parseDiskType() take good values", () => {
 test("parseHostname(), parseKarg(), parseDiskType() reject the rest", () => {
   for (const text of ["", "-a", "a-", "a..b", "a_b", "a b", "x".repeat(65), "a\n"])
     assert.throws(() => parseHostname(text), usage, text);
-  for (const text of ["", "  ", "a\nb", "composefs=1", "root=/dev/sda"])
+  for (const text of ["", "  ", "a\nb", "composefs=1", "root=/dev/sda", 'a="b'])
     assert.throws(() => parseKarg(text), usage, text);
   for (const text of ["", "vmdk", "RAW", "iso"]) assert.throws(() => parseDiskType(text), usage, text);
 });

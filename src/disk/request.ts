@@ -97,6 +97,8 @@ export function parseHostname(text: string): string {
 export function parseKarg(text: string): string {
   if (text.trim() === "" || /[\n\r\0]/.test(text))
     throw new Failure("usage", `Cannot add kernel argument ${JSON.stringify(text)}: it is empty or has a line break`);
+  if (text.split('"').length % 2 === 0)
+    throw new Failure("usage", `Cannot add kernel argument ${JSON.stringify(text)}: it has a quote without its end`);
   if (/^(?:composefs|root)=/.test(text)) {
     throw new Failure("usage", `Cannot add kernel argument ${JSON.stringify(text)}: berth sets it itself`);
   }
