@@ -17,6 +17,7 @@ import { formatStatus } from "./status-view.ts";
 import {
   createTestMachine,
   fingerprint,
+  imageDigest,
   makeImage,
   REFERENCE,
   type TestImage,
@@ -142,6 +143,24 @@ test("the running /etc is never exchanged, whatever an interrupted finalize has 
   assert.equal(files.readText(`${etcPath(ROOT, id)}/motd`), "welcome to what runs\n");
   assert.equal(files.exists(nextEtcPath(ROOT, id)), false);
   assert.deepEqual([...files.xattrs(etcPath(ROOT, id)).keys()], []);
+});
+
+test("a damaged manifest in the store hides the version, not the status; an upgrade says what is damaged", async () => {
+  const machine = await createTestMachine(ONE);
+  const { files } = machine.host;
+  const streams = `${ROOT}/composefs/streams`;
+  const manifest = files.list(streams).find((name) => name.startsWith("oci-manifest-"));
+  assert.ok(manifest !== undefined);
+  files.write(files.realpath(`${streams}/${manifest}`), "torn");
+  const { host, problems } = await readHostStatus(machine.host, silent);
+  assert.equal(problems.length, 1, problems.join("\n"));
+  assert.equal(host.status.booted?.image?.imageDigest, imageDigest(ONE));
+  assert.equal(host.status.booted?.image?.version, null);
+  await assert.rejects(
+    upgrade(machine, TWO),
+    (error) => isFailure(error, "corrupt") && /is damaged$/.test(error.message),
+  );
+  assert.equal(machine.boot(), machine.bootedId());
 });
 
 test("two names of one menu directory, as a torn FAT has them, are never removed", async () => {

@@ -1,11 +1,14 @@
 /** readHostStatus(): looks at the system and makes its host object. Changes nothing. */
+import { isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
 import { readDeployments } from "./deployments.ts";
 import { detectBootloader, detectEnvironment, isReadOnlyMedium, readUsrOverlay } from "./environment.ts";
 import { EMPTY_HOST, type HostObject } from "./host-object.ts";
 import { openMachine } from "./machine.ts";
+import type { Origin } from "./origin.ts";
 import { createStatus } from "./status.ts";
+import type { StoredImage } from "../store/store.ts";
 
 export interface HostStatusReport {
   readonly host: HostObject;
@@ -19,13 +22,24 @@ export async function readHostStatus(host: Host, progress: Progress): Promise<Ho
   const mounts = host.mounts.list();
   using machine = await openMachine(host, { access: "read", progress });
   const deployments = readDeployments(host.files, machine.sysroot);
+  const problems = [...deployments.problems];
+  // A damaged store costs the version, not the answer.
+  const imageOf = (origin: Origin): StoredImage | undefined => {
+    try {
+      return origin.manifestDigest === undefined ? undefined : machine.store.image(origin.manifestDigest);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      problems.push(error.message);
+      return undefined;
+    }
+  };
   const status = createStatus({
     deployments,
-    imageOf: (origin) => (origin.manifestDigest === undefined ? undefined : machine.store.image(origin.manifestDigest)),
+    imageOf,
     bootloader: detectBootloader(host.files),
     usrOverlay: readUsrOverlay(mounts),
     readOnly: isReadOnlyMedium(mounts),
     architecture: host.architecture,
   });
-  return { host: status, problems: deployments.problems };
+  return { host: status, problems };
 }
