@@ -99,10 +99,11 @@ async function* unpacked(host: Host, path: string, packing: Packing): AsyncGener
     whole = true;
   } finally {
     if (!whole) child.kill("SIGKILL");
-    const { exitCode } = await child.ended;
-    if (whole && exitCode !== 0)
-      throw new Failure("bad-input", `Cannot unpack "${path}": ${program} ended with exit status ${exitCode}`);
+    await child.ended;
   }
+  const { exitCode } = await child.ended;
+  if (exitCode !== 0)
+    throw new Failure("bad-input", `Cannot unpack "${path}": ${program} ended with exit status ${exitCode}`);
 }
 
 function createArchive(host: Host, action: CopyAction, path: string, packing: Packing): Archive {

@@ -310,7 +310,7 @@ RUN rm -r /moved && echo f > /moved
     store.readLayer(imageOf(built.id).config.rootfs.diff_ids[3] ?? ("" as never)),
   )) {
     if (member.path === "moved/attributed")
-      xattrs.push(...[...member.stat.xattrs].map(([name, value]) => `${name}=${Buffer.from(value)}`));
+      xattrs.push(...[...member.stat.xattrs].map(([name, value]) => `${name}=${Buffer.from(value).toString()}`));
   }
   assert.deepEqual(xattrs, ["user.berth=kept"]);
 });

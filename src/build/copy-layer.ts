@@ -200,7 +200,9 @@ function memberOf(files: Files, entry: SourceEntry, path: Member["path"], stat: 
       return { kind: entry.stat.kind, path, stat, rdev: entry.stat.rdev };
     case "fifo":
       return { kind: "fifo", path, stat };
-    default:
+    case "directory":
+    case "socket":
+    case "file":
       return { kind: "file", path, stat, size: entry.stat.size };
   }
 }

@@ -5,7 +5,7 @@ import { globSource } from "../containerfile/glob.ts";
 import { createIgnoreRules } from "../containerfile/ignore.ts";
 import { errorAt } from "../containerfile/logical-line.ts";
 import { expandWord } from "../containerfile/word-expansion.ts";
-import { joinPath, type StageScope } from "./plan-instruction.ts";
+import { joinPath, type StageScope } from "./stage-scope.ts";
 import { sourceRef } from "./plan-run.ts";
 import type { CopyAction, PlannedSource } from "./step.ts";
 

@@ -9,43 +9,13 @@ import type { CommandLine, Instruction } from "../containerfile/instruction.ts";
 import { instructionName } from "../containerfile/instruction.ts";
 import { errorAt } from "../containerfile/logical-line.ts";
 import { expandPorts } from "../containerfile/shapes.ts";
-import type { Stage } from "../containerfile/stages.ts";
-import { expandToWords, expandWord, type Lookup } from "../containerfile/word-expansion.ts";
+import { expandToWords } from "../containerfile/word-expansion.ts";
 import type { RunConfig } from "../oci/config.ts";
-import type { BuildRequest } from "./build-request.ts";
 import { planCopy } from "./plan-copy.ts";
 import { planRun } from "./plan-run.ts";
+import { joinPath, type StageScope } from "./stage-scope.ts";
 import type { Action, Step } from "./step.ts";
-import { declareArgs, type GlobalArgs, getVariable, setVariable } from "./variables.ts";
-
-export interface StageScope {
-  readonly request: BuildRequest;
-  readonly stage: Stage;
-  readonly globals: GlobalArgs;
-  readonly warnings: string[];
-  config: { readonly config: RunConfig; readonly author: string | undefined };
-  /** ARGs declared so far, those of the stage built upon included. */
-  readonly args: Map<string, string | undefined>;
-  shell: readonly string[];
-  /** A CMD of this stage survives its ENTRYPOINT; one of the base does not. */
-  hasCommand: boolean;
-  readonly lookup: Lookup;
-  /** Expands a word of an instruction. Throws WordError. */
-  expand(text: string): string;
-}
-
-export function createStageScope(
-  parts: Pick<StageScope, "request" | "stage" | "globals" | "warnings" | "config" | "args" | "shell">,
-): StageScope {
-  const { escape } = parts.request.file.directives;
-  const scope: StageScope = {
-    ...parts,
-    hasCommand: false,
-    lookup: (name) => getVariable(scope.config.config.Env ?? [], name) ?? scope.args.get(name),
-    expand: (text) => expandWord(text, scope.lookup, { escape }),
-  };
-  return scope;
-}
+import { declareArgs, setVariable } from "./variables.ts";
 
 /** What an instruction does to the configuration, and what is left to do when it is built. */
 interface Effect {
@@ -182,17 +152,6 @@ function commandOf(command: CommandLine, scope: StageScope): readonly string[] {
   return command.text === "" ? [] : [...scope.shell, command.text];
 }
 
-/** `path` below `directory` unless it is absolute; `.` and `..` resolved. */
-export function joinPath(directory: string, path: string): string {
-  const parts: string[] = [];
-  for (const part of (path.startsWith("/") ? path : `${directory}/${path}`).split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part === "..") parts.pop();
-    else parts.push(part);
-  }
-  return `/${parts.join("/")}`;
-}
-
 /** An empty list clears what the base had. */
 function withoutUndefined(config: RunConfig): RunConfig {
   return Object.fromEntries(
@@ -218,7 +177,19 @@ function describe(instruction: Instruction, scope: StageScope): string {
       return `USER ${config.User ?? ""}`;
     case "env":
       return `ENV ${instruction.pairs.map(({ name, value }) => `${scope.expand(name.text)}=${scope.expand(value.text)}`).join(" ")}`;
-    default:
+    case "add":
+    case "arg":
+    case "copy":
+    case "expose":
+    case "from":
+    case "healthcheck":
+    case "label":
+    case "maintainer":
+    case "onbuild":
+    case "run":
+    case "shell":
+    case "stopsignal":
+    case "volume":
       return `${instructionName(instruction)} ${instruction.source.args.join(" ")}`;
   }
 }

@@ -3,7 +3,7 @@ import type { Instruction, RunInstruction } from "../containerfile/instruction.t
 import { errorAt, type Heredoc } from "../containerfile/logical-line.ts";
 import type { MountOption } from "../containerfile/mount-option.ts";
 import { findStage } from "../containerfile/stages.ts";
-import { joinPath, type StageScope } from "./plan-instruction.ts";
+import { joinPath, type StageScope } from "./stage-scope.ts";
 import type { RunAction, SourceRef, StepMount } from "./step.ts";
 import { PROXY_NAMES } from "./build-request.ts";
 

@@ -10,7 +10,8 @@ import { parseWord, WordError, wordText } from "../containerfile/word-syntax.ts"
 import { Failure } from "../core/failure.ts";
 import type { ImageConfig, RunConfig } from "../oci/config.ts";
 import type { BuildRequest } from "./build-request.ts";
-import { createStageScope, planInstruction, type StageScope } from "./plan-instruction.ts";
+import { planInstruction } from "./plan-instruction.ts";
+import { createStageScope, type StageScope } from "./stage-scope.ts";
 import type { BaseRef, BuildPlan, StagePlan, Step } from "./step.ts";
 import { type GlobalArgs, getVariable, readGlobalArgs, setVariable, unconsumedArgs } from "./variables.ts";
 

@@ -3,13 +3,13 @@
 /** Columns padded to their widest cell, two blanks between; the header is always there. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...lines.map((cells) => [...(cells[column] ?? "")].length)));
+  const widths = header.map((_, column) => Math.max(...lines.map((cells) => Array.from(cells[column] ?? "").length)));
   return lines
     .map((cells) =>
       header
         .map((_, column) => {
           const cell = cells[column] ?? "";
-          return cell + " ".repeat((widths[column] ?? 0) - [...cell].length);
+          return cell + " ".repeat((widths[column] ?? 0) - Array.from(cell).length);
         })
         .join("  ")
         .trimEnd(),

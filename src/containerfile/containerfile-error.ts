@@ -47,7 +47,7 @@ const EXCERPT_CHARACTERS = 100;
 
 /** Long lines are cut around the column; tabs stay tabs below the text so that the caret lines up. */
 function excerpt(lineText: string, column: number): { text: string; indent: string } {
-  const characters = [...lineText].map((character) => (character < " " && character !== "\t" ? " " : character));
+  const characters = Array.from(lineText).map((character) => (character < " " && character !== "\t" ? " " : character));
   const start = column > EXCERPT_CHARACTERS - 20 ? column - EXCERPT_CHARACTERS + 20 : 0;
   const cut = characters.slice(start, start + EXCERPT_CHARACTERS);
   const before = characters.slice(start, column - 1).map((character) => (character === "\t" ? "\t" : " "));

@@ -46,6 +46,6 @@ export function errorAt(line: LogicalLine, message: string, offset = 0, hint?: s
   if (piece === undefined)
     return new ContainerfileError(message, { line: line.line, column: 1, lineText: line.text, hint });
   const unit = piece.column + bounded - piece.offset;
-  const column = [...piece.lineText.slice(0, unit)].length + 1;
+  const column = Array.from(piece.lineText.slice(0, unit)).length + 1;
   return new ContainerfileError(message, { line: piece.line, column, lineText: piece.lineText, hint });
 }

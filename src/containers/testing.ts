@@ -40,7 +40,7 @@ export async function createWorkstation(): Promise<Workstation> {
   const program = await bundledProgram(host);
   const berth: Workstation["berth"] = async (words, options = {}) => {
     const result = await host.exec([...program, ...words], { timeoutMs: 120_000, check: false, env, ...options });
-    return { ...result, text: `${result.stdout}${result.stderr}` };
+    return { ...result, text: `${result.stdout.toString()}${result.stderr.toString()}` };
   };
   return {
     berth,

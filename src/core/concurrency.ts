@@ -11,7 +11,7 @@ export async function mapConcurrent<Item, Result>(
   options: ConcurrencyOptions,
   work: (item: Item, index: number) => Promise<Result>,
 ): Promise<Result[]> {
-  const results: Result[] = new Array<Result>(items.length);
+  const results: Result[] = Array.from({ length: items.length });
   let next = 0;
   let failed = false;
   const lane = async (): Promise<void> => {

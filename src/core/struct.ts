@@ -177,7 +177,10 @@ function writeNumber(bytes: Buffer, at: number, field: Field, value: number, lit
     case "i53":
       writeWide(bytes, at, field, value, little);
       return;
-    default:
+    case "bytes":
+    case "i64":
+    case "u64":
+    case "zero":
       throw new TypeError(`Cannot write ${field.name}: a number stands where ${field.type} is wanted`);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { compareBytes } from "../core/bytes.ts";
 import { silent } from "../core/progress.ts";
 import { isCrash } from "../host/fake-world.ts";
 import { cleanUp } from "./cleanup.ts";
@@ -182,6 +183,6 @@ async function assertTidy(machine: TestMachine, where: string): Promise<void> {
   );
   assert.deepEqual(files.list("/disk/root/state/deploy"), menu.map(({ id }) => id).sort(), where);
   for (const { id } of menu) assert.deepEqual(files.list(`/disk/root/state/deploy/${id}`).length, 3, where);
-  const kernels = new Set(menu.map(({ kernelDirectory }) => kernelDirectory));
+  const kernels = new Set(menu.map(({ kernelDirectory }) => kernelDirectory ?? ""));
   assert.deepEqual(files.list("/disk/esp/EFI/Linux"), [...kernels].sort(compareBytes), where);
 }

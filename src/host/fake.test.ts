@@ -141,7 +141,7 @@ test("onCall injects a fault in place of a call", () => {
 test("programs are handlers, recorded, and unknown ones are missing", async () => {
   const host = createFakeHost({
     programs: {
-      mkfs: ({ argv, stdin }) => ({ stdout: `${argv.length} ${stdin}` }),
+      mkfs: ({ argv, stdin }) => ({ stdout: `${argv.length} ${stdin.toString()}` }),
       fails: () => ({ exitCode: 2, stderr: "why\n" }),
     },
   });

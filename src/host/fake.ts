@@ -81,7 +81,7 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
     crashed: false, mutations: 0, crashAt: undefined, when: "before", calls: [], onCall: undefined,
   };
   const clock = createFakeClock(options.now ?? START_MS);
-  const world = createFakeWorld(gate, clock.now);
+  const world = createFakeWorld(gate, () => clock.now());
   const random = seeded(options.seed ?? 1);
   const fraction = (): number => random(4).readUInt32LE() / 2 ** 32;
   const files = createFakeFiles(world, { totalBytes: options.totalBytes, verity: options.verity ?? false, random });

@@ -310,7 +310,7 @@ function load(): Libc {
 
 /** node:ffi says on load that it is experimental; the version of Node is pinned, so nobody needs to read that. */
 function loadFfi(): typeof Ffi {
-  const emitWarning = process.emitWarning;
+  const emitWarning = process.emitWarning.bind(process);
   process.emitWarning = () => undefined;
   try {
     return process.getBuiltinModule("node:ffi");

@@ -81,7 +81,7 @@ function cutPage(
 function linkToNext(exchange: Exchange, changes: Readonly<Record<string, string>>): Record<string, string> {
   const query = new URLSearchParams(exchange.url.searchParams);
   for (const [key, value] of Object.entries(changes)) query.set(key, value);
-  return { link: `<${exchange.url.pathname}?${query}>; rel="next"` };
+  return { link: `<${exchange.url.pathname}?${query.toString()}>; rel="next"` };
 }
 
 function requireGet(exchange: Exchange): void {

@@ -101,6 +101,6 @@ function logRequest(progress: Progress, entry: LogEntry): void {
   progress.say(`${address} ${user ?? "-"} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
   if (error === undefined) return;
   progress.warn(
-    `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`,
   );
 }

@@ -79,7 +79,7 @@ export function createTestClient(
     },
     env: options.env ?? {},
     user: { uid: 4_000_000_000, gid: 4_000_000_000 },
-    exec: real.exec,
+    exec: (argv, settings) => real.exec(argv, settings),
     architecture: options.architecture ?? "amd64",
   };
   const progress: Progress = {
