@@ -23,6 +23,11 @@ export function hasBlob(repository: Repository, digest: Digest): boolean {
   return repository.blobs !== undefined && repository.host.files.exists(blobPath(repository.blobs, digest));
 }
 
+/** Bytes; 0 for a blob that is not here. */
+export function blobSize(repository: Repository, digest: Digest): number {
+  return repository.blobs === undefined ? 0 : (repository.host.files.lstat(blobPath(repository.blobs, digest))?.size ?? 0);
+}
+
 /** Failure "not-found". */
 export function readBlob(repository: Repository, digest: Digest): AsyncIterable<Uint8Array> {
   if (repository.blobs === undefined || !hasBlob(repository, digest)) {

@@ -18,12 +18,22 @@ import { objectPath, readObject } from "./streams.ts";
 
 /** Returns the image's id. */
 export function writeImage(repository: Repository, tree: Directory): string {
-  const id = repository.writer.put(writeErofs(tree, { algorithm: repository.algorithm }));
+  const id = repository.writer.put(toErofs(repository, tree));
   if (!hasImage(repository, id)) {
     syncRepository(repository);
     repository.host.files.replaceSymlink(`${repository.paths.images}/${id}`, objectLink(id));
   }
   return id;
+}
+
+/** Failure "bad-input" for a tree that no file system can hold, e.g. a symlink's target of more than 4095 bytes. */
+function toErofs(repository: Repository, tree: Directory): Uint8Array {
+  try {
+    return writeErofs(tree, { algorithm: repository.algorithm });
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
+    throw new Failure("bad-input", "Cannot make a file system of the image's layers", { cause: error });
+  }
 }
 
 export function hasImage(repository: Repository, id: string): boolean {

@@ -8,7 +8,7 @@ import { Failure, isFailure } from "../core/failure.ts";
 import { verified } from "../core/verified.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import { LAYER_ZSTD, layerCompression } from "../oci/media-types.ts";
-import { beginBlob, hasBlob } from "./blobs.ts";
+import { beginBlob, blobSize, hasBlob } from "./blobs.ts";
 import { streamName } from "./layout.ts";
 import { type Repository, syncRepository } from "./repository.ts";
 import { createLayerSplitter } from "./split-layer.ts";
@@ -30,7 +30,8 @@ export async function importLayer(
     );
   }
   if (findStream(repository, streamName("layer", diffId)) !== undefined) {
-    if (repository.blobs === undefined || hasBlob(repository, descriptor.digest)) return;
+    if (repository.blobs === undefined) return;
+    if (hasBlob(repository, descriptor.digest)) return requireBlobSize(repository, descriptor);
   }
   const blob = beginBlob(repository);
   const splitter = createLayerSplitter(repository);
@@ -136,6 +137,13 @@ function readToEnd(source: AsyncGenerator<Uint8Array, void, undefined>): WholeSt
       await chunks.return();
     },
   };
+}
+
+/** What is here already must be what the manifest says, too: a push would hand the wrong size on. */
+function requireBlobSize(repository: Repository, { digest, size }: Descriptor): void {
+  const actual = blobSize(repository, digest);
+  if (actual === size) return;
+  throw new Failure("digest-mismatch", `Cannot import layer "${digest}": it has ${actual} bytes, wanted ${size} as its descriptor says`);
 }
 
 function requireDiffId(actual: Digest, wanted: Digest, layer: Digest): void {

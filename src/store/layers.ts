@@ -4,7 +4,7 @@ import { Failure } from "../core/failure.ts";
 import { verified } from "../core/verified.ts";
 import type { TarMember } from "../format/tar/member.ts";
 import { createTarParser } from "../format/tar/parser.ts";
-import { createLayerMerger, type LayerMerger } from "../tree/apply-layer.ts";
+import { createLayerMerger, type LayerMerger, ROOT_STAT } from "../tree/apply-layer.ts";
 import type { Directory, FileContent } from "../tree/node.ts";
 import { streamName } from "./layout.ts";
 import type { Repository } from "./repository.ts";
@@ -22,11 +22,16 @@ export function layerSize(repository: Repository, diffId: Digest): number {
   return requireLayer(repository, diffId).stream.size;
 }
 
-/** Layers merged, in order. Failure "not-found" for a layer that is not here, "bad-input" for one that does not fit. */
+/**
+ * Layers merged, in order. A root that no layer describes can be entered by everyone (mode 0755), as container engines have it.
+ * Failure "not-found" for a layer that is not here, "bad-input" for one that does not fit.
+ */
 export function readTree(repository: Repository, diffIds: readonly Digest[]): Directory {
   const merger = createLayerMerger();
   for (const diffId of diffIds) applyLayer(requireLayer(repository, diffId), merger);
-  return merger.finish();
+  const root = merger.finish();
+  if (root.stat === ROOT_STAT) root.stat = { ...ROOT_STAT, mode: 0o755 };
+  return root;
 }
 
 async function* expand(repository: Repository, layer: NamedStream): AsyncGenerator<Uint8Array, void, undefined> {
@@ -75,7 +80,6 @@ function applyLayer({ name, stream }: NamedStream, merger: LayerMerger): void {
     }
     parser.end();
   } catch (error) {
-    if (error instanceof SyntaxError && error.cause instanceof Failure) throw error.cause;
     throw error instanceof SyntaxError ? corrupt(name, error) : error;
   }
 }

@@ -4,6 +4,7 @@ import { collectBytes, streamOf } from "../core/bytes.ts";
 import type { Compression } from "../core/compress.ts";
 import { digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
+import { readErofs } from "../format/erofs/read.ts";
 import { createFakeHost } from "../host/fake.ts";
 import type { Host } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
@@ -506,5 +507,32 @@ test("requireSpace() names what is there and what is wanted", () => {
   assert.throws(
     () => requireSpace(host, "/", 5_000_000_000, "pull x"),
     (error) => isFailure(error, "no-space") && /^Cannot pull x: "\/" has .* free, wanted /.test(error.message),
+  );
+});
+
+test("a root that no layer describes can be entered by everyone", async (t) => {
+  using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
+  const plain = fixtureLayer(await fixtureTar({ etc: null }));
+  const image = await addFixtureImage(store, [plain], "localhost/plain:1");
+  assert.equal(readErofs(store.readImage(store.imageId(image, "raw"))).stat.mode, 0o755);
+});
+
+test("a tree that no file system can hold is refused by name", async (t) => {
+  using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
+  const layer = fixtureLayer(await fixtureTar({ s: { link: "x".repeat(5000) } }));
+  const image = await addFixtureImage(store, [layer], "localhost/long:1");
+  assert.throws(
+    () => store.imageId(image, "raw"),
+    (error) => isFailure(error, "bad-input") && /has 5000 bytes/.test(String(error.cause)),
+  );
+});
+
+test("a layer that is here already must have the size that its descriptor says", async (t) => {
+  using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
+  await addFixtureImage(store, [base], "localhost/os:1");
+  const descriptor = { ...base.descriptor, size: 5 };
+  await assert.rejects(
+    store.importLayer(streamOf(base.blob), { descriptor, diffId: base.diffId }),
+    (error) => isFailure(error, "digest-mismatch") && /wanted 5/.test(error.message),
   );
 });

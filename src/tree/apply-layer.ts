@@ -9,7 +9,7 @@ import type { ByteName } from "../core/bytes.ts";
 import { byteNameToText } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { LayerEntry } from "./layer-entry.ts";
-import { createDirectory, type Directory, type Leaf, NO_XATTRS, type Node } from "./node.ts";
+import { createDirectory, type Directory, type Leaf, NO_XATTRS, type Node, type Stat } from "./node.ts";
 import { lookup } from "./walk.ts";
 
 export interface LayerMerger {
@@ -19,12 +19,15 @@ export interface LayerMerger {
   finish(): Directory;
 }
 
+/** The root's until a layer describes it. */
+export const ROOT_STAT: Stat = { mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS };
+
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 const MAX_NAME_BYTES = 255;
 
 export function createLayerMerger(): LayerMerger {
-  const root = createDirectory({ mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS });
+  const root = createDirectory(ROOT_STAT);
   /** Entries mostly follow their directory: paths of directories that are in the tree now. */
   const known = new Map<string, Directory>([["", root]]);
   const findParent = (path: string): Directory => {
