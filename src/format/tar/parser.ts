@@ -36,7 +36,7 @@ export const EXTENSION_BYTES_MAX = 1024 * 1024;
 
 type State = "header" | "extension" | "content" | "padding" | "end";
 
-/** push() and end() throw SyntaxError with the byte offset and the member's name. */
+/** push() and end() throw SyntaxError with the byte offset and the member's name, and what the sink throws. */
 export function createTarParser(sink: TarSink): TarParser {
   const partial = Buffer.alloc(BLOCK_BYTES);
   let partialBytes = 0;
@@ -55,7 +55,9 @@ export function createTarParser(sink: TarSink): TarParser {
   let longName: string | undefined;
   let longLink: string | undefined;
 
+  /** What the sink throws (a full disk) goes through as it is. */
   const fail = (error: unknown): never => {
+    if (error instanceof Error && !(error instanceof SyntaxError || error instanceof RangeError)) throw error;
     const why = error instanceof Error ? error.message : String(error);
     const member = current === "" ? "" : ` (member ${JSON.stringify(byteNameToText(current).slice(0, 300))})`;
     throw new SyntaxError(`Cannot read tar at byte ${offset}${member}: ${why}`, { cause: error });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { bytesToByteName, collectBytes, streamOf, textToByteName } from "../../core/bytes.ts";
+import { Failure } from "../../core/failure.ts";
 import { makeDev, NO_XATTRS, type Stat } from "../../tree/node.ts";
 import { writeHeader } from "./header.ts";
 import type { TarMember } from "./member.ts";
@@ -411,3 +412,21 @@ const TIMES = [
 for (const [text, sec, nsec] of TIMES) {
   test(`parsePaxTime() reads ${text}`, () => assert.deepEqual(parsePaxTime(text), { sec, nsec }));
 }
+
+test("what the sink throws is no fault of the archive", async () => {
+  const full = new Failure("no-space", "Cannot write: the disk is full");
+  const parser = createTarParser({
+    raw() {},
+    member() {},
+    content() {
+      throw full;
+    },
+  });
+  const archive = await collectBytes(
+    writeTar([{ member: { kind: "file", path: textToByteName("a"), stat: STAT, size: 3 }, content: Buffer.from("abc") }]),
+  );
+  assert.throws(
+    () => parser.push(archive),
+    (error) => error === full,
+  );
+});
