@@ -26,6 +26,11 @@ export function systemFailure(call: SystemCall, errno: string, cause?: unknown):
   );
 }
 
+/** For replace(): a file in the place of /dev/null would take the machine down. */
+export function notReplaceable(path: string): Failure {
+  return new Failure("conflict", `Cannot replace ${quote(path)}: it is a device, FIFO or socket, wanted a regular file`);
+}
+
 /** The symbolic name of an error number, "errno 123" for those that berth never meets. */
 export function errnoName(number: number): string {
   return NAMES[number] ?? `errno ${number}`;

@@ -3,7 +3,7 @@
  * tree, copy) are made of the same steps as the real ones, so that the power can go between any two of them.
  */
 import { Failure } from "../core/failure.ts";
-import { systemFailure } from "./errors.ts";
+import { notReplaceable, systemFailure } from "./errors.ts";
 import { createFakeAttributes } from "./fake-attributes.ts";
 import type { Inode } from "./fake-disk.ts";
 import { createFakeTree, type FakeTree } from "./fake-tree.ts";
@@ -32,13 +32,16 @@ type ContentCalls =
 
 function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions): Pick<Files, ContentCalls> {
   const content = contentOf(world, tree, options);
-  const { read, write } = content;
+  const read: Files["read"] = (path) => content.read(path);
+  const write: Files["write"] = (path, bytes, settings) => content.write(path, bytes, settings);
   return {
     read,
     readText: (path) => read(path).toString("utf8"),
     readTextIfAny: (path) => (tree.findIfAny(path)?.inode === undefined ? undefined : read(path).toString("utf8")),
     write,
     replace: (path, bytes, settings = {}) => {
+      const kind = tree.findIfAny(path)?.inode?.kind ?? "file";
+      if (kind !== "file" && kind !== "directory") throw notReplaceable(path);
       const temporary = tree.temporaryName(path);
       write(temporary, bytes, settings);
       content.sync(temporary);
@@ -65,7 +68,7 @@ function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptio
       content.room("truncate", path, sizeBytes - inode.size);
       world.mutate("truncate", path, () => world.disk.resize(inode, sizeBytes));
     },
-    sync: content.sync,
+    sync: (path) => content.sync(path),
     syncFileSystem: (path) => {
       world.find("sync the file system of", path, { follow: true });
       world.mutate("sync file system", path, () => world.disk.syncAll());

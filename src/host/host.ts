@@ -64,7 +64,10 @@ export interface Files {
   readTextIfAny(path: string): string | undefined;
   /** Creates or truncates. Not atomic, not synced: for scratch files. */
   write(path: string, content: Uint8Array | string, options?: { mode?: number }): void;
-  /** Temporary file beside it → fsync → rename → fsync of the directory: readers see the old content or the new. */
+  /**
+   * Temporary file beside it → fsync → rename → fsync of the directory: readers see the old content or the new. A device, FIFO or
+   * socket is refused.
+   */
   replace(path: string, content: Uint8Array | string, options?: { mode?: number }): void;
   /** The same for a symlink. */
   replaceSymlink(path: string, target: string): void;

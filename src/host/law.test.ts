@@ -150,3 +150,20 @@ function snapshot(files: Files, root: string): unknown {
     return [name, brief(files, at), inside];
   });
 }
+
+test("replace() refuses to put a file in the place of a device, on both hosts", () => {
+  const linux = createLinuxHost();
+  using scratch = linux.files.temporaryDirectory("/tmp/berth-law-");
+  for (const [files, directory] of [[linux.files, scratch.path], [createFakeHost({}).files, "/tmp"]] as const) {
+    files.makeNode(`${directory}/pipe`, "fifo", 0o644, 0);
+    files.symlink("pipe", `${directory}/link`);
+    for (const name of ["pipe", "link"]) {
+      assert.throws(
+        () => files.replace(`${directory}/${name}`, "x"),
+        (error) => isFailure(error, "conflict") && /it is a device, FIFO or socket, wanted a regular file/.test(error.message),
+      );
+    }
+    assert.equal(files.lstat(`${directory}/pipe`)?.kind, "fifo");
+    assert.equal(files.lstat(`${directory}/link`)?.kind, "symlink");
+  }
+});

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { Failure } from "../core/failure.ts";
-import { systemFailure } from "./errors.ts";
+import { notReplaceable, systemFailure } from "./errors.ts";
 import type { Files, Lock, OpenFile, OpenMode } from "./host.ts";
 import { createAttributes } from "./linux-attributes.ts";
 import { attempt, attemptIfAny, baseOf, nodePath, parentOf } from "./linux-path.ts";
@@ -79,6 +79,8 @@ function temporaryName(path: string): string {
 function replace(path: string, content: Uint8Array | string, options: { mode?: number } = {}): void {
   const temporary = temporaryName(path);
   attempt({ call: "replace", path }, () => {
+    const there = fs.statSync(nodePath(path), { throwIfNoEntry: false });
+    if (there !== undefined && !there.isFile() && !there.isDirectory()) throw notReplaceable(path);
     const fd = fs.openSync(nodePath(temporary), "wx", options.mode ?? 0o644);
     try {
       try {
@@ -273,7 +275,7 @@ function readAt(fd: number, buffer: Buffer, position: number, path: string): Pro
   return new Promise((resolve, reject) => {
     fs.read(fd, buffer, 0, buffer.length, position, (error, count) => {
       if (error === null) resolve(count);
-      else reject(systemFailure({ call: "read", path }, error.code ?? "EIO", error));
+      else reject(systemFailure({ call: "read", path }, error.code ?? "EIO"));
     });
   });
 }
