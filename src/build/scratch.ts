@@ -19,7 +19,7 @@ export function openScratch(host: Host, store: Pick<Store, "path">): Scratch {
   const { files } = host;
   const root = `${cacheRoot(store)}/scratch`;
   files.makeDirectory(root, { mode: 0o700 });
-  removeAbandoned(host, root);
+  removeAbandonedScratch(host, store);
   const path = `${root}/${Buffer.from(host.random(8)).toString("hex")}`;
   const lock = files.lock(`${path}.lock`, "exclusive", { wait: true });
   files.makeDirectory(path, { mode: 0o700 });
@@ -51,9 +51,11 @@ export function openScratch(host: Host, store: Pick<Store, "path">): Scratch {
   };
 }
 
-function removeAbandoned(host: Host, root: string): void {
+/** What killed builds left behind; that of running ones stays. */
+export function removeAbandonedScratch(host: Host, store: Pick<Store, "path">): void {
   const { files } = host;
-  for (const name of files.list(root)) {
+  const root = `${cacheRoot(store)}/scratch`;
+  for (const name of files.listIfAny(root)) {
     if (!name.endsWith(".lock")) continue;
     const path = `${root}/${name.slice(0, -".lock".length)}`;
     try {

@@ -81,6 +81,8 @@ export interface CommandSpec<F extends Flags, Value> {
   readonly run: (values: FlagValues<F>, operands: readonly string[], context: Context) => Promise<Value>;
   /** Text for stdout; nothing is printed when absent or undefined. */
   readonly view?: (value: Value, context: Context) => string | undefined;
+  /** What --json prints when it is not the value itself. */
+  readonly json?: (value: Value) => unknown;
 }
 
 /** A command whose flags and value types are hidden, as the table holds it. */

@@ -19,15 +19,34 @@ async function main(): Promise<void> {
       controller.abort();
     });
   }
-  // A reader that went away (`berth images | head -1`) is no error.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  const output = watchOutput(controller);
   const host = createLinuxHost();
-  process.exitCode = await runProgram(process.argv.slice(2), commands, {
+  const status = await runProgram(process.argv.slice(2), commands, {
     host,
     terminal: createTerminal(),
     signal: controller.signal,
     version: VERSION,
   });
+  process.exitCode = output.failed ? 1 : status;
+}
+
+/**
+ * Nobody reads any more, or the disk is full: what runs is unwound as after Ctrl-C, so that no mount and no process stays. A reader
+ * that went away after the work was done (`berth images | head -1`) is no error.
+ */
+function watchOutput(controller: AbortController): { readonly failed: boolean } {
+  const output = { failed: false };
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE" && !output.failed) {
+      output.failed = true;
+      process.exitCode = 1;
+      process.stderr.write(`error: Cannot write to standard output: ${error.code ?? error.message}\n`);
+    }
+    controller.abort();
+  });
+  // Without a reader of our talk the work goes on.
+  process.stderr.on("error", () => undefined);
+  return output;
 }
 
 function createTerminal(): Terminal {

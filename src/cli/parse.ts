@@ -130,7 +130,7 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
     return { values, operands: [...parsed.positionals, ...operandsAfter] };
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const text = (error instanceof Error ? error.message : String(error)).split(". ")[0] ?? "";
+    const text = (error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0] ?? "";
     throw usage(command, `Cannot read the command line: ${text.replace(/^Option/, "option").replace(/\.$/, "")}`);
   }
 }

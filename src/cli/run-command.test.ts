@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Failure } from "../core/failure.ts";
 import { createFakeHost } from "../host/fake.ts";
+import type { Host } from "../host/host.ts";
 import { type Command, command } from "./command.ts";
 import { commands } from "./commands.ts";
 import { formatCompletion, formatManPage } from "./help.ts";
@@ -10,14 +11,16 @@ import { runProgram } from "./run-command.ts";
 const table: readonly Command[] = [
   command({ name: "echo", summary: "Say it back", flags: {}, operands: [{ name: "WORD", summary: "What" }], run: async (_v, [word]) => ({ word }), view: ({ word }) => word }),
   command({ name: "fail", summary: "Fail", flags: {}, run: async () => Promise.reject(new Failure("not-found", 'Cannot find "x"', { hint: "look" })) }),
+  command({ name: "list", summary: "List", flags: { quiet: { type: "boolean", summary: "Less" } }, run: async ({ quiet }) => ({ rows: [1], quiet }), json: ({ rows }) => rows, view: () => "1" }),
+  command({ name: "denied", summary: "Denied", flags: {}, run: async () => Promise.reject(new Failure("denied", 'Cannot read "x"')) }),
   command({ name: "group one", summary: "First", flags: {}, run: async () => {} }),
 ];
 
-async function run(words: string[], all: readonly Command[] = table): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+async function run(words: string[], all: readonly Command[] = table, host: Host = createFakeHost({})): Promise<{ exitCode: number; stdout: string; stderr: string }> {
   let stdout = "";
   let stderr = "";
   const exitCode = await runProgram(words, all, {
-    host: createFakeHost({}),
+    host,
     terminal: {
       stdout: (text) => void (stdout += text),
       stderr: (text) => void (stderr += text),
@@ -36,6 +39,18 @@ async function run(words: string[], all: readonly Command[] = table): Promise<{ 
 test("runProgram() prints the view, or the value with --json", async () => {
   assert.deepEqual(await run(["echo", "hi"]), { exitCode: 0, stdout: "hi\n", stderr: "" });
   assert.deepEqual(JSON.parse((await run(["echo", "hi", "--json"])).stdout), { word: "hi" });
+});
+
+test("runProgram() prints with --json what the command says, not how it was asked", async () => {
+  assert.deepEqual(JSON.parse((await run(["list", "--json"])).stdout), [1]);
+});
+
+test("runProgram() tells an ordinary user who may do what the kernel forbids", async () => {
+  const host: Host = { ...createFakeHost({}), user: { uid: 1000, gid: 1000 } };
+  assert.deepEqual(await run(["denied"], table, host), {
+    exitCode: 1, stdout: "", stderr: 'error: Cannot read "x"\nhint: root may: sudo berth denied\n',
+  });
+  assert.deepEqual(await run(["denied"]), { exitCode: 1, stdout: "", stderr: 'error: Cannot read "x"\n' });
 });
 
 test("runProgram() ends failures with one line and a hint on stderr", async () => {

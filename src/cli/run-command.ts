@@ -1,5 +1,5 @@
 /** Runs one invocation: checks, calls the command, prints its value. Effects come in through `Terminal`. */
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import type { Command, Context } from "./command.ts";
 import { formatCommandHelp, formatGroup, formatOverview } from "./help.ts";
@@ -51,10 +51,16 @@ export async function runProgram(
     return 0;
   } catch (error) {
     progress?.close();
-    const report = reportError(error, { aborted: signal.aborted, debug: host.env["BERTH_DEBUG"] !== undefined });
+    const report = reportError(withRootHint(error, host, words), { aborted: signal.aborted, debug: host.env["BERTH_DEBUG"] !== undefined });
     terminal.stderr(report.text);
     return report.exitCode;
   }
+}
+
+/** What the kernel forbids an ordinary user, root may do. */
+function withRootHint(error: unknown, host: Host, words: readonly string[]): unknown {
+  if (!isFailure(error, "denied") || error.hint !== undefined || error.exitCode !== undefined || host.user.uid === 0) return error;
+  return new Failure("denied", error.message, { cause: error.cause, hint: `root may: sudo berth ${words.join(" ")}` });
 }
 
 async function execute(
@@ -79,7 +85,7 @@ async function execute(
   const value = await command.run(invocation.values as never, invocation.operands, context);
   parts.progress.close();
   if (invocation.global.json) {
-    terminal.stdout(`${JSON.stringify(value, undefined, 2)}\n`);
+    terminal.stdout(`${JSON.stringify(command.json === undefined ? value : command.json(value), undefined, 2)}\n`);
     return;
   }
   const text = command.view?.(value, context);

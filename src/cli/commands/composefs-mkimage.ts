@@ -60,6 +60,7 @@ export const composefsMkimageCommand = command({
       print: output === undefined || values["print-digest"],
     };
   },
+  json: ({ digest, sizeBytes, output }) => ({ digest, sizeBytes, output }),
   view: (value) => (value.print ? value.digest : undefined),
 });
 

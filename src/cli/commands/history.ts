@@ -35,6 +35,7 @@ export const historyCommand = command({
       quiet: values.quiet,
     };
   },
+  json: ({ id, steps }) => ({ id, steps }),
   view({ id, steps, whole, quiet }, context) {
     const rows = steps.map((step, i) => {
       const by = step.createdBy.replace(/\s+/g, " ");

@@ -41,6 +41,7 @@ export const imagesCommand = command({
     );
     return { rows: wanted, quiet: values.quiet, whole: values["no-trunc"], digests: values.digests };
   },
+  json: ({ rows }) => rows,
   view({ rows, quiet, whole, digests }, context) {
     const id = (row: ImageRow): string => (whole ? `sha256:${row.id}` : shortId(row.id));
     if (quiet) return [...new Set(rows.map(id))].map((line) => `${line}\n`).join("");

@@ -1,8 +1,8 @@
 /** `berth inspect`: all that is known of containers, or of images when no container has the name. */
 import { findContainer } from "../../containers/containers.ts";
 import { inspectContainer } from "../../containers/view.ts";
-import { isFailure } from "../../core/failure.ts";
-import type { Store } from "../../store/store.ts";
+import { Failure, isFailure } from "../../core/failure.ts";
+import type { Store, StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { findStoredImage } from "../image-names.ts";
@@ -20,15 +20,25 @@ export const inspectCommand = command({
         return inspectContainer(findContainer(host, store, name));
       } catch (error) {
         if (!isFailure(error, "not-found")) throw error;
-        return inspectImage(store, name);
+        return inspectImage(findImage(store, name));
       }
     });
   },
   view: (value) => JSON.stringify(value, undefined, 4),
 });
 
-function inspectImage(store: Store, name: string): Record<string, unknown> {
-  const image = findStoredImage(store, name);
+function findImage(store: Store, name: string): StoredImage {
+  try {
+    return findStoredImage(store, name);
+  } catch (error) {
+    if (!isFailure(error, "not-found")) throw error;
+    throw new Failure("not-found", `Cannot inspect "${name}": there is no container and no image of this name or id`, {
+      hint: "berth ps -a and berth images list them",
+    });
+  }
+}
+
+function inspectImage(image: StoredImage): Record<string, unknown> {
   const { config } = image;
   return {
     Id: image.manifest.config.digest.replace(/^sha256:/, ""),

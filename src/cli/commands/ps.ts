@@ -22,6 +22,17 @@ export const psCommand = command({
       values["no-trunc"] || text.length <= length ? text : `${text.slice(0, length - 3)}...`;
     return {
       quiet: values.quiet,
+      found: containers.map(({ record, state }) => ({
+        id: record.id,
+        name: record.name,
+        image: record.imageName,
+        imageDigest: record.imageDigest,
+        command: record.args,
+        created: new Date(record.createdMs).toISOString(),
+        status: state.status,
+        exitCode: state.exitCode,
+        ports: portsOf({ record, state }),
+      })),
       containers: containers.map((container) => ({
         id: values["no-trunc"] ? container.record.id : shortId(container.record.id),
         image: container.record.imageName,
@@ -33,6 +44,7 @@ export const psCommand = command({
       })),
     };
   },
+  json: ({ found }) => found,
   view: ({ quiet, containers }) =>
     quiet
       ? containers.map(({ id }) => `${id}\n`).join("")

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createContainer } from "../../containers/containers.ts";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { addFixtureImage, fixtureLayer, fixtureTar, ROOT } from "../../store/testing.ts";
 import { exportLayout } from "../../store/oci-layout.ts";
@@ -105,4 +106,31 @@ test("berth store fsck fails on damage, and --repair takes it away", async () =>
   assert.match(found.err, /1 of its files are damaged/);
   assert.match((await berth(host, "store", "fsck", "--repair")).out, /^Deleted 1 damaged files/);
   assert.equal((await berth(host, "store", "fsck")).status, 0);
+});
+
+test("berth store gc keeps what containers stand on, and takes the scratch of killed builds away", async () => {
+  const host = await hostWithFolder();
+  const { id, path } = ((): { id: string; path: string } => {
+    using store = openWorkstationStore(host);
+    const image = store.image("localhost/os:1");
+    assert.ok(image);
+    const record = createContainer(host, store, {
+      image, imageName: "localhost/os:1", name: "web", args: ["/bin/true"], entrypoint: undefined, env: [], cwd: undefined, user: undefined,
+      hostname: undefined, network: "none", ports: [], mounts: [], readOnly: false, terminal: false, interactive: false, autoRemove: false,
+    });
+    store.untag("localhost/os:1");
+    return { id: record.mountedImage, path: store.path };
+  })();
+  const scratch = "/var/lib/berth/cache/scratch";
+  host.files.makeDirectory(`${scratch}/0123/deep`);
+  host.files.write(`${scratch}/0123.lock`, "");
+  assert.equal((await berth(host, "store", "gc", "--dry-run")).status, 0);
+  assert.deepEqual(host.files.list(scratch), ["0123", "0123.lock"]);
+  const collected = await berth(host, "store", "gc");
+  assert.equal(collected.status, 0, collected.err);
+  assert.deepEqual(host.files.list(scratch), []);
+  assert.ok(host.files.exists(`${path}/images/${id}`));
+  using store = openWorkstationStore(host);
+  assert.equal(store.image("localhost/os:1"), undefined);
+  assert.ok(store.hasImage(id));
 });

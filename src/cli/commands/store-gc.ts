@@ -1,4 +1,6 @@
 /** `berth store gc`: deletes what no image name reaches. */
+import { removeAbandonedScratch } from "../../build/scratch.ts";
+import { imagesInUse } from "../../containers/containers.ts";
 import { formatBytes } from "../../core/units.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
@@ -7,7 +9,7 @@ export const storeGcCommand = command({
   name: "store gc",
   summary: "Delete what no image in the local store needs",
   description:
-    "Keeps every named image whole: its layers, compressed blobs and EROFS images. Deletes the rest: untagged images, replaced layers, the build " +
+    "Keeps every named image whole: its layers, compressed blobs and EROFS images; and what containers stand on. Deletes the rest: untagged images, replaced layers, the build " +
     "cache's leftovers and what a crash left behind. Nothing is deleted while another berth command uses the store, or when a named " +
     "image cannot be read.",
   plans: true,
@@ -17,8 +19,10 @@ export const storeGcCommand = command({
     ["berth rmi localhost/os:old && berth store gc", "remove an image and free its space"],
   ],
   async run(_values, _operands, context) {
-    using store = openWorkstationStore(context.host);
-    return store.gc({ dryRun: context.dryRun, progress: context.progress });
+    const { host, dryRun, progress } = context;
+    using store = openWorkstationStore(host);
+    if (!dryRun) removeAbandonedScratch(host, store);
+    return store.gc({ dryRun, progress, liveIds: imagesInUse(host, store) });
   },
   view(report) {
     const parts = [
