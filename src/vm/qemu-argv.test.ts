@@ -28,7 +28,7 @@ const WANT = `\
 -name guest=web
 -machine q35
 -accel tcg,thread=multi
--cpu max
+-cpu max,avx=off,avx2=off,fma=off,f16c=off,sha-ni=off
 -smp 2
 -m 2048
 -display none
