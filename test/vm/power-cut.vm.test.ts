@@ -61,7 +61,7 @@ before(async () => {
   await buildAndPush(port, "one");
   await run(
     ...["disk", "localhost/power:one", "--type", "raw", "-o", path.join(work, "out"), "--size", "6G", "--source", `10.0.2.2:${port}/os:latest`],
-    ...["--root-ssh-authorized-keys", path.join(work, "key.pub"), "--karg", "console=ttyS0", "--karg", "net.ifnames=0"],
+    ...["--root-ssh-authorized-keys", path.join(work, "key.pub"), "--karg", "console=ttyS0", "--karg", "net.ifnames=0", "--karg", "mitigations=off"],
   );
   await buildAndPush(port, "two");
   vm = await startVm(host, { name: "power", disks: [path.join(work, "out/disk.raw")], signal: never });

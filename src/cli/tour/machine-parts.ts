@@ -26,7 +26,7 @@ export async function makeDisk(stage: Stage, image: string): Promise<void> {
   await stage.run([
     ...["berth", "disk", image, "--type", "raw", "-o", "out", "--size", "10G", "--source", image],
     ...["--root-ssh-authorized-keys", "key.pub", "--user", "ansible-user:sudo:key.pub"],
-    ...["--karg", "console=ttyS0", "--karg", "net.ifnames=0"],
+    ...["--karg", "console=ttyS0", "--karg", "net.ifnames=0", "--karg", "mitigations=off"],
   ]);
   files.remove(`${stage.folder}/second.raw`);
   await stage.run(["truncate", "-s", "2G", "second.raw"]);
