@@ -6,7 +6,7 @@ import type { ByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import { type OsRelease, parseOsRelease } from "../boot/os-release.ts";
 import { kargsFor, parseKargsFile } from "../boot/kargs-d.ts";
-import { readErofs } from "../format/erofs/read.ts";
+import { readErofs, type ReadErofsOptions } from "../format/erofs/read.ts";
 import type { Files } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import { createDirectory, type Directory, type FileLeaf, NO_XATTRS } from "../tree/node.ts";
@@ -22,9 +22,23 @@ export interface KernelFiles {
 
 /** Failure "not-found" when the image is not in the store, "corrupt" when it cannot be read. */
 export function readDeploymentTree(store: Store, id: string): Directory {
+  return readTree(store, id, {});
+}
+
+/** The parts that staging looks at: /etc, the kernels without their modules, os-release, kargs.d. Failures as above. */
+export function readBootTree(store: Store, id: string): Directory {
+  return readTree(store, id, { keep: isPartOfBoot });
+}
+
+function isPartOfBoot(path: string): boolean {
+  if (path === "/" || path === "/usr" || path === "/usr/lib") return true;
+  return /^\/(etc|usr\/lib\/bootc|usr\/lib\/modules)(\/|$)/.test(path) && !/^\/usr\/lib\/modules\/[^/]+\/./.test(path);
+}
+
+function readTree(store: Store, id: string, options: ReadErofsOptions): Directory {
   const bytes = store.readImage(id);
   try {
-    return readErofs(bytes);
+    return readErofs(bytes, options);
   } catch (error) {
     throw new Failure("corrupt", `Cannot read image "${id}": it is no valid EROFS image`, { cause: error });
   }

@@ -2,13 +2,15 @@
  * finalize(): at shutdown, makes the staged deployment the default. /etc is merged again from the live files, so that edits made
  * after staging are not lost; then /etc and menus are exchanged. When the merge has conflicts, the machine boots what it runs now.
  */
+import { Failure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
 import { cleanUp } from "./cleanup.ts";
 import { exchangeMenus, removeStagedMenu } from "./exchange-menu.ts";
-import { readDeploymentTree } from "./deployment-tree.ts";
+import { readBootTree } from "./deployment-tree.ts";
 import { nextEtcPath } from "./layout.ts";
 import { type Machine, openMachine } from "./machine.ts";
+import { missingPart } from "./missing-part.ts";
 import { mergeLiveEtc, settleNextEtc, swapNextEtc } from "./next-etc.ts";
 import { readStaged, removeStaged } from "./staged-file.ts";
 import { writeTree } from "./write-tree.ts";
@@ -25,7 +27,7 @@ export async function finalizeHost(host: Host, progress: Progress): Promise<Fina
   return finalize(machine);
 }
 
-/** Failure "conflict": nothing has changed. */
+/** Failures "conflict" and "corrupt": nothing has changed. */
 export function finalize(machine: Machine): Finalized {
   const { host, store, sysroot } = machine;
   const { files } = host;
@@ -33,8 +35,14 @@ export function finalize(machine: Machine): Finalized {
   if (staged === undefined) return { kind: "nothing" };
   const { id } = staged;
   if (staged.locked) return { kind: "locked", id };
+  const missing = missingPart(files, sysroot, staged.entry);
+  if (missing !== undefined) {
+    throw new Failure("corrupt", `Cannot boot deployment "${id}" next: "${missing}" is missing`, {
+      hint: "what runs now stays the default; give the upgrade or switch again",
+    });
+  }
   const isDefault = menu.entries[0]?.id === id;
-  const trees = { booted: readDeploymentTree(store, sysroot.bootedId), next: readDeploymentTree(store, id) };
+  const trees = { booted: readBootTree(store, sysroot.bootedId), next: readBootTree(store, id) };
   const etc = mergeLiveEtc({ host, store, sysroot: sysroot.path, bootedId: sysroot.bootedId }, trees);
 
   settleNextEtc(files, sysroot.path, { id, isDefault });

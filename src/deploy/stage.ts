@@ -9,7 +9,7 @@ import { formatBytes } from "../core/units.ts";
 import type { StoredImage } from "../store/store.ts";
 import { cleanUp } from "./cleanup.ts";
 import type { Deployments } from "./deployments.ts";
-import { checkBootable, type KernelFiles, readDeploymentTree, readKargs, readOsRelease } from "./deployment-tree.ts";
+import { checkBootable, type KernelFiles, readBootTree, readKargs, readOsRelease } from "./deployment-tree.ts";
 import type { EtcMerge } from "./etc-merge.ts";
 import { writeStagedMenu } from "./exchange-menu.ts";
 import { hasKernel, kernelBytesOn, kernelDigest, kernelSizeBytes, writeKernel } from "./kernel-files.ts";
@@ -52,7 +52,7 @@ export function planStage(machine: Machine, deployments: Deployments, target: St
   const { files } = host;
   const name = formatImageSpec(target.spec);
   const id = store.imageId(target.image, "boot");
-  const tree = readDeploymentTree(store, id);
+  const tree = readBootTree(store, id);
   const kernel = checkBootable(tree, name);
   const bootDigest = kernelDigest(files, store, kernel);
   const origin: Origin = { image: target.spec, bootType: "bls", bootDigest, manifestDigest: target.image.digest };
@@ -60,7 +60,7 @@ export function planStage(machine: Machine, deployments: Deployments, target: St
 
   const booted = bootedEntry(deployments);
   const kargs = (of: typeof tree): string[] => readKargs(of, store, { files, architecture: host.architecture });
-  const bootedTree = readDeploymentTree(store, sysroot.bootedId);
+  const bootedTree = readBootTree(store, sysroot.bootedId);
   const options = applyKargsDiff(
     splitCommandLine(booted.named.entry.options),
     diffKargs(kargs(bootedTree), kargs(tree)),

@@ -59,12 +59,18 @@ interface Reader {
   readonly queue: Open[];
   /** The number that the next inode has if it comes up for the first time. */
   position: number;
+  readonly keep: (path: string) => boolean;
   /** What came up, in the image's order: leaves once for each name, undefined for everything else. */
   readonly sequence: (LeafNames | undefined)[];
 }
 
+export interface ReadErofsOptions {
+  /** Asked for each directory, by its absolute path; of those that it refuses only the name and the metadata are read. Default: all. */
+  readonly keep?: (path: string) => boolean;
+}
+
 /** Throws SyntaxError or RangeError for anything that is not a whole composefs image. Values are views into `image`. */
-export function readErofs(image: Uint8Array): Directory {
+export function readErofs(image: Uint8Array, options: ReadErofsOptions = {}): Directory {
   const opened = openImage(image);
   const reader: Reader = {
     image: opened,
@@ -73,11 +79,13 @@ export function readErofs(image: Uint8Array): Directory {
     directoryNids: new Set(),
     queue: [],
     position: 1,
+    keep: options.keep ?? (() => true),
     sequence: [],
   };
   const root = openDirectory(reader, readInode(opened, opened.rootNid), opened.rootNid, "");
-  for (const open of reader.queue) readChildren(reader, open);
-  const isCanonical = hasCanonicalOrder(reader.sequence);
+  for (const open of reader.queue) if (reader.keep(open.path === "" ? "/" : open.path)) readChildren(reader, open);
+  // The order of a part of the tree says nothing.
+  const isCanonical = options.keep !== undefined || hasCanonicalOrder(reader.sequence);
   for (const names of reader.leaves.values()) finishLeaf(names, isCanonical);
   for (const open of reader.queue) finishDirectory(open, open.directory === root);
   return root;
