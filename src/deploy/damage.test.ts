@@ -158,7 +158,7 @@ test("a damaged manifest in the store hides the version, not the status; an upgr
   assert.equal(host.status.booted?.image?.version, null);
   await assert.rejects(
     upgrade(machine, TWO),
-    (error) => isFailure(error, "corrupt") && /is damaged$/.test(error.message),
+    (error) => isFailure(error, "corrupt") && error.message.endsWith("is damaged"),
   );
   assert.equal(machine.boot(), machine.bootedId());
 });
@@ -189,6 +189,21 @@ test("a rollback whose initrd is gone is refused", async () => {
   const plan = planRollback(readDeployments(machine.host.files, open.sysroot));
   assert.throws(() => applyRollback(open, plan), /initrd" is missing, so it would not boot/);
   assert.equal(fingerprint(machine.host, ESP), before);
+});
+
+test("a staged deployment that lost its kernel never becomes the default, and the next upgrade brings it back", async () => {
+  const machine = await createTestMachine(ONE);
+  const id = machine.bootedId();
+  await upgrade(machine, TWO);
+  const { files } = machine.host;
+  const kernel = files.list(`${ESP}/EFI/Linux`).find((name) => name !== bootDirectoryName(id));
+  files.remove(`${ESP}/EFI/Linux/${kernel ?? ""}/vmlinuz`);
+  const before = fingerprint(machine.host, `${ESP}/loader`);
+  await assert.rejects(finalizeHost(machine.host, silent), /Cannot boot deployment .* next: .*vmlinuz" is missing/);
+  assert.equal(fingerprint(machine.host, `${ESP}/loader`), before);
+  assert.equal(machine.boot(), id);
+  await upgrade(machine, TWO);
+  assert.notEqual(await reboot(machine), id);
 });
 
 test("a file of /etc that vanishes while it is merged is no part of the next /etc", async () => {

@@ -3,9 +3,9 @@ import { Failure } from "../core/failure.ts";
 import { cleanUp } from "./cleanup.ts";
 import type { Deployments } from "./deployments.ts";
 import { exchangeMenus, removeStagedMenu, writeStagedMenu } from "./exchange-menu.ts";
-import { deploymentPath, etcPath, storePath } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { type MenuEntry, rankEntries } from "./menu.ts";
+import { missingPart } from "./missing-part.ts";
 import { bootedEntry } from "./stage.ts";
 
 export interface RollbackPlan {
@@ -39,21 +39,11 @@ export function applyRollback(machine: Machine, plan: RollbackPlan): void {
   removeStagedMenu(files, esp);
 }
 
-/** Failure "corrupt": a default that cannot boot is worse than no rollback. */
+/** Failure "corrupt" when what boots next is not all there. */
 export function checkRollback(machine: Pick<Machine, "host" | "sysroot">, plan: RollbackPlan): void {
   const entry = plan.menu[0];
   if (entry === undefined) return;
-  const { files } = machine.host;
-  const { path, esp } = machine.sysroot;
-  const wanted = [
-    etcPath(path, entry.id),
-    `${deploymentPath(path, entry.id)}/var`,
-    `${storePath(path)}/images/${entry.id}`,
-    ...(entry.named.entry.linux === undefined ? [] : [entry.named.entry.linux, ...entry.named.entry.initrd]).map(
-      (file) => `${esp}${file}`,
-    ),
-  ];
-  const missing = wanted.find((one) => files.stat(one) === undefined);
+  const missing = missingPart(machine.host.files, machine.sysroot, entry);
   if (missing === undefined) return;
   throw new Failure(
     "corrupt",
