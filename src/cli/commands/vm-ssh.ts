@@ -4,6 +4,7 @@ import { showsSsh } from "../../vm/console.ts";
 import { openVm } from "../../vm/machine.ts";
 import { sshArgv } from "../../vm/ssh.ts";
 import { command } from "../command.ts";
+import { endWith } from "../end-with.ts";
 import { readSeconds } from "./vm-wait.ts";
 
 export const vmSshCommand = command({
@@ -43,10 +44,10 @@ export const vmSshCommand = command({
     const child = host.spawn(argv, { stdin: "inherit", stdout: "inherit", stderr: "inherit" });
     signal.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
     const { exitCode, signal: endedBy } = await child.ended;
-    if (exitCode !== 0 || endedBy !== undefined) {
-      throw new Failure("exec-failed", `The command on VM "${name}" ended with ${endedBy ?? `status ${exitCode}`}`, {
-        exitCode: exitCode || 1,
-      });
+    if (endedBy !== undefined) {
+      throw new Failure("exec-failed", `Cannot run the command on VM "${name}": ssh was ended by ${endedBy}`);
     }
+    // ssh and the command have said what there is to say.
+    if (exitCode !== 0) endWith(exitCode);
   },
 });
