@@ -1,5 +1,6 @@
 /** runBundle() with crun on a busybox root file system. Needs root. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import { isFailure } from "../core/failure.ts";
 import type { TemporaryDirectory } from "../host/host.ts";
@@ -116,3 +117,32 @@ test("a step's overhead is small", async () => {
   // 0.15 s is the aim on a quiet machine; the best of five tells it from a busy one.
   assert.ok(Math.min(...times) < 300, `${times.map(Math.round).join(" ")} ms`);
 });
+
+test("what a killed berth left running is ended by the next, with its network and directory", async () => {
+  const script = `
+    import { createLinuxHost } from ${JSON.stringify(import.meta.resolve("../host/linux.ts"))};
+    import { runBundle } from ${JSON.stringify(import.meta.resolve("./run-process.ts"))};
+    await runBundle(createLinuxHost(), {
+      rootfs: ${JSON.stringify(`${directory.path}/root`)}, args: ["/bin/sh", "-c", "echo started; sleep 600"],
+      env: ["PATH=/bin"], network: "private", onStdout: (chunk) => process.stdout.write(chunk),
+    });`;
+  const before = leftovers();
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "ignore"] });
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  const added = leftovers().filter((name) => !before.includes(name));
+  const bundle = added.find((name) => /^bundle-[0-9a-f]+$/.test(name));
+  assert.ok(bundle);
+  const pid = Number(files.readText(`/run/berth/${bundle}/pid`));
+  assert.equal((await run("true")).exitCode, 0);
+  assert.ok(host.kill(pid, 0), "one that is watched over stays");
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await ended;
+  assert.equal((await run("true")).exitCode, 0);
+  assert.equal(files.readTextIfAny(`/proc/${pid}/cmdline`) ?? "", "", "it has ended; its parent may not have taken notice yet");
+  assert.deepEqual(leftovers().filter((name) => added.includes(name)), []);
+});
+
+function leftovers(): string[] {
+  return ["/run/berth", "/run/berth/crun", "/run/berth/network", "/run/netns"].flatMap((path) => files.listIfAny(path));
+}

@@ -7,14 +7,14 @@
  * @see OCI runtime-spec config.md
  */
 import { byteNameToText } from "../core/bytes.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Files, Host } from "../host/host.ts";
 import { ociSpec, type SpecMount } from "./bundle.ts";
 import { grantableCapabilities } from "./capabilities.ts";
-import { crunArgv, crunError } from "./crun.ts";
+import { CRUN_STATE, crunArgv, crunError } from "./crun.ts";
 import { makeMountPoints, type MountPoint } from "./mount-points.ts";
 import { hostsFile, resolvConf } from "./name-files.ts";
-import { type ContainerNetwork, openNetwork } from "./network.ts";
+import { closeNetwork, type ContainerNetwork, openNetwork } from "./network.ts";
 import { resolveUser } from "./user.ts";
 
 export interface BundleMount {
@@ -64,9 +64,10 @@ export async function runBundle(host: Host, options: RunBundleOptions): Promise<
   const { files } = host;
   const id = Buffer.from(host.random(16)).toString("hex");
   const user = resolveUser(files, options.rootfs, options.user ?? "");
+  files.makeDirectory(CRUN_STATE, { mode: 0o700 });
+  await removeAbandonedBundles(host);
+  using bundle = openBundle(files, id);
   await using network = options.network === "private" ? await openNetworkDisposable(host, id) : undefined;
-  files.makeDirectory("/run/berth/crun", { mode: 0o700 });
-  using bundle = files.temporaryDirectory("/run/berth/bundle-");
   const hostname = options.hostname ?? id.slice(0, 12);
   writeNameFiles(files, bundle.path, { network: options.network, hostname, address: network?.address });
   const mounts: readonly BundleMount[] = [
@@ -92,6 +93,44 @@ export async function runBundle(host: Host, options: RunBundleOptions): Promise<
   });
   files.write(`${bundle.path}/config.json`, JSON.stringify(spec));
   return await runCrun(host, { id, bundle: bundle.path, options });
+}
+
+const BUNDLES = "/run/berth";
+
+/** The directory of one process, locked while we live. */
+function openBundle(files: Files, id: string): Disposable & { readonly path: string } {
+  const path = `${BUNDLES}/bundle-${id}`;
+  const lock = files.lock(`${path}.lock`, "exclusive", { wait: true });
+  files.makeDirectory(path, { mode: 0o700 });
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      files.remove(path);
+      files.remove(`${path}.lock`);
+      lock.release();
+    },
+  };
+}
+
+/** A process outlives a berth that was killed: it is ended here, and its network and directory go with it. */
+async function removeAbandonedBundles(host: Host): Promise<void> {
+  const { files } = host;
+  for (const name of files.listIfAny(BUNDLES)) {
+    const id = /^bundle-([0-9a-f]{32})\.lock$/.exec(name)?.[1];
+    if (id === undefined) continue;
+    try {
+      using _lock = files.lock(`${BUNDLES}/${name}`, "exclusive", { wait: false });
+      if (files.exists(`${CRUN_STATE}/${id}`)) {
+        const argv = crunArgv(host, { logPath: "/dev/null", cgroup: false }, ["delete", "--force", id]);
+        await host.exec(argv, { timeoutMs: 20_000, check: false });
+      }
+      await closeNetwork(host, id);
+      files.remove(`${BUNDLES}/bundle-${id}`);
+      files.remove(`${BUNDLES}/${name}`);
+    } catch (error) {
+      if (!isFailure(error, "busy") && !isFailure(error, "not-found")) throw error;
+    }
+  }
 }
 
 async function runCrun(
