@@ -173,6 +173,18 @@ test("exportLayout() makes a layer of berth again where blobs are not kept, and 
   );
 });
 
+test("exportLayout() goes on where another was broken off", async (t) => {
+  const host = createFakeHost({ test: t });
+  using store = openStore(host, "/d/composefs", { keepBlobs: true, create: true, access: "shared" });
+  const image = await addFixtureImage(store, [layer], "localhost/os:1");
+  const controller = new AbortController();
+  controller.abort();
+  await assert.rejects(exportLayout(host, store, image, { directory: "/out", name: "1" }, { signal: controller.signal }));
+  assert.deepEqual(host.files.list("/out/blobs/sha256"), []);
+  await exportLayout(host, store, image, { directory: "/out", name: "1" });
+  assert.equal((await importLayout(host, store, { directory: "/out", name: "1" })).digest, image.digest);
+});
+
 test("exportLayout() refuses a folder that holds something else", async () => {
   const host = createFakeHost({ files: { "/out/letter.txt": "dear" } });
   using store = openStore(host, "/d/composefs", { keepBlobs: true, create: true, access: "shared" });

@@ -107,13 +107,12 @@ export async function exportLayout(
       throw new SyntaxError("the folder is not empty and no OCI image layout");
     return oldIndex === undefined ? undefined : parseLayoutIndex(oldIndex);
   });
+  const missing = image.manifest.layers.filter(({ digest }) => !files.exists(blobPath(folder, digest)));
+  const missingBytes = missing.reduce((sum, { size }) => sum + size, 0);
+  requireSpace(host, folder, missingBytes, what);
   files.makeDirectory(folder);
-  requireSpace(
-    host,
-    folder,
-    image.manifest.layers.reduce((sum, { size }) => sum + size, 0),
-    what,
-  );
+  // First, so that an export that was broken off can be taken up again.
+  files.replace(`${folder}/${LAYOUT_FILE}`, formatLayoutFile());
   for (const [i, layer] of image.manifest.layers.entries()) {
     const diffId = image.config.rootfs.diff_ids[i];
     if (diffId === undefined || files.exists(blobPath(folder, layer.digest))) continue;
@@ -140,7 +139,6 @@ export async function exportLayout(
     if (!files.exists(blobPath(folder, entry.digest))) files.replace(makeBlobPath(host, folder, entry.digest), bytes);
   }
   files.syncFileSystem(folder);
-  files.replace(`${folder}/${LAYOUT_FILE}`, formatLayoutFile());
   files.replace(`${folder}/${INDEX_FILE}`, JSON.stringify(addToIndex(index, descriptor, reference.name)));
 }
 

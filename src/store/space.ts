@@ -4,9 +4,11 @@ import { Failure } from "../core/failure.ts";
 import { formatBytes } from "../core/units.ts";
 import type { Host } from "../host/host.ts";
 
-/** `what` completes "Cannot …", e.g. "pull registry.example.com/os:latest". Failure "no-space" with both amounts. */
+/** `path` may not be there yet. `what` completes "Cannot …", e.g. "pull registry.example.com/os:latest". Failure "no-space" with both amounts. */
 export function requireSpace(host: Pick<Host, "files">, path: string, requiredBytes: number, what: string): void {
-  const { freeBytes } = host.files.space(path);
+  let there = path;
+  while (!host.files.exists(there) && there.includes("/")) there = there.slice(0, there.lastIndexOf("/")) || "/";
+  const { freeBytes } = host.files.space(host.files.exists(there) ? there : ".");
   if (freeBytes >= requiredBytes) return;
   throw new Failure(
     "no-space",

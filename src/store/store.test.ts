@@ -508,6 +508,11 @@ test("requireSpace() names what is there and what is wanted", () => {
     () => requireSpace(host, "/", 5_000_000_000, "pull x"),
     (error) => isFailure(error, "no-space") && /^Cannot pull x: "\/" has .* free, wanted /.test(error.message),
   );
+  assert.throws(
+    () => requireSpace(host, "/new/folder", 5_000_000_000, "pull x"),
+    (error) => isFailure(error, "no-space") && /^Cannot pull x: "\/new\/folder" has /.test(error.message),
+  );
+  assert.equal(host.files.exists("/new"), false);
 });
 
 test("a root that no layer describes can be entered by everyone", async (t) => {
