@@ -119,7 +119,7 @@ function tryMakeDirectory(path: string, options: { mode?: number }): boolean {
     const errno = errnoOf(error);
     if (errno === "ENOENT" && parentOf(path) !== path && path !== "") return false;
     if (errno === "EEXIST" && isDirectory(path)) return true;
-    throw systemFailure({ call: "make directory", path }, errno ?? "EIO", error);
+    throw systemFailure({ call: "make directory", path }, errno ?? "EIO");
   }
   if (options.mode !== undefined) fs.chmodSync(nodePath(path), options.mode);
   return true;
