@@ -86,7 +86,7 @@ export const diskCommand = command({
     const facts = await readDiskFacts(host, store, image);
     const plan = planDisk(name, request, facts);
     if (context.dryRun) {
-      context.print(formatDiskPlan(plan));
+      if (!context.json) context.print(formatDiskPlan(plan));
       return { plan: describe(plan) };
     }
     for (const note of plan.notes) progress.warn(note);

@@ -25,7 +25,7 @@ export const historyCommand = command({
     const steps = history.map((entry) => {
       const diffId = entry.empty_layer === true ? undefined : rootfs.diff_ids[layer];
       if (diffId !== undefined) layer += 1;
-      const size = diffId === undefined ? 0 : store.layerSize(diffId);
+      const size = diffId === undefined ? 0 : store.hasLayer(diffId) ? store.layerSize(diffId) : undefined;
       return { created: entry.created, createdBy: entry.created_by ?? "", size, comment: entry.comment ?? "", diffId };
     });
     return {
@@ -43,7 +43,7 @@ export const historyCommand = command({
         i === 0 ? (whole ? `sha256:${id}` : shortId(id)) : "<missing>",
         formatSince(step.created, context.host.clock.now()),
         whole || by.length <= SHOWN_CHARACTERS ? by : `${by.slice(0, SHOWN_CHARACTERS - 1)}…`,
-        formatBytes(step.size),
+        step.size === undefined ? "missing" : formatBytes(step.size),
         step.comment,
       ];
     });

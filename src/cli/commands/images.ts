@@ -14,8 +14,8 @@ interface ImageRow {
   readonly id: string;
   readonly digest: string;
   readonly created: string | undefined;
-  /** Bytes of all layers, unpacked as tar. */
-  readonly size: number;
+  /** Bytes of all layers, unpacked as tar; undefined when one is gone (`berth store fsck --repair` took it). */
+  readonly size: number | undefined;
   readonly names: readonly string[];
 }
 
@@ -53,14 +53,16 @@ export const imagesCommand = command({
       ...digest(row.digest),
       id(row),
       formatSince(row.created, context.host.clock.now()),
-      formatBytes(row.size),
+      row.size === undefined ? "incomplete" : formatBytes(row.size),
     ]);
     return formatTable(header, lines);
   },
 });
 
 function rowsOf(store: Store, image: StoredImage): ImageRow[] {
-  const size = image.config.rootfs.diff_ids.reduce((sum, diffId) => sum + store.layerSize(diffId), 0);
+  const layers = image.config.rootfs.diff_ids;
+  const isWhole = layers.every((diffId) => store.hasLayer(diffId));
+  const size = isWhole ? layers.reduce((sum, diffId) => sum + store.layerSize(diffId), 0) : undefined;
   const { created } = image.config;
   const common = {
     id: digestHex(image.manifest.config.digest),

@@ -6,13 +6,16 @@ import { addFixtureImage, fixtureLayer, fixtureTar, ROOT } from "../../store/tes
 import { exportLayout } from "../../store/oci-layout.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { runProgram } from "../run-command.ts";
+import { historyCommand } from "./history.ts";
+import { imagesCommand } from "./images.ts";
+import { rmiCommand } from "./rmi.ts";
 import { imageExportCommand } from "./image-export.ts";
 import { imageImportCommand } from "./image-import.ts";
 import { storeFsckCommand } from "./store-fsck.ts";
 import { storeGcCommand } from "./store-gc.ts";
 
 const layer = fixtureLayer(await fixtureTar(ROOT));
-const commands = [storeGcCommand, storeFsckCommand, imageImportCommand, imageExportCommand];
+const commands = [historyCommand, imagesCommand, rmiCommand, storeGcCommand, storeFsckCommand, imageImportCommand, imageExportCommand];
 
 async function berth(host: FakeHost, ...words: string[]): Promise<{ status: number; out: string; err: string }> {
   let out = "";
@@ -133,4 +136,21 @@ test("berth store gc keeps what containers stand on, and takes the scratch of ki
   using store = openWorkstationStore(host);
   assert.equal(store.image("localhost/os:1"), undefined);
   assert.ok(store.hasImage(id));
+});
+
+test("berth images and history show an image that lost a layer, beside the others", async () => {
+  const host = await hostWithFolder();
+  {
+    using store = openWorkstationStore(host);
+    const other = fixtureLayer(await fixtureTar({ "only-here": "x".repeat(100) }));
+    await addFixtureImage(store, [layer, other], "localhost/torn:1");
+    host.files.remove(`${store.path}/streams/oci-layer-${other.diffId}`);
+  }
+  const images = await berth(host, "images");
+  assert.match(images.out, /^localhost\/os .* [kM]?B$/m);
+  assert.match(images.out, /^localhost\/torn .* incomplete$/m);
+  const rows: unknown = JSON.parse((await berth(host, "images", "--json")).out);
+  assert.ok(Array.isArray(rows) && rows.length === 2);
+  assert.equal((await berth(host, "history", "torn:1")).status, 0);
+  assert.equal((await berth(host, "rmi", "torn:1")).status, 0);
 });
