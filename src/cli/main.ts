@@ -11,11 +11,17 @@ import { EXIT_INTERRUPTED } from "./report-error.ts";
 import { runProgram, type Terminal } from "./run-command.ts";
 import { VERSION } from "./version.ts";
 
+/** Signals closer together than this are one. */
+const REPEAT_MS = 1000;
+
 async function main(): Promise<void> {
   const controller = new AbortController();
+  let firstMs = 0;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+      // The terminal and a parent of ours may both send the first one.
+      if (controller.signal.aborted && performance.now() - firstMs > REPEAT_MS) process.exit(EXIT_INTERRUPTED);
+      if (!controller.signal.aborted) firstMs = performance.now();
       controller.abort();
     });
   }

@@ -1,5 +1,5 @@
 /** The parts of the story on the machine: disk, boot, local state, reboots. */
-import { type CommandOptions, programWords, retry, type Stage } from "./stage.ts";
+import { type CommandOptions, retry, type Stage } from "./stage.ts";
 import { authJson, inventory, LAB_REGISTRY_CONF, PASSWORD, REGISTRY, USER } from "./texts.ts";
 
 const NAME = "debian-bootc";
@@ -33,7 +33,7 @@ export async function makeDisk(stage: Stage, image: string): Promise<void> {
 }
 
 export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Promise<Machine> {
-  await stage.quietly(["sh", "-c", `"$@" >/dev/null 2>&1 || true`, "sh", ...programWords(["berth", "vm", "stop", NAME, "--force"])]);
+  await stage.cleanUp(["berth", "vm", "stop", NAME, "--force"]);
   await stage.run(["berth", "vm", "run", "-d", "--name", NAME, `--${firmware}`, "--memory", "2048", "--port", `${WEB_PORT}:80`, "--disk", "out/disk.raw", "--disk", "second.raw"]);
   const ssh = (script: string): string[] => ["berth", "vm", "ssh", NAME, "--user", "root", "-i", "key", "--", script];
   const machine: Machine = {
@@ -49,7 +49,7 @@ export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Prom
       await stage.run(["berth", "vm", "stop", NAME]);
     },
     async [Symbol.asyncDispose]() {
-      await stage.quietly(["sh", "-c", `"$@" >/dev/null 2>&1 || true`, "sh", ...programWords(["berth", "vm", "stop", NAME, "--force"])]);
+      await stage.cleanUp(["berth", "vm", "stop", NAME, "--force"]);
     },
   };
   await stage.run(["berth", "vm", "wait", NAME, "--for", "ssh", "-i", "key", "--timeout", String(BOOT_SECONDS)]);

@@ -50,6 +50,8 @@ export interface Stage {
   /** The same without showing it. */
   quietly(argv: readonly string[], options?: CommandOptions): Promise<string>;
   check(promise: string, kept: boolean): void;
+  /** Runs a command that undoes something: also after an interrupt, and whatever it says. */
+  cleanUp(argv: readonly string[]): Promise<void>;
 }
 
 const COMMAND_TIMEOUT_MS = 20 * 60_000;
@@ -103,6 +105,9 @@ export function createStage(host: Host, options: StageOptions): Stage {
     say: (text) => options.print(`${text}\n`),
     run: (argv, how = {}) => perform(argv, how, true),
     quietly: (argv, how = {}) => perform(argv, how, false),
+    async cleanUp(argv) {
+      await host.exec(programWords(argv), { timeoutMs: 60_000, check: false });
+    },
     check(promise, kept) {
       if (!kept) throw new Failure("check-failed", `The tour stops: ${promise} is not true`);
     },
