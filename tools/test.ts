@@ -22,7 +22,7 @@ function tierOf(file: string): Tier {
 
 function run(label: string, program: string, args: readonly string[]): void {
   const startedMs = Date.now();
-  const result = spawnSync(program, args, { cwd: root, stdio: "inherit", env: { ...process.env, BERTH_TEST: "1" } });
+  const result = spawnSync(program, args, { cwd: root, stdio: "inherit", env: { ...process.env, BERTH_TEST: "1", NODE_COMPILE_CACHE: path.join(root, "node_modules/.cache/compile") } });
   console.log(`# ${label}: ${result.status === 0 ? "passed" : "FAILED"} in ${Math.round((Date.now() - startedMs) / 1000)} s`);
   if (result.status !== 0) process.exit(1);
 }

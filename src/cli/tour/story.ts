@@ -53,7 +53,7 @@ async function testAsContainer(stage: Stage): Promise<void> {
   await stage.run(["berth", "run", "-d", "--rm", "-p", "127.0.0.1:8080:80", "--name", "mybootc", IMAGE_12], { expect: /^[0-9a-f]{64}$/m });
   try {
     await retry(stage, 60, () => stage.quietly(["curl", "-sSf", "--max-time", "5", "http://127.0.0.1:8080"]));
-    await stage.run(["curl", "-sSf", "http://127.0.0.1:8080"], { expect: /first edition/ });
+    await stage.run(["curl", "-sSf", "http://127.0.0.1:8080"], { expect: /Debian image mode system/ });
     await stage.run(["berth", "ps"], { expect: /mybootc/ });
   } finally {
     await stage.run(["berth", "stop", "mybootc"], { expect: /^mybootc$/m });
@@ -116,7 +116,8 @@ async function upgrade(stage: Stage, machine: Machine): Promise<void> {
   await machine.quietly("echo changed after staging > /etc/after-staging");
   await reboot(stage, machine);
   await machine.run("berth status", { expect: [/^No staged image present$/m, /^Current rollback image: /m] });
-  await visitPage(stage, /second edition/);
+  await machine.run("command -v htop", { expect: /^\/usr\/bin\/htop$/m });
+  await visitPage(stage);
   await machine.run("cat /etc/after-staging", { expect: /changed after staging/ });
   await stillCustomized(stage, machine);
 }
@@ -128,7 +129,8 @@ async function rollBack(stage: Stage, machine: Machine): Promise<void> {
   await machine.run("berth status");
   const after = await digests(machine);
   stage.check("booted and rollback have swapped", before.booted === after.rollback && before.rollback === after.booted && before.booted !== before.rollback);
-  await visitPage(stage, /first edition/);
+  await machine.run("command -v htop || echo not here", { expect: /^not here$/m });
+  await visitPage(stage);
   await stillCustomized(stage, machine);
 }
 

@@ -9,7 +9,8 @@ export const PASSWORD = "registrypass";
 export const IMAGE_12 = `${REGISTRY}/debian12-bootc:deploy`;
 export const IMAGE_13 = `${REGISTRY}/debian13-bootc:latest`;
 
-export function containerfile(base: string): string {
+/** `more`: packages besides the tutorial's. */
+export function containerfile(base: string, more: readonly string[] = []): string {
   return [
     `FROM ${base}`,
     "ADD index.html /var/www/html/index.html",
@@ -18,6 +19,7 @@ export function containerfile(base: string): string {
     "    nftables \\",
     "    chrony \\",
     "    vim \\",
+    ...more.map((name) => `    ${name} \\`),
     "    man-db \\",
     "    bash-completion && \\",
     "    apt-get clean",
@@ -27,6 +29,8 @@ export function containerfile(base: string): string {
     "",
   ].join("\n");
 }
+
+export const PAGE = "This page is served from a webserver running on a Debian image mode system.";
 
 export function indexHtml(text: string): string {
   return [
