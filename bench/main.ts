@@ -15,6 +15,10 @@ if (wanted.length === 0 || unknown.length > 0) {
 }
 for (const name of wanted) {
   console.log(`# ${name}`);
-  const { status } = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", path.join(import.meta.dirname, `${name}.ts`)], { stdio: "inherit" });
+  const { status } = spawnSync(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", path.join(import.meta.dirname, `${name}.ts`)],
+    { stdio: "inherit" },
+  );
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -14,13 +14,23 @@ const DIST = join(ROOT, "dist");
 
 /** The project's files below these folders, as paths from the root, in byte order; tests and their data left out. */
 export function filesBelow(...folders: readonly string[]): string[] {
-  return globSync(folders.map((folder) => `${folder}/**/*`), { cwd: ROOT, withFileTypes: true })
+  return globSync(
+    folders.map((folder) => `${folder}/**/*`),
+    { cwd: ROOT, withFileTypes: true },
+  )
     .filter((entry) => entry.isFile() && !/\.test\.ts$/.test(entry.name) && !entry.parentPath.includes("/testdata"))
     .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length))
     .sort();
 }
 
-const COMMON = { bundle: true, platform: "node", target: "node26", absWorkingDir: ROOT, logLevel: "warning", legalComments: "none" } as const;
+const COMMON = {
+  bundle: true,
+  platform: "node",
+  target: "node26",
+  absWorkingDir: ROOT,
+  logLevel: "warning",
+  legalComments: "none",
+} as const;
 /** CommonJS packages inside an ES module still ask for Node's own modules by `require`. */
 const REQUIRE = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
 

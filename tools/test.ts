@@ -13,7 +13,8 @@ type Tier = "unit" | "privileged" | "vm";
 
 const root = path.dirname(import.meta.dirname);
 const [wanted = "all", ...only] = process.argv.slice(2);
-const tiers: Tier[] = wanted === "all" ? ["unit", "privileged", "vm"] : [wanted === "privileged" || wanted === "vm" ? wanted : "unit"];
+const tiers: Tier[] =
+  wanted === "all" ? ["unit", "privileged", "vm"] : [wanted === "privileged" || wanted === "vm" ? wanted : "unit"];
 const node = path.join(root, "node_modules/node/bin/node");
 
 function tierOf(file: string): Tier {
@@ -22,8 +23,14 @@ function tierOf(file: string): Tier {
 
 function run(label: string, program: string, args: readonly string[]): void {
   const startedMs = Date.now();
-  const result = spawnSync(program, args, { cwd: root, stdio: "inherit", env: { ...process.env, BERTH_TEST: "1", NODE_COMPILE_CACHE: path.join(root, "node_modules/.cache/compile") } });
-  console.log(`# ${label}: ${result.status === 0 ? "passed" : "FAILED"} in ${Math.round((Date.now() - startedMs) / 1000)} s`);
+  const result = spawnSync(program, args, {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, BERTH_TEST: "1", NODE_COMPILE_CACHE: path.join(root, "node_modules/.cache/compile") },
+  });
+  console.log(
+    `# ${label}: ${result.status === 0 ? "passed" : "FAILED"} in ${Math.round((Date.now() - startedMs) / 1000)} s`,
+  );
   if (result.status !== 0) process.exit(1);
 }
 
@@ -33,7 +40,9 @@ const files = globSync("{src,test,tools}/**/*.test.ts", { cwd: root })
 
 if (tiers.includes("privileged") || tiers.includes("vm")) {
   if (process.getuid?.() !== 0) {
-    console.error("error: Cannot run the privileged and vm tests: this is not root\nhint: npm run test:unit needs no root");
+    console.error(
+      "error: Cannot run the privileged and vm tests: this is not root\nhint: npm run test:unit needs no root",
+    );
     process.exit(1);
   }
   run("Debian packages", path.join(root, "tools/setup.sh"), ["packages", "setup"]);
@@ -48,7 +57,9 @@ for (const tier of tiers) {
     "--disable-warning=ExperimentalWarning",
     "--test",
     `--test-concurrency=${concurrency}`,
-    ...(tier === "unit" ? ["--test-reporter=dot", "--test-timeout=120000"] : ["--test-reporter=spec", "--test-timeout=1500000"]),
+    ...(tier === "unit"
+      ? ["--test-reporter=dot", "--test-timeout=120000"]
+      : ["--test-reporter=spec", "--test-timeout=1500000"]),
     ...(tier === "unit" ? [] : ["--test-force-exit"]),
     ...own,
   ]);

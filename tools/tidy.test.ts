@@ -26,8 +26,16 @@ const RINGS: Readonly<Record<string, readonly string[]>> = {
   cli: ["*"],
 };
 const PURE = new Set(["core", "tree", "format", "oci", "boot", "containerfile"]);
-const PURE_NODE = new Set(["node:crypto", "node:zlib", "node:util", "node:assert", "node:assert/strict", "node:buffer"]);
-const EFFECTS = /^node:(fs|fs\/promises|child_process|net|http|https|tls|os|process|worker_threads|ffi|dns|dgram|readline|readline\/promises)$/;
+const PURE_NODE = new Set([
+  "node:crypto",
+  "node:zlib",
+  "node:util",
+  "node:assert",
+  "node:assert/strict",
+  "node:buffer",
+]);
+const EFFECTS =
+  /^node:(fs|fs\/promises|child_process|net|http|https|tls|os|process|worker_threads|ffi|dns|dgram|readline|readline\/promises)$/;
 const BANNED: readonly (readonly [RegExp, string])[] = [
   [/\b(TODO|FIXME|XXX)\b/, "finish it or file an issue"],
   [/\bas any\b|: any\b/, "unknown, and a parse function"],
@@ -43,10 +51,14 @@ interface Source {
 
 const sources: Source[] = globSync("{src,tools,test,bench}/**/*.ts", { cwd: root }).map((file) => {
   const text = readFileSync(path.join(root, file), "utf8");
-  const imports = [...text.matchAll(/^(?:import|export)\s[^;"']*?from\s+"([^"]+)"|^import\s+"([^"]+)"|\bimport\("([^"]+)"\)/gm)].map((m) => m[1] ?? m[2] ?? m[3] ?? "");
+  const imports = [
+    ...text.matchAll(/^(?:import|export)\s[^;"']*?from\s+"([^"]+)"|^import\s+"([^"]+)"|\bimport\("([^"]+)"\)/gm),
+  ].map((m) => m[1] ?? m[2] ?? m[3] ?? "");
   return { file, text, imports };
 });
-const program = sources.filter(({ file }) => file.startsWith("src/") && !file.endsWith(".test.ts") && !file.includes("/testing/"));
+const program = sources.filter(
+  ({ file }) => file.startsWith("src/") && !file.endsWith(".test.ts") && !file.includes("/testing/"),
+);
 
 test("each folder imports only what its ring allows", () => {
   const problems = program.flatMap(({ file, imports }) => {
@@ -55,7 +67,10 @@ test("each folder imports only what its ring allows", () => {
     if (allowed === undefined) return [`${file}: folder ${folder} has no ring`];
     return imports
       .filter((name) => name.startsWith("."))
-      .map((name) => path.relative(path.join(root, "src"), path.resolve(root, path.dirname(file), name)).split("/")[0] ?? "")
+      .map(
+        (name) =>
+          path.relative(path.join(root, "src"), path.resolve(root, path.dirname(file), name)).split("/")[0] ?? "",
+      )
       .filter((target) => target !== folder && target !== ".." && !allowed.includes("*") && !allowed.includes(target))
       .map((target) => `${file} imports ${target}/`);
   });
@@ -67,7 +82,9 @@ test("the pure rings touch no world, and only host/ and cli/main.ts do", () => {
     const folder = file.split("/")[1] ?? "";
     return imports
       .filter((name) => name.startsWith("node:"))
-      .filter((name) => (PURE.has(folder) ? !PURE_NODE.has(name) : folder !== "host" && file !== "src/cli/main.ts" && EFFECTS.test(name)))
+      .filter((name) =>
+        PURE.has(folder) ? !PURE_NODE.has(name) : folder !== "host" && file !== "src/cli/main.ts" && EFFECTS.test(name),
+      )
       .map((name) => `${file} imports ${name}`);
   });
   assert.deepEqual(problems, []);
@@ -91,10 +108,13 @@ test("every command file is in the table", () => {
 test("no banned word, no oversized file, every file opens with what it is", () => {
   const problems = sources.flatMap(({ file, text }) => {
     if (file === "tools/tidy.test.ts") return [];
-    const found = BANNED.filter(([pattern]) => pattern.test(text)).map(([pattern, instead]) => `${file}: ${pattern} is banned, use ${instead}`);
+    const found = BANNED.filter(([pattern]) => pattern.test(text)).map(
+      ([pattern, instead]) => `${file}: ${pattern} is banned, use ${instead}`,
+    );
     const lines = text.split("\n").length;
     if (lines > 450 && !file.includes(".test.")) found.push(`${file}: ${lines} lines, split it by idea`);
-    if (file.startsWith("src/") && !file.endsWith(".test.ts") && !/^(#!.*\n)?\/\*\*/.test(text)) found.push(`${file}: does not open with /** … */`);
+    if (file.startsWith("src/") && !file.endsWith(".test.ts") && !/^(#!.*\n)?\/\*\*/.test(text))
+      found.push(`${file}: does not open with /** … */`);
     return found;
   });
   assert.deepEqual(problems, []);
@@ -103,9 +123,18 @@ test("no banned word, no oversized file, every file opens with what it is", () =
 test("no file of the program is imported by nobody", () => {
   const entries = new Set(["src/cli/main.ts", "src/host/program.ts"]);
   const imported = new Set(
-    sources.flatMap(({ file, imports }) => imports.filter((name) => name.startsWith(".")).map((name) => path.relative(root, path.resolve(root, path.dirname(file), name)))),
+    sources.flatMap(({ file, imports }) =>
+      imports
+        .filter((name) => name.startsWith("."))
+        .map((name) => path.relative(root, path.resolve(root, path.dirname(file), name))),
+    ),
   );
-  assert.deepEqual(program.map(({ file }) => file).filter((file) => !imported.has(file) && !entries.has(file) && !file.endsWith(".worker.ts")), []);
+  assert.deepEqual(
+    program
+      .map(({ file }) => file)
+      .filter((file) => !imported.has(file) && !entries.has(file) && !file.endsWith(".worker.ts")),
+    [],
+  );
 });
 
 test("version.ts and package.json agree", () => {

@@ -53,7 +53,8 @@ export function applyMode(mode: number, spec: string, isDirectory: boolean): num
     const [, who = "", operator = "", permissions = ""] = match;
     const all = who === "" || who.includes("a");
     const mask = all ? 0o7777 : Array.from(who).reduce((bits, letter) => bits | (WHO[letter] ?? 0), 0);
-    const bits = Array.from(permissions).reduce((found, letter) => found | bitsOf(letter, result, isDirectory), 0) & mask;
+    const bits =
+      Array.from(permissions).reduce((found, letter) => found | bitsOf(letter, result, isDirectory), 0) & mask;
     if (operator === "+") result |= bits;
     else if (operator === "-") result &= ~bits;
     else result = (result & ~(mask & (isDirectory ? 0o1777 : 0o7777))) | bits;

@@ -4,7 +4,21 @@ import { allFlags } from "./parse.ts";
 
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Start here", ["tour"]],
-  ["Build images", ["base build", "build", "images", "history", "tag", "rmi", "image import", "image export", "containerfile check", "container lint"]],
+  [
+    "Build images",
+    [
+      "base build",
+      "build",
+      "images",
+      "history",
+      "tag",
+      "rmi",
+      "image import",
+      "image export",
+      "containerfile check",
+      "container lint",
+    ],
+  ],
   ["Run them as containers", ["run", "ps", "exec", "logs", "stop", "kill", "rm", "inspect"]],
   ["Registry", ["registry init", "registry serve", "login", "logout", "push", "pull"]],
   ["Deploy", ["disk", "vm run", "vm list", "vm ssh", "vm console", "vm stop", "vm wait", "vm snapshot", "vm restore"]],
@@ -40,7 +54,12 @@ export function formatGroup(commands: readonly Command[], group: string): string
   const members = commands.filter((command) => !command.hidden && command.name.startsWith(`${group} `));
   if (members.length === 0) return undefined;
   const width = Math.max(...members.map((command) => command.name.length)) + 2;
-  return [`Usage: berth ${group} COMMAND`, "", ...members.map((command) => `  ${command.name.padEnd(width)}${command.summary}`), ""].join("\n");
+  return [
+    `Usage: berth ${group} COMMAND`,
+    "",
+    ...members.map((command) => `  ${command.name.padEnd(width)}${command.summary}`),
+    "",
+  ].join("\n");
 }
 
 /** What `berth COMMAND --help` prints. */
@@ -79,7 +98,8 @@ export function formatManPage(commands: readonly Command[], version: string): st
     for (const [name, flag] of Object.entries(allFlags(command)).filter(([, entry]) => !entry.hidden)) {
       lines.push(".TP", `.B ${roff(formatFlag(name, flag).trim())}`, roff(flagSummary(flag)));
     }
-    for (const [example, what] of command.examples ?? []) lines.push(".PP", `${roff(what)}:`, ".RS", roff(example), ".RE");
+    for (const [example, what] of command.examples ?? [])
+      lines.push(".PP", `${roff(what)}:`, ".RS", roff(example), ".RE");
   }
   lines.push(
     ".SH EXIT STATUS",
@@ -97,7 +117,9 @@ export function formatCompletion(commands: readonly Command[], shell: "bash" | "
     return shown
       .flatMap((command) => [
         `complete -c berth -n "__fish_use_subcommand" -a "${command.name.split(" ")[0]}" -d "${command.summary.replaceAll('"', "'")}"`,
-        ...Object.entries(allFlags(command)).map(([name]) => `complete -c berth -n "__fish_seen_subcommand_from ${command.name.split(" ")[0]}" -l ${name}`),
+        ...Object.entries(allFlags(command)).map(
+          ([name]) => `complete -c berth -n "__fish_seen_subcommand_from ${command.name.split(" ")[0]}" -l ${name}`,
+        ),
       ])
       .concat("")
       .join("\n");
@@ -107,9 +129,13 @@ export function formatCompletion(commands: readonly Command[], shell: "bash" | "
     return `    "${command.name}"*) words="${flags.join(" ")}" ;;`;
   });
   const first = [...new Set(shown.map((command) => command.name.split(" ")[0]))].join(" ");
-  const groups = [...new Set(shown.filter((command) => command.name.includes(" ")).map((command) => command.name.split(" ")[0]))];
+  const groups = [
+    ...new Set(shown.filter((command) => command.name.includes(" ")).map((command) => command.name.split(" ")[0])),
+  ];
   const groupCases = groups.map((group) => {
-    const members = shown.filter((command) => command.name.startsWith(`${group} `)).map((command) => command.name.split(" ")[1]);
+    const members = shown
+      .filter((command) => command.name.startsWith(`${group} `))
+      .map((command) => command.name.split(" ")[1]);
     return `    "${group}") words="${members.join(" ")}" ;;`;
   });
   return [
@@ -153,9 +179,14 @@ function flagSummary(flag: Flag): string {
 
 function columns(rows: readonly (readonly [left: string, right: string])[]): string[] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)) + 2);
-  return rows.map(([left, right]) => (left.length + 2 > width ? `  ${left}\n  ${" ".repeat(width)}${right}` : `  ${left.padEnd(width)}${right}`));
+  return rows.map(([left, right]) =>
+    left.length + 2 > width ? `  ${left}\n  ${" ".repeat(width)}${right}` : `  ${left.padEnd(width)}${right}`,
+  );
 }
 
 function roff(text: string): string {
-  return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^([.'])/gm, "\\&$1");
+  return text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replace(/^([.'])/gm, "\\&$1");
 }

@@ -73,11 +73,17 @@ function createTerminal(): Terminal {
 
 async function ask(question: string, options: { hidden?: boolean } = {}): Promise<string> {
   if (process.stdin.isTTY !== true) {
-    throw new Failure("usage", `Cannot ask "${question.trim()}": standard input is no terminal`, { hint: "give the answer by a flag, see --help" });
+    throw new Failure("usage", `Cannot ask "${question.trim()}": standard input is no terminal`, {
+      hint: "give the answer by a flag, see --help",
+    });
   }
   const quiet = new Writable({ write: (_chunk, _encoding, done) => done() });
   process.stderr.write(question);
-  const lines = createInterface({ input: process.stdin, output: options.hidden ? quiet : process.stderr, terminal: true });
+  const lines = createInterface({
+    input: process.stdin,
+    output: options.hidden ? quiet : process.stderr,
+    terminal: true,
+  });
   try {
     const answer = await lines.question("");
     if (options.hidden) process.stderr.write("\n");

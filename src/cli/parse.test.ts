@@ -21,7 +21,10 @@ const table: readonly Command[] = [
       publish: { type: "list", short: "p", summary: "Ports" },
       name: { type: "string", summary: "Name" },
     },
-    operands: [{ name: "IMAGE", summary: "The image" }, { name: "COMMAND", summary: "What to run", optional: true, many: true }],
+    operands: [
+      { name: "IMAGE", summary: "The image" },
+      { name: "COMMAND", summary: "What to run", optional: true, many: true },
+    ],
     run: async () => {},
   }),
   command({
@@ -52,7 +55,20 @@ test("parseInvocation() finds the longest command name and fills defaults", () =
 });
 
 test("parseInvocation() leaves a container's words untouched", () => {
-  const { values, operands } = parseInvocation(table, ["run", "-d", "-p", "1:2", "-p", "3:4", "--name=x", "img", "ls", "-l", "--name", "y"]);
+  const { values, operands } = parseInvocation(table, [
+    "run",
+    "-d",
+    "-p",
+    "1:2",
+    "-p",
+    "3:4",
+    "--name=x",
+    "img",
+    "ls",
+    "-l",
+    "--name",
+    "y",
+  ]);
   assert.deepEqual(values["publish"], ["1:2", "3:4"]);
   assert.equal(values["name"], "x");
   assert.deepEqual(operands, ["img", "ls", "-l", "--name", "y"]);
@@ -65,7 +81,14 @@ test("parseInvocation() knows aliases and global flags", () => {
 });
 
 test("parseInvocation() reads flags that are declared as no-…", () => {
-  const builder = [command({ name: "build", summary: "Build", flags: { "no-cache": { type: "boolean", summary: "run all" } }, run: async () => undefined })];
+  const builder = [
+    command({
+      name: "build",
+      summary: "Build",
+      flags: { "no-cache": { type: "boolean", summary: "run all" } },
+      run: async () => undefined,
+    }),
+  ];
   assert.equal(parseInvocation(builder, ["build", "--no-cache"]).values["no-cache"], true);
   assert.equal(parseInvocation(builder, ["build"]).values["no-cache"], false);
 });

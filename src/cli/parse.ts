@@ -23,7 +23,13 @@ export interface GlobalValues {
 /** Flags that every command takes. */
 export const GLOBAL_FLAGS = {
   help: { type: "boolean", short: "h", summary: "Show this help" },
-  progress: { type: "string", value: "HOW", choices: ["auto", "plain", "none"], default: "auto", summary: "How progress is shown on stderr" },
+  progress: {
+    type: "string",
+    value: "HOW",
+    choices: ["auto", "plain", "none"],
+    default: "auto",
+    summary: "How progress is shown on stderr",
+  },
 } as const satisfies Flags;
 
 export const JSON_FLAG: Flag = { type: "boolean", summary: "Print the result as JSON" };
@@ -40,7 +46,10 @@ export function allFlags(command: Command): Flags {
 }
 
 /** The command whose name is the longest prefix of `words`; aliases count. */
-export function findCommand(commands: readonly Command[], words: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
+export function findCommand(
+  commands: readonly Command[],
+  words: readonly string[],
+): { command: Command; rest: readonly string[] } | undefined {
   let best: { command: Command; rest: readonly string[]; length: number } | undefined;
   for (const command of commands) {
     for (const name of [command.name, ...(command.aliases ?? [])]) {
@@ -62,7 +71,8 @@ export function parseInvocation(commands: readonly Command[], words: readonly st
   const split = splitWords(command, flags, rest);
   const values: Record<string, unknown> = {};
   for (const [name, flag] of Object.entries(flags)) {
-    values[name] = split.values[name] ?? flag.default ?? (flag.type === "list" ? [] : flag.type === "boolean" ? false : undefined);
+    values[name] =
+      split.values[name] ?? flag.default ?? (flag.type === "list" ? [] : flag.type === "boolean" ? false : undefined);
     const value = values[name];
     if (flag.choices && typeof value === "string" && !flag.choices.includes(value)) {
       throw usage(command, `Cannot use --${name} ${JSON.stringify(value)}: wanted one of ${flag.choices.join(", ")}`);
@@ -101,12 +111,21 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
     ]),
   );
   // node:util reads --no-cache as "cache: false" even where a flag of that very name is declared.
-  const negated = Object.keys(flags).filter((name) => name.startsWith("no-") && flags[name]?.type === "boolean" && !(name.slice(3) in flags));
+  const negated = Object.keys(flags).filter(
+    (name) => name.startsWith("no-") && flags[name]?.type === "boolean" && !(name.slice(3) in flags),
+  );
   for (const name of negated) options[name.slice(3)] = { type: "boolean", multiple: false };
   let own = [...words];
   let operandsAfter: string[] = [];
   if (command.passthrough) {
-    const { tokens } = parseArgs({ args: own, options, strict: false, allowPositionals: true, allowNegative: true, tokens: true });
+    const { tokens } = parseArgs({
+      args: own,
+      options,
+      strict: false,
+      allowPositionals: true,
+      allowNegative: true,
+      tokens: true,
+    });
     const first = tokens.find((token) => token.kind === "positional");
     if (first !== undefined) {
       operandsAfter = own.slice(first.index);
@@ -115,9 +134,20 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
     }
   }
   try {
-    const { tokens } = parseArgs({ args: own, options, strict: false, allowPositionals: true, allowNegative: true, tokens: true });
+    const { tokens } = parseArgs({
+      args: own,
+      options,
+      strict: false,
+      allowPositionals: true,
+      allowNegative: true,
+      tokens: true,
+    });
     for (const token of tokens) {
-      if (token.kind === "option" && !(token.name in options) && !(token.name.startsWith("no-") && token.name.slice(3) in options)) {
+      if (
+        token.kind === "option" &&
+        !(token.name in options) &&
+        !(token.name.startsWith("no-") && token.name.slice(3) in options)
+      ) {
         throw unknownFlag(command, flags, token.rawName);
       }
     }
@@ -156,16 +186,30 @@ function unknownFlag(command: Command, flags: Flags, raw: string): Failure {
 
 function unknownCommand(commands: readonly Command[], words: readonly string[]): Failure {
   const typed = words.filter((word) => !word.startsWith("-")).slice(0, 2);
-  const names = commands.filter((command) => !command.hidden).flatMap((command) => [command.name, ...(command.aliases ?? [])]);
+  const names = commands
+    .filter((command) => !command.hidden)
+    .flatMap((command) => [command.name, ...(command.aliases ?? [])]);
   const group = names.filter((name) => name.startsWith(`${typed[0]} `));
   if (group.length > 0) {
-    return new Failure("usage", `Cannot run "${typed.join(" ")}": wanted one of ${group.map((name) => `"${name}"`).join(", ")}`, {
-      hint: `see berth ${typed[0]} --help`,
-    });
+    return new Failure(
+      "usage",
+      `Cannot run "${typed.join(" ")}": wanted one of ${group.map((name) => `"${name}"`).join(", ")}`,
+      {
+        hint: `see berth ${typed[0]} --help`,
+      },
+    );
   }
-  const nearest = suggest(typed.join(" "), names) ?? suggest(typed[0] ?? "", names.map((name) => name.split(" ")[0] ?? name));
+  const nearest =
+    suggest(typed.join(" "), names) ??
+    suggest(
+      typed[0] ?? "",
+      names.map((name) => name.split(" ")[0] ?? name),
+    );
   return new Failure("usage", `Cannot run ${JSON.stringify(typed[0] ?? words[0] ?? "")}: there is no such command`, {
-    hint: nearest === undefined ? "berth --help lists the commands" : `did you mean "${nearest}"? berth --help lists the commands`,
+    hint:
+      nearest === undefined
+        ? "berth --help lists the commands"
+        : `did you mean "${nearest}"? berth --help lists the commands`,
   });
 }
 

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createBarProgress, createLineProgress, createQuietProgress } from "./progress.ts";
 
-function sink(): { write: (text: string) => void; text: () => string; elapsed: () => number; tick: (ms: number) => void } {
+function sink(): {
+  write: (text: string) => void;
+  text: () => string;
+  elapsed: () => number;
+  tick: (ms: number) => void;
+} {
   let text = "";
   let now = 0;
   return { write: (more) => void (text += more), text: () => text, elapsed: () => now, tick: (ms) => void (now += ms) };
@@ -25,7 +30,10 @@ test("createBarProgress() redraws bars below finished lines", () => {
   const task = progress.task("pull", { unit: "bytes", total: 100 });
   out.tick(1000);
   task.advance(50);
-  assert.ok(out.text().includes("pull [=========>----------] 50 B / 100 B | 50 B/s | 1.0s"), JSON.stringify(out.text()));
+  assert.ok(
+    out.text().includes("pull [=========>----------] 50 B / 100 B | 50 B/s | 1.0s"),
+    JSON.stringify(out.text()),
+  );
   task.done();
   progress.close();
   assert.ok(out.text().endsWith("\x1b[Jpull done 50 B (1.0s, 50 B/s)\n"), JSON.stringify(out.text()));

@@ -46,10 +46,14 @@ export function createBarProgress(sink: ProgressSink & { columns: number }): Clo
       const state = newState(label, options, sink.elapsed());
       running.push(state);
       draw(true);
-      return handle(state, () => draw(false), (note) => {
-        running.splice(running.indexOf(state), 1);
-        draw(true, finalLine(state, note, sink.elapsed()));
-      });
+      return handle(
+        state,
+        () => draw(false),
+        (note) => {
+          running.splice(running.indexOf(state), 1);
+          draw(true, finalLine(state, note, sink.elapsed()));
+        },
+      );
     },
     say: (text) => draw(true, text),
     warn: (text) => draw(true, text),
@@ -65,7 +69,11 @@ export function createLineProgress(sink: ProgressSink): ClosableProgress {
   return {
     task(label, options = {}) {
       const state = newState(label, options, sink.elapsed());
-      return handle(state, () => {}, (note) => sink.write(`${finalLine(state, note, sink.elapsed())}\n`));
+      return handle(
+        state,
+        () => {},
+        (note) => sink.write(`${finalLine(state, note, sink.elapsed())}\n`),
+      );
     },
     say: (text) => sink.write(`${text}\n`),
     warn: (text) => sink.write(`${text}\n`),

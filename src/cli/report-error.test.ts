@@ -6,9 +6,14 @@ import { reportError } from "./report-error.ts";
 const quiet = { aborted: false, debug: false };
 
 test("reportError() tells the whole chain in one line and the nearest hint", () => {
-  const cause = new Failure("network", 'Cannot reach "https://r:5000/v2/": connection refused', { hint: "is the registry running?" });
+  const cause = new Failure("network", 'Cannot reach "https://r:5000/v2/": connection refused', {
+    hint: "is the registry running?",
+  });
   const { text, exitCode } = reportError(new Failure("network", 'Cannot pull image "r:5000/x:1"', { cause }), quiet);
-  assert.equal(text, 'error: Cannot pull image "r:5000/x:1": Cannot reach "https://r:5000/v2/": connection refused\nhint: is the registry running?\n');
+  assert.equal(
+    text,
+    'error: Cannot pull image "r:5000/x:1": Cannot reach "https://r:5000/v2/": connection refused\nhint: is the registry running?\n',
+  );
   assert.equal(exitCode, 1);
 });
 

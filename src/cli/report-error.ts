@@ -30,8 +30,14 @@ export function reportError(error: unknown, options: { aborted: boolean; debug: 
   const stack = options.debug && error instanceof Error ? `${clean(error.stack ?? "", true)}\n` : "";
   return {
     // An exit status that is a container's comes without a word of ours.
-    text: message === "" ? "" : `error: ${clean(message, false)}\n${hint === undefined ? "" : `hint: ${clean(hint, false)}\n`}${stack}`,
-    exitCode: error instanceof Failure ? (error.exitCode ?? (error.code === "usage" ? EXIT_USAGE : EXIT_FAILURE)) : EXIT_FAILURE,
+    text:
+      message === ""
+        ? ""
+        : `error: ${clean(message, false)}\n${hint === undefined ? "" : `hint: ${clean(hint, false)}\n`}${stack}`,
+    exitCode:
+      error instanceof Failure
+        ? (error.exitCode ?? (error.code === "usage" ? EXIT_USAGE : EXIT_FAILURE))
+        : EXIT_FAILURE,
   };
 }
 
@@ -42,7 +48,11 @@ function isExpected(error: unknown): boolean {
 
 function causes(error: unknown): unknown[] {
   const chain: unknown[] = [];
-  for (let link = error; link !== undefined && link !== null && chain.length < 8; link = link instanceof Error ? link.cause : undefined) {
+  for (
+    let link = error;
+    link !== undefined && link !== null && chain.length < 8;
+    link = link instanceof Error ? link.cause : undefined
+  ) {
     chain.push(link);
   }
   return chain;

@@ -9,14 +9,42 @@ import { formatCompletion, formatManPage } from "./help.ts";
 import { runProgram } from "./run-command.ts";
 
 const table: readonly Command[] = [
-  command({ name: "echo", summary: "Say it back", flags: {}, operands: [{ name: "WORD", summary: "What" }], run: async (_v, [word]) => ({ word }), view: ({ word }) => word }),
-  command({ name: "fail", summary: "Fail", flags: {}, run: async () => Promise.reject(new Failure("not-found", 'Cannot find "x"', { hint: "look" })) }),
-  command({ name: "list", summary: "List", flags: { quiet: { type: "boolean", summary: "Less" } }, run: async ({ quiet }) => ({ rows: [1], quiet }), json: ({ rows }) => rows, view: () => "1" }),
-  command({ name: "denied", summary: "Denied", flags: {}, run: async () => Promise.reject(new Failure("denied", 'Cannot read "x"')) }),
+  command({
+    name: "echo",
+    summary: "Say it back",
+    flags: {},
+    operands: [{ name: "WORD", summary: "What" }],
+    run: async (_v, [word]) => ({ word }),
+    view: ({ word }) => word,
+  }),
+  command({
+    name: "fail",
+    summary: "Fail",
+    flags: {},
+    run: async () => Promise.reject(new Failure("not-found", 'Cannot find "x"', { hint: "look" })),
+  }),
+  command({
+    name: "list",
+    summary: "List",
+    flags: { quiet: { type: "boolean", summary: "Less" } },
+    run: async ({ quiet }) => ({ rows: [1], quiet }),
+    json: ({ rows }) => rows,
+    view: () => "1",
+  }),
+  command({
+    name: "denied",
+    summary: "Denied",
+    flags: {},
+    run: async () => Promise.reject(new Failure("denied", 'Cannot read "x"')),
+  }),
   command({ name: "group one", summary: "First", flags: {}, run: async () => {} }),
 ];
 
-async function run(words: string[], all: readonly Command[] = table, host: Host = createFakeHost({})): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+async function run(
+  words: string[],
+  all: readonly Command[] = table,
+  host: Host = createFakeHost({}),
+): Promise<{ exitCode: number; stdout: string; stderr: string }> {
   let stdout = "";
   let stderr = "";
   const exitCode = await runProgram(words, all, {
@@ -48,7 +76,9 @@ test("runProgram() prints with --json what the command says, not how it was aske
 test("runProgram() tells an ordinary user who may do what the kernel forbids", async () => {
   const host: Host = { ...createFakeHost({}), user: { uid: 1000, gid: 1000 } };
   assert.deepEqual(await run(["denied"], table, host), {
-    exitCode: 1, stdout: "", stderr: 'error: Cannot read "x"\nhint: root may: sudo berth denied\n',
+    exitCode: 1,
+    stdout: "",
+    stderr: 'error: Cannot read "x"\nhint: root may: sudo berth denied\n',
   });
   assert.deepEqual(await run(["denied"]), { exitCode: 1, stdout: "", stderr: 'error: Cannot read "x"\n' });
 });

@@ -43,7 +43,9 @@ export async function runProgram(
       return 0;
     }
     if (invocation.command.needsRoot && host.user.uid !== 0) {
-      throw new Failure("not-root", "This command must be executed as the root user", { hint: `run it with sudo: sudo berth ${words.join(" ")}` });
+      throw new Failure("not-root", "This command must be executed as the root user", {
+        hint: `run it with sudo: sudo berth ${words.join(" ")}`,
+      });
     }
     progress = createProgress(invocation, host, terminal);
     await execute(invocation, { host, terminal, signal, progress });
@@ -51,7 +53,10 @@ export async function runProgram(
     return 0;
   } catch (error) {
     progress?.close();
-    const report = reportError(withRootHint(error, host, words), { aborted: signal.aborted, debug: host.env["BERTH_DEBUG"] !== undefined });
+    const report = reportError(withRootHint(error, host, words), {
+      aborted: signal.aborted,
+      debug: host.env["BERTH_DEBUG"] !== undefined,
+    });
     terminal.stderr(report.text);
     return report.exitCode;
   }
@@ -59,7 +64,8 @@ export async function runProgram(
 
 /** What the kernel forbids an ordinary user, root may do. */
 function withRootHint(error: unknown, host: Host, words: readonly string[]): unknown {
-  if (!isFailure(error, "denied") || error.hint !== undefined || error.exitCode !== undefined || host.user.uid === 0) return error;
+  if (!isFailure(error, "denied") || error.hint !== undefined || error.exitCode !== undefined || host.user.uid === 0)
+    return error;
   return new Failure("denied", error.message, { cause: error.cause, hint: `root may: sudo berth ${words.join(" ")}` });
 }
 
@@ -100,7 +106,10 @@ function createProgress(invocation: Invocation, host: Host, terminal: Terminal):
   return createLineProgress(sink);
 }
 
-function helpFor(words: readonly string[], commands: readonly Command[]): { text: string; exitCode: number } | undefined {
+function helpFor(
+  words: readonly string[],
+  commands: readonly Command[],
+): { text: string; exitCode: number } | undefined {
   if (words.length === 0) return { text: formatOverview(commands), exitCode: EXIT_USAGE };
   const wantsHelp = words.includes("--help") || words.includes("-h");
   if (words[0] === "help" || words[0] === "--help" || words[0] === "-h") {
@@ -110,6 +119,7 @@ function helpFor(words: readonly string[], commands: readonly Command[]): { text
     return { text: formatGroup(commands, topic[0] ?? "") ?? formatOverview(commands), exitCode: 0 };
   }
   const group = findCommand(commands, words) === undefined ? formatGroup(commands, words[0] ?? "") : undefined;
-  if (group !== undefined && (wantsHelp || words.length === 1)) return { text: group, exitCode: wantsHelp ? 0 : EXIT_USAGE };
+  if (group !== undefined && (wantsHelp || words.length === 1))
+    return { text: group, exitCode: wantsHelp ? 0 : EXIT_USAGE };
   return undefined;
 }

@@ -4,7 +4,13 @@ import { formatAge, formatTable, shortId } from "./table.ts";
 
 test("formatTable() pads to the widest cell and leaves two blanks", () => {
   assert.equal(
-    formatTable(["ID", "NAME"], [["1", "a"], ["12345", "é"]]),
+    formatTable(
+      ["ID", "NAME"],
+      [
+        ["1", "a"],
+        ["12345", "é"],
+      ],
+    ),
     "ID     NAME\n1      a\n12345  é\n",
   );
   assert.equal(formatTable(["A", "B"], []), "A  B\n");

@@ -19,7 +19,14 @@ const options: SpecOptions = {
 };
 
 test("isInitCommand() knows init systems by their place", () => {
-  for (const path of ["/sbin/init", "/usr/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "systemd", "/usr/local/sbin/init"]) {
+  for (const path of [
+    "/sbin/init",
+    "/usr/sbin/init",
+    "/lib/systemd/systemd",
+    "/usr/lib/systemd/systemd",
+    "systemd",
+    "/usr/local/sbin/init",
+  ]) {
     assert.ok(isInitCommand([path]), path);
   }
   for (const path of ["/bin/sh", "init.sh", "/opt/init/run", "/sbin/initctl"]) assert.ok(!isInitCommand([path]), path);
@@ -29,7 +36,10 @@ test("ociSpec() leaves out resources and limits", () => {
   const spec = ociSpec(options);
   assert.ok(!("resources" in spec.linux));
   assert.ok(!("rlimits" in spec.process));
-  assert.deepEqual(spec.linux.namespaces.map(({ type }) => type), ["pid", "ipc", "uts", "mount", "cgroup", "network"]);
+  assert.deepEqual(
+    spec.linux.namespaces.map(({ type }) => type),
+    ["pid", "ipc", "uts", "mount", "cgroup", "network"],
+  );
 });
 
 test("ociSpec() gives an init system its tmpfs, a writable cgroup and a uuid", () => {
@@ -53,7 +63,11 @@ test("ociSpec() gives users other than root no active capability", () => {
 });
 
 test("ociSpec() adds PATH and HOME only where the image has none", () => {
-  assert.deepEqual(ociSpec({ ...options, env: ["PATH=/p", "HOME=/h", "container=x"] }).process.env, ["PATH=/p", "HOME=/h", "container=x"]);
+  assert.deepEqual(ociSpec({ ...options, env: ["PATH=/p", "HOME=/h", "container=x"] }).process.env, [
+    "PATH=/p",
+    "HOME=/h",
+    "container=x",
+  ]);
   assert.ok(ociSpec(options).process.env.includes("HOME=/root"));
 });
 

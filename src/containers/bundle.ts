@@ -40,7 +40,12 @@ export interface OciSpec {
   readonly ociVersion: string;
   readonly process: {
     readonly terminal: boolean;
-    readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[]; readonly umask: number };
+    readonly user: {
+      readonly uid: number;
+      readonly gid: number;
+      readonly additionalGids: readonly number[];
+      readonly umask: number;
+    };
     readonly args: readonly string[];
     readonly env: readonly string[];
     readonly cwd: string;
@@ -91,7 +96,9 @@ export function ociSpec(options: SpecOptions): OciSpec {
 
 /** A command that is an init system by its name, as podman tells it. */
 export function isInitCommand(args: readonly string[]): boolean {
-  return /^(?:\/(?:usr\/)?(?:local\/)?s?bin\/(?:init|systemd)|\/(?:usr\/)?lib\/systemd\/systemd|systemd)$/.test(args[0] ?? "");
+  return /^(?:\/(?:usr\/)?(?:local\/)?s?bin\/(?:init|systemd)|\/(?:usr\/)?lib\/systemd\/systemd|systemd)$/.test(
+    args[0] ?? "",
+  );
 }
 
 function environment(options: SpecOptions): string[] {
@@ -110,7 +117,11 @@ function namespaces(options: SpecOptions): { type: string; path?: string }[] {
   const { network } = options;
   return [
     ...["pid", "ipc", "uts", "mount", "cgroup"].map((type) => ({ type })),
-    ...(network === "host" ? [] : network === "new" ? [{ type: "network" }] : [{ type: "network", path: network.path }]),
+    ...(network === "host"
+      ? []
+      : network === "new"
+        ? [{ type: "network" }]
+        : [{ type: "network", path: network.path }]),
   ];
 }
 
@@ -118,17 +129,32 @@ function baseMounts(options: SpecOptions): SpecMount[] {
   const cgroup = options.systemd === undefined ? "ro" : "rw";
   return [
     { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
-    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
     {
       destination: "/dev/pts",
       type: "devpts",
       source: "devpts",
       options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
     },
-    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] },
+    {
+      destination: "/dev/shm",
+      type: "tmpfs",
+      source: "shm",
+      options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+    },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
     sysMount(options),
-    { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["nosuid", "noexec", "nodev", "relatime", cgroup] },
+    {
+      destination: "/sys/fs/cgroup",
+      type: "cgroup",
+      source: "cgroup",
+      options: ["nosuid", "noexec", "nodev", "relatime", cgroup],
+    },
     ...(options.systemd === undefined ? [] : systemdMounts()),
   ];
 }

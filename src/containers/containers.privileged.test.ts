@@ -16,7 +16,21 @@ after(() => workstation[Symbol.asyncDispose]());
 test("run takes entrypoint and command from the image, and lets both be replaced", async () => {
   assert.equal((await berth(["run", "--rm", "bb:1"])).text, "default command\n");
   assert.equal((await berth(["run", "--rm", "localhost/bb:1", "my", "--own"])).text, "my --own\n");
-  const shell = await berth(["run", "--rm", "--entrypoint", "/bin/sh", "-e", "A=1", "-w", "/www", "-u", "web", "bb:1", "-c", "echo $FROM $A; pwd; id -un"]);
+  const shell = await berth([
+    "run",
+    "--rm",
+    "--entrypoint",
+    "/bin/sh",
+    "-e",
+    "A=1",
+    "-w",
+    "/www",
+    "-u",
+    "web",
+    "bb:1",
+    "-c",
+    "echo $FROM $A; pwd; id -un",
+  ]);
   assert.equal(shell.text, "image 1\n/www\nweb\n");
 });
 
@@ -32,7 +46,15 @@ test("run ends with the container's exit status, and with podman's where there w
 });
 
 test("run refuses bad options before anything is made", async () => {
-  for (const words of [["-p", "x"], ["-v", "relative:/x"], ["--name", "a b"], ["-d", "-t"], ["--network", "bridge"], ["--network", "host", "-p", "80"], ["-u", "nobody"]]) {
+  for (const words of [
+    ["-p", "x"],
+    ["-v", "relative:/x"],
+    ["--name", "a b"],
+    ["-d", "-t"],
+    ["--network", "bridge"],
+    ["--network", "host", "-p", "80"],
+    ["-u", "nobody"],
+  ]) {
     const { exitCode, text } = await berth(["run", "--rm", ...words, "bb:1"]);
     assert.notEqual(exitCode, 0, words.join(" "));
     assert.match(text, /^error: /, words.join(" "));
@@ -42,15 +64,45 @@ test("run refuses bad options before anything is made", async () => {
 
 test("run reads our input, mounts volumes, and keeps a read-only root", async () => {
   using directory = host.files.temporaryDirectory("/var/tmp/berth-volume-");
-  assert.equal((await berth(["run", "--rm", "-i", "--entrypoint", "cat", "bb:1"], { stdin: "through\n" })).text, "through\n");
+  assert.equal(
+    (await berth(["run", "--rm", "-i", "--entrypoint", "cat", "bb:1"], { stdin: "through\n" })).text,
+    "through\n",
+  );
   const script = "touch /volume/made; touch /root-file || echo refused";
-  const { text } = await berth(["run", "--rm", "--read-only", "-v", `${directory.path}:/volume`, "--entrypoint", "sh", "bb:1", "-c", script]);
+  const { text } = await berth([
+    "run",
+    "--rm",
+    "--read-only",
+    "-v",
+    `${directory.path}:/volume`,
+    "--entrypoint",
+    "sh",
+    "bb:1",
+    "-c",
+    script,
+  ]);
   assert.match(text, /refused/);
   assert.deepEqual(host.files.list(directory.path), ["made"]);
 });
 
 test("a container in the background: ps, published port, exec, logs, inspect, stop", async () => {
-  const started = await berth(["run", "-d", "--name", "web", "-p", "127.0.0.1:0:80".replace(":0:", "::"), "--entrypoint", "httpd", "bb:1", "-f", "-v", "-p", "80", "-h", "/www"]);
+  const started = await berth([
+    "run",
+    "-d",
+    "--name",
+    "web",
+    "-p",
+    "127.0.0.1:0:80".replace(":0:", "::"),
+    "--entrypoint",
+    "httpd",
+    "bb:1",
+    "-f",
+    "-v",
+    "-p",
+    "80",
+    "-h",
+    "/www",
+  ]);
   assert.match(started.text, /^[0-9a-f]{64}\n$/);
   const [document] = JSON.parse((await berth(["inspect", "web"])).text);
   assert.equal(document.State.Status, "running");
@@ -60,7 +112,10 @@ test("a container in the background: ps, published port, exec, logs, inspect, st
   response.discard();
   const table = (await berth(["ps"])).text.split("\n");
   assert.match(table[0] ?? "", /^CONTAINER ID  IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES$/);
-  assert.match(table[1] ?? "", new RegExp(`^${started.text.slice(0, 12)}  localhost/bb:1  httpd -f .* Up .*127.0.0.1:${port}->80/tcp  web$`));
+  assert.match(
+    table[1] ?? "",
+    new RegExp(`^${started.text.slice(0, 12)}  localhost/bb:1  httpd -f .* Up .*127.0.0.1:${port}->80/tcp  web$`),
+  );
   const inside = await berth(["exec", "-u", "web", "-e", "B=2", "web", "sh", "-c", "id -un; echo $FROM$B; exit 5"]);
   assert.deepEqual([inside.text, inside.exitCode], ["web\nimage2\n", 5]);
   assert.equal((await berth(["exec", "web", "no-such-program"])).exitCode, 127);

@@ -13,10 +13,26 @@ const DIRECTORY = "/s/containers";
 
 function record(id: string, name: string, createdMs = 0): ContainerRecord {
   return {
-    id: id.repeat(64).slice(0, 64), name, imageName: "localhost/x:1", imageDigest: parseDigest(`sha256:${"0".repeat(64)}`),
-    mountedImage: "f".repeat(128), createdMs, args: ["/bin/true"], env: [], cwd: "/", user: "", hostname: "h", network: "private",
-    ports: [{ address: "127.0.0.1", hostPort: 8080, containerPort: 80 }], mounts: [], readOnly: false, systemd: false,
-    terminal: false, interactive: false, stopSignal: 15, autoRemove: false,
+    id: id.repeat(64).slice(0, 64),
+    name,
+    imageName: "localhost/x:1",
+    imageDigest: parseDigest(`sha256:${"0".repeat(64)}`),
+    mountedImage: "f".repeat(128),
+    createdMs,
+    args: ["/bin/true"],
+    env: [],
+    cwd: "/",
+    user: "",
+    hostname: "h",
+    network: "private",
+    ports: [{ address: "127.0.0.1", hostPort: 8080, containerPort: 80 }],
+    mounts: [],
+    readOnly: false,
+    systemd: false,
+    terminal: false,
+    interactive: false,
+    stopSignal: 15,
+    autoRemove: false,
   };
 }
 
@@ -36,7 +52,12 @@ test("nameProcess() reads the start time behind a name with parentheses", () => 
 });
 
 test("a running container is believed only while its process lives, in this boot", () => {
-  const running = { ...initialState("boot-1"), status: "running" as const, process: { pid: 77, start: "5555" }, startedMs: 5 };
+  const running = {
+    ...initialState("boot-1"),
+    status: "running" as const,
+    process: { pid: 77, start: "5555" },
+    startedMs: 5,
+  };
   const table: readonly (readonly [FakeHost, string])[] = [
     [hostWith(STAT), "running"],
     [hostWith(STAT.replace("5555", "6666")), "exited"],
@@ -57,17 +78,31 @@ test("containers are found by name and by a prefix of the id that is unique", ()
   const host = hostWith(STAT);
   writeRecord(host.files, DIRECTORY, record("ab", "one", 1));
   writeRecord(host.files, DIRECTORY, record("ac", "two", 2));
-  assert.deepEqual(listContainers(host, STORE).map(({ record: { name } }) => name), ["two", "one"]);
+  assert.deepEqual(
+    listContainers(host, STORE).map(({ record: { name } }) => name),
+    ["two", "one"],
+  );
   assert.equal(findContainer(host, STORE, "aba").record.name, "one");
-  for (const text of ["a", "zz", "thr"]) assert.throws(() => findContainer(host, STORE, text), (error) => isFailure(error, "not-found"), text);
+  for (const text of ["a", "zz", "thr"])
+    assert.throws(
+      () => findContainer(host, STORE, text),
+      (error) => isFailure(error, "not-found"),
+      text,
+    );
 });
 
 test("a running container is not removed; what is half made is no container", async () => {
   const host = hostWith(STAT);
   const one = record("a", "web");
   writeRecord(host.files, DIRECTORY, one);
-  writeState(host.files, DIRECTORY, one.id, { ...initialState("boot-1"), status: "running", process: { pid: 77, start: "5555" } });
-  await assert.rejects(removeContainer(host, STORE, findContainer(host, STORE, "web")), (error) => isFailure(error, "busy"));
+  writeState(host.files, DIRECTORY, one.id, {
+    ...initialState("boot-1"),
+    status: "running",
+    process: { pid: 77, start: "5555" },
+  });
+  await assert.rejects(removeContainer(host, STORE, findContainer(host, STORE, "web")), (error) =>
+    isFailure(error, "busy"),
+  );
   host.files.makeDirectory(`${DIRECTORY}/half`);
   assert.equal(listContainers(host, STORE).length, 1);
   writeState(host.files, DIRECTORY, one.id, { ...initialState("boot-1"), status: "exited", exitCode: 0 });
@@ -80,7 +115,11 @@ test("a power cut that loses the state leaves a container that does not run", ()
   const one = record("a", "web");
   writeRecord(host.files, DIRECTORY, one);
   host.files.syncFileSystem("/");
-  writeState(host.files, DIRECTORY, one.id, { ...initialState("boot-1"), status: "running", process: { pid: 77, start: "5555" } });
+  writeState(host.files, DIRECTORY, one.id, {
+    ...initialState("boot-1"),
+    status: "running",
+    process: { pid: 77, start: "5555" },
+  });
   host.files.sync(`${DIRECTORY}/${one.id}`);
   host.reboot();
   assert.equal(host.files.readText(`${DIRECTORY}/${one.id}/state.json`), "");
@@ -92,7 +131,11 @@ test("a damaged record is one clear error", () => {
   for (const text of ["", "[]", '{"id":1}', JSON.stringify({ ...record("a", "x"), network: "bridge" })]) {
     host.files.makeDirectory(`${DIRECTORY}/x`);
     host.files.write(`${DIRECTORY}/x/container.json`, text);
-    assert.throws(() => listContainers(host, STORE), (error) => isFailure(error, "corrupt"), text);
+    assert.throws(
+      () => listContainers(host, STORE),
+      (error) => isFailure(error, "corrupt"),
+      text,
+    );
   }
 });
 
@@ -101,12 +144,18 @@ test("views speak as podman does", () => {
   const state = initialState("b");
   const container = { record: record("a", "web"), state };
   assert.equal(formatStatus(container, 9000, age), "Created");
-  assert.equal(formatStatus({ ...container, state: { ...state, status: "running", startedMs: 4000 } }, 9000, age), "Up 5 seconds");
+  assert.equal(
+    formatStatus({ ...container, state: { ...state, status: "running", startedMs: 4000 } }, 9000, age),
+    "Up 5 seconds",
+  );
   assert.equal(
     formatStatus({ ...container, state: { ...state, status: "exited", exitCode: 3, finishedMs: 8000 } }, 9000, age),
     "Exited (3) 1 seconds ago",
   );
   assert.equal(formatPort({ address: "::1", hostPort: 1, containerPort: 2 }), "[::1]:1->2/tcp");
   const document = inspectContainer(container);
-  assert.deepEqual(document["NetworkSettings"], { IPAddress: "", Ports: { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "8080" }] } });
+  assert.deepEqual(document["NetworkSettings"], {
+    IPAddress: "",
+    Ports: { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "8080" }] },
+  });
 });

@@ -12,7 +12,14 @@ import { containerName } from "./names.ts";
 import { closeNetwork } from "./network.ts";
 import type { PublishedPort } from "./parse-options.ts";
 import {
-  type ContainerRecord, type ContainerState, containersDirectory, isAlive, listRecords, readState, runDirectory, writeRecord,
+  type ContainerRecord,
+  type ContainerState,
+  containersDirectory,
+  isAlive,
+  listRecords,
+  readState,
+  runDirectory,
+  writeRecord,
 } from "./record.ts";
 import type { BundleMount } from "./run-process.ts";
 import { parseSignal, SIGKILL, SIGRTMIN_3, SIGTERM } from "./signals.ts";
@@ -50,10 +57,14 @@ export function createContainer(host: Host, store: Store, options: CreateOptions
   const args = commandOf(config, options);
   if (options.image.config.architecture !== host.architecture) {
     const wanted = options.image.config.architecture;
-    throw new Failure("unsupported", `Cannot run image "${options.imageName}": it is for ${wanted}, this machine is ${host.architecture}`);
+    throw new Failure(
+      "unsupported",
+      `Cannot run image "${options.imageName}": it is for ${wanted}, this machine is ${host.architecture}`,
+    );
   }
   const systemd = isInitCommand(args);
-  const stopSignal = config.StopSignal === undefined ? (systemd ? SIGRTMIN_3 : SIGTERM) : parseSignal(config.StopSignal);
+  const stopSignal =
+    config.StopSignal === undefined ? (systemd ? SIGRTMIN_3 : SIGTERM) : parseSignal(config.StopSignal);
   const directory = containersDirectory(store.path);
   files.makeDirectory(directory, { mode: 0o700 });
   const mountedImage = store.imageId(options.image, "raw");
@@ -62,10 +73,14 @@ export function createContainer(host: Host, store: Store, options: CreateOptions
   const taken = new Map(listRecords(files, directory).map((record) => [record.name, record.id]));
   const other = options.name === undefined ? undefined : taken.get(options.name);
   if (other !== undefined) {
-    throw new Failure("already-exists", `Cannot make container "${options.name}": ${other.slice(0, 12)} has this name`, {
-      hint: `remove it with berth rm ${options.name}, or choose another name`,
-      exitCode: 125,
-    });
+    throw new Failure(
+      "already-exists",
+      `Cannot make container "${options.name}": ${other.slice(0, 12)} has this name`,
+      {
+        hint: `remove it with berth rm ${options.name}, or choose another name`,
+        exitCode: 125,
+      },
+    );
   }
   const record: ContainerRecord = {
     id,
@@ -120,11 +135,19 @@ const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 /** Starts the process that supervises the container, and waits until the container runs. Failure when it does not. */
-export async function startDetached(host: Host, store: Pick<Store, "path">, record: ContainerRecord): Promise<ContainerState> {
+export async function startDetached(
+  host: Host,
+  store: Pick<Store, "path">,
+  record: ContainerRecord,
+): Promise<ContainerState> {
   const directory = containersDirectory(store.path);
   const log = { file: `${directory}/${record.id}/supervisor.log` };
   const child = host.spawn([...programArgv(), "internal", "supervise", record.id], {
-    stdin: "ignore", stdout: log, stderr: log, detached: true, cwd: "/",
+    stdin: "ignore",
+    stdout: log,
+    stderr: log,
+    detached: true,
+    cwd: "/",
   });
   let over = false;
   child.ended.then(
@@ -143,13 +166,19 @@ export async function startDetached(host: Host, store: Pick<Store, "path">, reco
     await host.clock.sleep(POLL_MS);
   }
   const said = host.files.readTextIfAny(log.file)?.trim().split("\n").at(-1) ?? "";
-  throw new Failure("exec-failed", `Cannot start container "${record.name}": ${said === "" ? "its supervisor says nothing" : said}`, {
-    exitCode: 125,
-  });
+  throw new Failure(
+    "exec-failed",
+    `Cannot start container "${record.name}": ${said === "" ? "its supervisor says nothing" : said}`,
+    {
+      exitCode: 125,
+    },
+  );
 }
 
 function startFailure(record: ContainerRecord, state: ContainerState): Failure {
-  return new Failure("exec-failed", `Cannot start container "${record.name}": ${state.error}`, { exitCode: state.exitCode ?? 125 });
+  return new Failure("exec-failed", `Cannot start container "${record.name}": ${state.error}`, {
+    exitCode: state.exitCode ?? 125,
+  });
 }
 
 /** Asks it to end with its stop signal, kills it after `timeoutMs`. One that does not run is fine. */
@@ -191,7 +220,11 @@ async function hasEnded(
 }
 
 /** Failure "busy" for one that runs. Takes away what a killed supervisor left, too. */
-export async function removeContainer(host: Host, store: Pick<Store, "path">, { record, state }: Container): Promise<void> {
+export async function removeContainer(
+  host: Host,
+  store: Pick<Store, "path">,
+  { record, state }: Container,
+): Promise<void> {
   if (state.status === "running") {
     throw new Failure("busy", `Cannot remove container "${record.name}": it is running`, {
       hint: `stop it with berth stop ${record.name}, or use berth rm --force`,
@@ -214,7 +247,11 @@ function commandOf(config: RunConfig, options: Pick<CreateOptions, "args" | "ent
   const args = [...entrypoint, ...command];
   if (args.length > 0) return args;
   if (config.Labels?.["containers.bootc"] === "1") return ["/sbin/init"];
-  throw new Failure("usage", `Cannot run image "${options.imageName}": it has no command of its own, and none was given`, { exitCode: 125 });
+  throw new Failure(
+    "usage",
+    `Cannot run image "${options.imageName}": it has no command of its own, and none was given`,
+    { exitCode: 125 },
+  );
 }
 
 /** Later entries win, each name keeps its first place. */

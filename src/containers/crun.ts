@@ -20,7 +20,9 @@ export interface CrunOptions {
 /** argv for `crun …words`. Failure "missing-tool" when it is not installed. */
 export function crunArgv(host: Host, options: CrunOptions, words: readonly string[]): string[] {
   if (host.which("crun") === undefined) {
-    throw new Failure("missing-tool", 'Cannot run a container: "crun" is not in PATH', { hint: "install the package crun" });
+    throw new Failure("missing-tool", 'Cannot run a container: "crun" is not in PATH', {
+      hint: "install the package crun",
+    });
   }
   const crun = [
     "crun",
@@ -36,7 +38,9 @@ export function crunArgv(host: Host, options: CrunOptions, words: readonly strin
 }
 
 /** Why crun itself said no, with the exit status that podman has for it; undefined when the log has no error. */
-export function crunError(log: string | undefined): { readonly message: string; readonly exitCode: 125 | 126 | 127 } | undefined {
+export function crunError(
+  log: string | undefined,
+): { readonly message: string; readonly exitCode: 125 | 126 | 127 } | undefined {
   const messages = (log ?? "").split("\n").flatMap((line) => {
     const match = /^\{"msg":"((?:[^"\\]|\\.)*)","level":"error"/.exec(line);
     return match?.[1] === undefined ? [] : [String(JSON.parse(`"${match[1]}"`))];

@@ -15,9 +15,15 @@ export interface ExecInContainer {
 }
 
 /** Returns the exit status, 125 to 127 as podman. Failure "conflict" when the container does not run. */
-export async function execInContainer(host: Host, { record, state }: Container, options: ExecInContainer): Promise<number> {
+export async function execInContainer(
+  host: Host,
+  { record, state }: Container,
+  options: ExecInContainer,
+): Promise<number> {
   if (state.status !== "running") {
-    throw new Failure("conflict", `Cannot run a command in container "${record.name}": it is not running`, { exitCode: 125 });
+    throw new Failure("conflict", `Cannot run a command in container "${record.name}": it is not running`, {
+      exitCode: 125,
+    });
   }
   using directory = host.files.temporaryDirectory("/run/berth/exec-");
   const logPath = `${directory.path}/log`;
@@ -30,7 +36,11 @@ export async function execInContainer(host: Host, { record, state }: Container, 
     record.id,
     ...options.args,
   ]);
-  const child = host.spawn(argv, { stdin: options.interactive ? "inherit" : "ignore", stdout: "inherit", stderr: "inherit" });
+  const child = host.spawn(argv, {
+    stdin: options.interactive ? "inherit" : "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
   const { exitCode } = await child.ended;
   const error = exitCode === 0 ? undefined : crunError(host.files.readTextIfAny(logPath));
   return error?.exitCode ?? exitCode;

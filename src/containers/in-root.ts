@@ -32,7 +32,11 @@ export function resolveInRoot(files: Pick<Files, "lstat" | "readlink">, root: st
     const stat = existing === done.length ? files.lstat(`${root}/${[...done, name].join("/")}`) : undefined;
     if (stat?.kind === "symlink") {
       links += 1;
-      if (links > MAX_LINKS) throw new Failure("bad-input", `Cannot resolve "${path}" in the container: it goes through too many symbolic links`);
+      if (links > MAX_LINKS)
+        throw new Failure(
+          "bad-input",
+          `Cannot resolve "${path}" in the container: it goes through too many symbolic links`,
+        );
       const target = files.readlink(`${root}/${[...done, name].join("/")}`);
       if (target.startsWith("/")) {
         done = [];

@@ -43,7 +43,8 @@ export function makeMountPoints(files: Files, rootfs: string, points: readonly M
   const dispose = (): void => {
     for (const { path, parent, before } of made.splice(0).reverse()) {
       const stat = files.lstat(path);
-      const untouched = stat?.kind === "directory" ? files.list(path).length === 0 : stat?.kind === "file" && stat.size === 0;
+      const untouched =
+        stat?.kind === "directory" ? files.list(path).length === 0 : stat?.kind === "file" && stat.size === 0;
       if (!untouched) continue;
       files.remove(path);
       if (before !== undefined) files.setTimes(parent === "" ? "/" : parent, before.mtimeSec, before.mtimeNsec);

@@ -31,17 +31,20 @@ export async function openNetwork(host: Host, id: string): Promise<ContainerNetw
   const address = claimAddress(host, id);
   try {
     const device = `bt${id.slice(0, 10)}`;
-    await batch(host, [], [
-      `netns add ${name}`,
-      `link add ${device} type veth peer name eth0 netns ${name}`,
-      `link set ${device} master ${BRIDGE} up`,
-    ]);
-    await batch(host, ["-n", name], [
-      "link set lo up",
-      `addr add ${address}/16 dev eth0`,
-      "link set eth0 up",
-      `route add default via ${GATEWAY}`,
-    ]);
+    await batch(
+      host,
+      [],
+      [
+        `netns add ${name}`,
+        `link add ${device} type veth peer name eth0 netns ${name}`,
+        `link set ${device} master ${BRIDGE} up`,
+      ],
+    );
+    await batch(
+      host,
+      ["-n", name],
+      ["link set lo up", `addr add ${address}/16 dev eth0`, "link set eth0 up", `route add default via ${GATEWAY}`],
+    );
   } catch (error) {
     await closeNetwork(host, id);
     throw error;
@@ -79,7 +82,11 @@ async function prepareBridge(host: Host): Promise<void> {
   files.makeDirectory(CLAIMS, { mode: 0o700 });
   using lock = files.lock("/run/berth/network.lock", "exclusive", { wait: true });
   if (!files.exists(`/sys/class/net/${BRIDGE}`)) {
-    await batch(host, [], [`link add ${BRIDGE} type bridge`, `addr add ${GATEWAY}/16 dev ${BRIDGE}`, `link set ${BRIDGE} up`]);
+    await batch(
+      host,
+      [],
+      [`link add ${BRIDGE} type bridge`, `addr add ${GATEWAY}/16 dev ${BRIDGE}`, `link set ${BRIDGE} up`],
+    );
   }
   const forwarding = "/proc/sys/net/ipv4/ip_forward";
   if (files.readText(forwarding).trim() !== "1") files.write(forwarding, "1");
@@ -87,7 +94,10 @@ async function prepareBridge(host: Host): Promise<void> {
 }
 
 async function prepareNat(host: Host): Promise<void> {
-  const listed = await host.exec(["nft", "list", "chain", "ip", "berth", "postrouting"], { timeoutMs: TIMEOUT_MS, check: false });
+  const listed = await host.exec(["nft", "list", "chain", "ip", "berth", "postrouting"], {
+    timeoutMs: TIMEOUT_MS,
+    check: false,
+  });
   if (listed.exitCode !== 0) await run(host, ["nft", "-f", "-"], NAT_RULES);
 }
 

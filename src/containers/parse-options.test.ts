@@ -20,7 +20,18 @@ test("parsePublish() reads every form", () => {
 });
 
 test("parsePublish() refuses what is no port", () => {
-  for (const text of ["", "a:b", "80:", "80:0", "70000:80", "1:2:3", "999.1.1.1:80:80", "80:80/udp", "80-90:80-90", ":::"]) {
+  for (const text of [
+    "",
+    "a:b",
+    "80:",
+    "80:0",
+    "70000:80",
+    "1:2:3",
+    "999.1.1.1:80:80",
+    "80:80/udp",
+    "80-90:80-90",
+    ":::",
+  ]) {
     assert.throws(() => parsePublish(text), isUsage, text);
   }
 });
@@ -28,7 +39,8 @@ test("parsePublish() refuses what is no port", () => {
 test("parseVolume() reads source, target and access", () => {
   assert.deepEqual(parseVolume("/a:/b"), { kind: "bind", source: "/a", target: "/b", readOnly: false });
   assert.deepEqual(parseVolume("/a:/b:ro,z"), { kind: "bind", source: "/a", target: "/b", readOnly: true });
-  for (const text of ["/a", "a:/b", "/a:b", "/a:/", "/a:/b:rx", "/a:/b:ro:x"]) assert.throws(() => parseVolume(text), isUsage, text);
+  for (const text of ["/a", "a:/b", "/a:b", "/a:/", "/a:/b:rx", "/a:/b:ro:x"])
+    assert.throws(() => parseVolume(text), isUsage, text);
 });
 
 test("parseEnvironment() takes a bare name's value from here", () => {
@@ -40,12 +52,21 @@ test("parseEnvironment() takes a bare name's value from here", () => {
 
 test("parseContainerName() refuses what cannot be typed", () => {
   assert.equal(parseContainerName("web-1.x_y"), "web-1.x_y");
-  for (const text of ["", "-a", "a b", "a/b", "x".repeat(129)]) assert.throws(() => parseContainerName(text), isUsage, text);
+  for (const text of ["", "-a", "a b", "a/b", "x".repeat(129)])
+    assert.throws(() => parseContainerName(text), isUsage, text);
 });
 
 test("parseSignal() knows names, numbers and real-time signals", () => {
-  for (const [text, number] of [["TERM", 15], ["sigkill", 9], ["37", 37], ["SIGRTMIN+3", 37], ["RTMAX", 64], ["RTMAX-1", 63]] as const) {
+  for (const [text, number] of [
+    ["TERM", 15],
+    ["sigkill", 9],
+    ["37", 37],
+    ["SIGRTMIN+3", 37],
+    ["RTMAX", 64],
+    ["RTMAX-1", 63],
+  ] as const) {
     assert.equal(parseSignal(text), number, text);
   }
-  for (const text of ["", "0", "65", "NONE", "RTMIN-40", "RTMAX+1"]) assert.throws(() => parseSignal(text), isUsage, text);
+  for (const text of ["", "0", "65", "NONE", "RTMIN-40", "RTMAX+1"])
+    assert.throws(() => parseSignal(text), isUsage, text);
 });

@@ -14,7 +14,9 @@ export interface PublishedPort {
 /** `80`, `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`, each with `/tcp` or without. */
 export function parsePublish(text: string): PublishedPort {
   const bad = (why: string): Failure =>
-    new Failure("usage", `Cannot publish "${text}": ${why}`, { hint: "write [IP:]HOSTPORT:CONTAINERPORT, e.g. 127.0.0.1:8080:80" });
+    new Failure("usage", `Cannot publish "${text}": ${why}`, {
+      hint: "write [IP:]HOSTPORT:CONTAINERPORT, e.g. 127.0.0.1:8080:80",
+    });
   const match = /^(?:(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(?=\d*:))?(?:(\d*):)?(\d+)(?:\/(\w+))?$/.exec(text);
   if (match === null) throw bad("it is not of the form [IP:][HOSTPORT:]CONTAINERPORT");
   const [, six, four, hostPort, containerPort, protocol] = match;
@@ -25,22 +27,32 @@ export function parsePublish(text: string): PublishedPort {
     return number;
   };
   if (port(containerPort) === 0) throw bad("0 is no port of a container");
-  if (four !== undefined && !/^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/.test(four)) throw bad(`${four} is no address`);
+  if (four !== undefined && !/^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/.test(four))
+    throw bad(`${four} is no address`);
   return { address: six ?? four ?? "0.0.0.0", hostPort: port(hostPort), containerPort: port(containerPort) };
 }
 
 /** `SOURCE:TARGET[:ro]`. Labels (`z`, `Z`) are accepted and mean nothing without SELinux. */
 export function parseVolume(text: string): BundleMount {
   const bad = (why: string): Failure =>
-    new Failure("usage", `Cannot mount "${text}": ${why}`, { hint: "write /DIRECTORY/OF/HOST:/DIRECTORY/OF/CONTAINER[:ro]" });
+    new Failure("usage", `Cannot mount "${text}": ${why}`, {
+      hint: "write /DIRECTORY/OF/HOST:/DIRECTORY/OF/CONTAINER[:ro]",
+    });
   const [source, target, options, ...more] = text.split(":");
-  if (source === undefined || target === undefined || more.length > 0) throw bad("it is not of the form SOURCE:TARGET[:ro]");
+  if (source === undefined || target === undefined || more.length > 0)
+    throw bad("it is not of the form SOURCE:TARGET[:ro]");
   if (!source.startsWith("/")) throw bad("the source must be an absolute path of this machine");
-  if (!target.startsWith("/") || target === "/") throw bad("the target must be an absolute path in the container, and not /");
+  if (!target.startsWith("/") || target === "/")
+    throw bad("the target must be an absolute path in the container, and not /");
   const words = options === undefined ? [] : options.split(",");
   const unknown = words.find((word) => !["ro", "rw", "z", "Z"].includes(word));
   if (unknown !== undefined) throw bad(`"${unknown}" is no option, wanted ro or rw`);
-  return { kind: "bind", source: textToByteName(source), target: textToByteName(target), readOnly: words.includes("ro") };
+  return {
+    kind: "bind",
+    source: textToByteName(source),
+    target: textToByteName(target),
+    readOnly: words.includes("ro"),
+  };
 }
 
 /** `NAME=value`, or `NAME` for the value that it has here; undefined when it has none. */
@@ -55,5 +67,8 @@ export function parseEnvironment(text: string, env: Readonly<Record<string, stri
 
 export function parseContainerName(text: string): string {
   if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(text)) return text;
-  throw new Failure("usage", `Cannot name a container "${text}": wanted up to 128 letters, digits and _.-, a letter or digit first`);
+  throw new Failure(
+    "usage",
+    `Cannot name a container "${text}": wanted up to 128 letters, digits and _.-, a letter or digit first`,
+  );
 }

@@ -104,7 +104,12 @@ export function readState(host: Pick<Host, "files">, directory: string, id: stri
   const text = host.files.readTextIfAny(`${directory}/${id}/state.json`);
   if (text === undefined || text === "") return initialState(bootId(host.files));
   const state = parseState(text, id);
-  if (state.status !== "running" || isAlive(host.files, state, state.process) || isAlive(host.files, state, state.supervisor)) return state;
+  if (
+    state.status !== "running" ||
+    isAlive(host.files, state, state.process) ||
+    isAlive(host.files, state, state.supervisor)
+  )
+    return state;
   return { ...state, status: "exited", exitCode: state.exitCode ?? LOST_EXIT_CODE };
 }
 
@@ -113,8 +118,16 @@ const LOST_EXIT_CODE = 255;
 
 export function initialState(boot: string): ContainerState {
   return {
-    status: "created", bootId: boot, supervisor: undefined, process: undefined, startedMs: undefined, finishedMs: undefined,
-    exitCode: undefined, address: undefined, ports: [], error: undefined,
+    status: "created",
+    bootId: boot,
+    supervisor: undefined,
+    process: undefined,
+    startedMs: undefined,
+    finishedMs: undefined,
+    exitCode: undefined,
+    address: undefined,
+    ports: [],
+    error: undefined,
   };
 }
 
@@ -131,8 +144,14 @@ export function nameProcess(files: Pick<Files, "readTextIfAny">, pid: number): P
   return start === undefined || status === "Z" || status === "X" ? undefined : { pid, start };
 }
 
-export function isAlive(files: Pick<Files, "readTextIfAny">, state: ContainerState, process: ProcessName | undefined): boolean {
-  return process !== undefined && state.bootId === bootId(files) && nameProcess(files, process.pid)?.start === process.start;
+export function isAlive(
+  files: Pick<Files, "readTextIfAny">,
+  state: ContainerState,
+  process: ProcessName | undefined,
+): boolean {
+  return (
+    process !== undefined && state.bootId === bootId(files) && nameProcess(files, process.pid)?.start === process.start
+  );
 }
 
 function parseRecord(text: string, id: string): ContainerRecord {
@@ -162,7 +181,10 @@ function parseRecord(text: string, id: string): ContainerRecord {
       autoRemove: value["autoRemove"] === true,
     };
   } catch (cause) {
-    throw new Failure("corrupt", `Cannot read container "${id}": its container.json is damaged`, { cause, hint: `remove the directory of ${id}` });
+    throw new Failure("corrupt", `Cannot read container "${id}": its container.json is damaged`, {
+      cause,
+      hint: `remove the directory of ${id}`,
+    });
   }
 }
 
@@ -188,7 +210,8 @@ function parseState(text: string, id: string): ContainerState {
 }
 
 function asNumber(value: unknown): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw new SyntaxError("Cannot parse number: wanted a whole number");
+  if (typeof value !== "number" || !Number.isSafeInteger(value))
+    throw new SyntaxError("Cannot parse number: wanted a whole number");
   return value;
 }
 

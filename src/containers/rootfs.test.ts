@@ -22,7 +22,10 @@ test("resolveInRoot() never leaves the root", () => {
   assert.deepEqual(resolveInRoot(files, "/r", "/etc/resolv.conf"), { path: "/run/stub", existing: "/" });
   assert.deepEqual(resolveInRoot(files, "/r", "/abs/../../etc/new/x"), { path: "/etc/new/x", existing: "/etc" });
   assert.deepEqual(resolveInRoot(files, "/r", "/abs/shadow"), { path: "/etc/shadow", existing: "/etc" });
-  assert.throws(() => resolveInRoot(files, "/r", "/loop/x"), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => resolveInRoot(files, "/r", "/loop/x"),
+    (error) => isFailure(error, "bad-input"),
+  );
 });
 
 test("resolveUser() reads names, numbers and groups", () => {
@@ -38,7 +41,12 @@ test("resolveUser() reads names, numbers and groups", () => {
   assert.deepEqual(of("33"), { uid: 33, gid: 34, additionalGids: [4], home: "/srv/www" });
   assert.deepEqual(of("web:disk"), { uid: 33, gid: 6, additionalGids: [], home: "/srv/www" });
   assert.deepEqual(of("1234:99"), { uid: 1234, gid: 99, additionalGids: [], home: "/" });
-  for (const text of ["nobody", "web:nogroup"]) assert.throws(() => of(text), (error) => isFailure(error, "not-found"), text);
+  for (const text of ["nobody", "web:nogroup"])
+    assert.throws(
+      () => of(text),
+      (error) => isFailure(error, "not-found"),
+      text,
+    );
 });
 
 test("makeMountPoints() takes back what it made, times included", () => {
@@ -74,17 +82,26 @@ test("makeMountPoints() leaves what the container put there", () => {
 });
 
 test("resolvConf() leaves out servers that only the host can reach", () => {
-  const stub = { "/etc/resolv.conf": "nameserver 127.0.0.53\noptions edns0\n", "/run/systemd/resolve/resolv.conf": "nameserver 192.0.2.1\n" };
+  const stub = {
+    "/etc/resolv.conf": "nameserver 127.0.0.53\noptions edns0\n",
+    "/run/systemd/resolve/resolv.conf": "nameserver 192.0.2.1\n",
+  };
   assert.equal(resolvConf(createFakeHost({ files: stub }).files, "private"), "nameserver 192.0.2.1\n");
   const plain = { "/etc/resolv.conf": "search example.com\nnameserver 192.0.2.9\nnameserver ::1\n" };
-  assert.equal(resolvConf(createFakeHost({ files: plain }).files, "private"), "search example.com\nnameserver 192.0.2.9\n");
+  assert.equal(
+    resolvConf(createFakeHost({ files: plain }).files, "private"),
+    "search example.com\nnameserver 192.0.2.9\n",
+  );
   assert.equal(resolvConf(createFakeHost({ files: stub }).files, "host"), stub["/etc/resolv.conf"]);
 });
 
 test("hostsFile() names the container", () => {
   const { files } = createFakeHost({ files: { "/etc/hosts": "127.0.0.1 localhost\n" } });
   assert.match(hostsFile(files, { network: "private", hostname: "web", address: "10.87.1.2" }), /^10\.87\.1\.2\tweb$/m);
-  assert.match(hostsFile(files, { network: "host", hostname: "web", address: undefined }), /localhost\n127\.0\.1\.1\tweb\n$/);
+  assert.match(
+    hostsFile(files, { network: "host", hostname: "web", address: undefined }),
+    /localhost\n127\.0\.1\.1\tweb\n$/,
+  );
 });
 
 test("grantableCapabilities() asks for none that the bounding set lacks", () => {
@@ -95,10 +112,14 @@ test("grantableCapabilities() asks for none that the bounding set lacks", () => 
 });
 
 test("crunError() tells who is to blame by podman's numbers", () => {
-  const line = (message: string): string => `{"msg":${JSON.stringify(message)},"level":"error","time":"2026-01-02T03:04:05Z"}\n`;
+  const line = (message: string): string =>
+    `{"msg":${JSON.stringify(message)},"level":"error","time":"2026-01-02T03:04:05Z"}\n`;
   assert.equal(crunError(undefined), undefined);
   assert.equal(crunError('{"msg":"note","level":"warning"}\n'), undefined);
   assert.equal(crunError(line("executable file `/x` not found in $PATH: No such file or directory"))?.exitCode, 127);
   assert.equal(crunError(line("open executable: Permission denied"))?.exitCode, 126);
-  assert.deepEqual(crunError(line('mount "x": Invalid argument')), { message: 'mount "x": Invalid argument', exitCode: 125 });
+  assert.deepEqual(crunError(line('mount "x": Invalid argument')), {
+    message: 'mount "x": Invalid argument',
+    exitCode: 125,
+  });
 });

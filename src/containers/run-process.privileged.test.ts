@@ -18,7 +18,10 @@ before(() => {
 });
 after(() => directory[Symbol.dispose]());
 
-async function run(script: string, options: Partial<RunBundleOptions> = {}): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+async function run(
+  script: string,
+  options: Partial<RunBundleOptions> = {},
+): Promise<{ exitCode: number; stdout: string; stderr: string }> {
   let [stdout, stderr] = ["", ""];
   const { exitCode } = await runBundle(host, {
     rootfs: `${directory.path}/root`,
@@ -44,7 +47,12 @@ test("a program that is missing is 127, one that cannot be run is 126", async ()
 });
 
 test("user, working directory, environment and input are what was asked for", async () => {
-  const { stdout } = await run('id; pwd; echo "$A $HOME"; cat', { user: "web", cwd: "/www", env: ["PATH=/bin", "A=b"], stdin: "typed" });
+  const { stdout } = await run('id; pwd; echo "$A $HOME"; cat', {
+    user: "web",
+    cwd: "/www",
+    env: ["PATH=/bin", "A=b"],
+    stdin: "typed",
+  });
   assert.equal(stdout, "uid=1000(web) gid=1000(web) groups=77(extra)\n/www\nb /home/web\ntyped");
   assert.equal((await run("id -u; cat; echo end", { user: "5:6" })).stdout, "5\nend\n");
   await assert.rejects(run("true", { user: "nobody" }), (error) => isFailure(error, "not-found"));
@@ -56,7 +64,12 @@ test("nothing of the container stays but what the process wrote", async () => {
   const before = files.list(`${root}/etc`);
   const { stdout } = await run("cat /etc/hosts; test -f /etc/resolv.conf; test -d /new/mount && touch /new/file");
   assert.match(stdout, /localhost/);
-  await run("true", { mounts: [{ kind: "tmpfs", target: "/gone/after" }, { kind: "bind", source: "/etc/hostname", target: "/etc/host-file", readOnly: true }] });
+  await run("true", {
+    mounts: [
+      { kind: "tmpfs", target: "/gone/after" },
+      { kind: "bind", source: "/etc/hostname", target: "/etc/host-file", readOnly: true },
+    ],
+  });
   assert.deepEqual(files.list(`${root}/etc`), before);
   assert.ok(!files.exists(`${root}/gone`));
   assert.equal(files.lstat(`${root}/etc`)?.mtimeNsec, 42);
@@ -73,23 +86,27 @@ test("bind mounts and tmpfs are there, read-only ones refuse", async () => {
   assert.equal(stdout, "of the hostx\n");
   assert.equal(exitCode, 1);
   assert.equal(files.readText(`${directory.path}/shared`), "of the host");
-  await assert.rejects(
-    run("true", { mounts: [{ kind: "bind", source: "/nonexistent", target: "/x" }] }),
-    (error) => isFailure(error, "not-found"),
+  await assert.rejects(run("true", { mounts: [{ kind: "bind", source: "/nonexistent", target: "/x" }] }), (error) =>
+    isFailure(error, "not-found"),
   );
 });
 
 test("the private network has its own address and reaches this machine; none has loopback only", async () => {
   const server = await host.network.serve(async () => new Response("from the host"), { host: "0.0.0.0", port: 0 });
   const request = `GET / HTTP/1.0\\r\\n\\r\\n`;
-  const seen = await run(`ls /sys/class/net; printf '${request}' | nc 10.87.0.1 ${server.port}`.replace("printf", "echo -en"), { network: "private" });
+  const seen = await run(
+    `ls /sys/class/net; printf '${request}' | nc 10.87.0.1 ${server.port}`.replace("printf", "echo -en"),
+    { network: "private" },
+  );
   await server.close();
   assert.match(seen.stdout, /^eth0\nlo\n[\s\S]*from the host$/);
   assert.equal((await run("ls /sys/class/net", { network: "none" })).stdout, "lo\n");
 });
 
 test("the container is confined: few capabilities, no key rings, no other processes", async () => {
-  const { stdout } = await run('while read name value; do test "$name" = CapEff: && echo $value; done < /proc/self/status; ls -d /proc/[0-9]* | wc -l');
+  const { stdout } = await run(
+    'while read name value; do test "$name" = CapEff: && echo $value; done < /proc/self/status; ls -d /proc/[0-9]* | wc -l',
+  );
   const [capabilities, processes] = stdout.trim().split("\n");
   const few = BigInt(`0x${capabilities}`);
   assert.equal(few & (1n << 21n), 0n, "no CAP_SYS_ADMIN");
@@ -100,9 +117,13 @@ test("the container is confined: few capabilities, no key rings, no other proces
 test("an interrupt and a timeout end it with all its processes", async () => {
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 300);
-  await assert.rejects(run("sleep 987 & sleep 987", { signal: controller.signal }), (error) => isFailure(error, "aborted"));
+  await assert.rejects(run("sleep 987 & sleep 987", { signal: controller.signal }), (error) =>
+    isFailure(error, "aborted"),
+  );
   await assert.rejects(run("sleep 987 & sleep 987", { timeoutMs: 300 }), (error) => isFailure(error, "exec-failed"));
-  const left = files.list("/proc").filter((pid) => files.readTextIfAny(`/proc/${pid}/cmdline`)?.startsWith("sleep\x00987"));
+  const left = files
+    .list("/proc")
+    .filter((pid) => files.readTextIfAny(`/proc/${pid}/cmdline`)?.startsWith("sleep\x00987"));
   assert.deepEqual(left, []);
 });
 
@@ -139,8 +160,15 @@ test("what a killed berth left running is ended by the next, with its network an
   child.kill("SIGKILL");
   await ended;
   assert.equal((await run("true")).exitCode, 0);
-  assert.equal(files.readTextIfAny(`/proc/${pid}/cmdline`) ?? "", "", "it has ended; its parent may not have taken notice yet");
-  assert.deepEqual(leftovers().filter((name) => added.includes(name)), []);
+  assert.equal(
+    files.readTextIfAny(`/proc/${pid}/cmdline`) ?? "",
+    "",
+    "it has ended; its parent may not have taken notice yet",
+  );
+  assert.deepEqual(
+    leftovers().filter((name) => added.includes(name)),
+    [],
+  );
 });
 
 function leftovers(): string[] {

@@ -75,7 +75,10 @@ export async function runBundle(host: Host, options: RunBundleOptions): Promise<
     { kind: "bind", source: `${bundle.path}/resolv.conf`, target: "/etc/resolv.conf", readOnly: true },
     { kind: "bind", source: `${bundle.path}/hosts`, target: "/etc/hosts", readOnly: true },
   ];
-  using points = makeMountPoints(files, options.rootfs, [...KERNEL_MOUNT_POINTS, ...mounts.map((mount) => toMountPoint(files, mount))]);
+  using points = makeMountPoints(files, options.rootfs, [
+    ...KERNEL_MOUNT_POINTS,
+    ...mounts.map((mount) => toMountPoint(files, mount)),
+  ]);
   const spec = ociSpec({
     rootfs: byteNameToText(options.rootfs),
     args: options.args,
@@ -87,7 +90,9 @@ export async function runBundle(host: Host, options: RunBundleOptions): Promise<
     readOnly: options.readOnly ?? false,
     capabilities: grantableCapabilities(files),
     network: options.network === "host" ? "host" : network === undefined ? "new" : { path: network.path },
-    mounts: mounts.map((mount, i) => toSpecMount(mount, points.targets[KERNEL_MOUNT_POINTS.length + i] ?? mount.target)),
+    mounts: mounts.map((mount, i) =>
+      toSpecMount(mount, points.targets[KERNEL_MOUNT_POINTS.length + i] ?? mount.target),
+    ),
     systemd: undefined,
     cgroupPath: undefined,
   });
@@ -140,7 +145,12 @@ async function runCrun(
   const { options, bundle } = run;
   options.signal?.throwIfAborted();
   const [logPath, pidPath] = [`${bundle}/log`, `${bundle}/pid`];
-  const argv = crunArgv(host, { logPath, cgroup: false }, ["run", `--bundle=${bundle}`, `--pid-file=${pidPath}`, run.id]);
+  const argv = crunArgv(host, { logPath, cgroup: false }, [
+    "run",
+    `--bundle=${bundle}`,
+    `--pid-file=${pidPath}`,
+    run.id,
+  ]);
   using ending = endContainerOnAbort(host, pidPath, options);
   const result = await host.exec(argv, {
     timeoutMs: ending.timeoutMs + 60_000,
@@ -151,7 +161,10 @@ async function runCrun(
   });
   if (options.signal?.aborted) throw new Failure("aborted", `Cannot finish "${options.args.join(" ")}": interrupted`);
   if (ending.timedOut()) {
-    throw new Failure("exec-failed", `Cannot finish "${options.args.join(" ")}": no end after ${ending.timeoutMs / 1000} s`);
+    throw new Failure(
+      "exec-failed",
+      `Cannot finish "${options.args.join(" ")}": no end after ${ending.timeoutMs / 1000} s`,
+    );
   }
   const error = result.exitCode === 0 ? undefined : crunError(host.files.readTextIfAny(logPath));
   if (error?.exitCode === 125) throw new Failure("exec-failed", `Cannot start the container: ${error.message}`);
@@ -209,7 +222,10 @@ export function toMountPoint(files: Pick<Files, "stat">, mount: BundleMount): Mo
   if (mount.kind === "tmpfs") return { target: mount.target, kind: "directory", hides: true };
   const stat = mount.source === undefined ? undefined : files.stat(mount.source);
   if (stat === undefined) {
-    throw new Failure("not-found", `Cannot mount "${byteNameToText(mount.source ?? "")}" in the container: there is no such file`);
+    throw new Failure(
+      "not-found",
+      `Cannot mount "${byteNameToText(mount.source ?? "")}" in the container: there is no such file`,
+    );
   }
   return { target: mount.target, kind: stat.kind === "directory" ? "directory" : "file", hides: true };
 }
@@ -219,7 +235,12 @@ export function toSpecMount(mount: BundleMount, target: string): SpecMount {
   const destination = byteNameToText(target);
   const access = mount.readOnly === true ? "ro" : "rw";
   if (mount.kind === "bind") {
-    return { destination, type: "bind", source: byteNameToText(mount.source ?? ""), options: ["rbind", "rprivate", access] };
+    return {
+      destination,
+      type: "bind",
+      source: byteNameToText(mount.source ?? ""),
+      options: ["rbind", "rprivate", access],
+    };
   }
   const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
   const mode = `mode=${(mount.mode ?? 0o1777).toString(8)}`;

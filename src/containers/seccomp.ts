@@ -8,7 +8,11 @@
 
 export interface SeccompProfile {
   readonly defaultAction: "SCMP_ACT_ALLOW";
-  readonly syscalls: readonly { readonly names: readonly string[]; readonly action: "SCMP_ACT_ERRNO"; readonly errnoRet: number }[];
+  readonly syscalls: readonly {
+    readonly names: readonly string[];
+    readonly action: "SCMP_ACT_ERRNO";
+    readonly errnoRet: number;
+  }[];
 }
 
 const EPERM = 1;
@@ -19,19 +23,47 @@ export const SECCOMP_PROFILE: SeccompProfile = {
     {
       names: [
         // The kernel's key rings are not namespaced.
-        "add_key", "keyctl", "request_key",
+        "add_key",
+        "keyctl",
+        "request_key",
         // Large attack surface, of no use to a service.
-        "bpf", "perf_event_open", "userfaultfd", "vmsplice",
+        "bpf",
+        "perf_event_open",
+        "userfaultfd",
+        "vmsplice",
         // Another kernel, other modules.
-        "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
+        "kexec_load",
+        "kexec_file_load",
+        "init_module",
+        "finit_module",
+        "delete_module",
         // The machine's clock, swap, accounting, power.
-        "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "swapon", "swapoff", "acct", "reboot", "quotactl",
+        "settimeofday",
+        "clock_settime",
+        "clock_adjtime",
+        "adjtimex",
+        "swapon",
+        "swapoff",
+        "acct",
+        "reboot",
+        "quotactl",
         // Files by handle leave the root directory behind.
         "open_by_handle_at",
         // Hardware.
-        "iopl", "ioperm", "pciconfig_read", "pciconfig_write", "pciconfig_iobase",
+        "iopl",
+        "ioperm",
+        "pciconfig_read",
+        "pciconfig_write",
+        "pciconfig_iobase",
         // Long gone, kept in kernels for nobody.
-        "lookup_dcookie", "nfsservctl", "_sysctl", "uselib", "ustat", "sysfs", "vm86", "vm86old",
+        "lookup_dcookie",
+        "nfsservctl",
+        "_sysctl",
+        "uselib",
+        "ustat",
+        "sysfs",
+        "vm86",
+        "vm86old",
       ],
       action: "SCMP_ACT_ERRNO",
       errnoRet: EPERM,

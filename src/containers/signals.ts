@@ -10,7 +10,8 @@ export function parseSignal(text: string): number {
     : realTime !== null
       ? (realTime[1] === "MIN" ? RTMIN : RTMAX) + Number(`${realTime[2] ?? ""}${realTime[3] ?? "0"}`)
       : (NUMBERS[name] ?? 0);
-  if (number < 1 || number > RTMAX) throw new Failure("usage", `Cannot use signal "${text}": wanted a name such as TERM or a number from 1 to 64`);
+  if (number < 1 || number > RTMAX)
+    throw new Failure("usage", `Cannot use signal "${text}": wanted a name such as TERM or a number from 1 to 64`);
   return number;
 }
 
@@ -25,7 +26,35 @@ const RTMIN = 34;
 const RTMAX = 64;
 
 const NUMBERS: Readonly<Record<string, number>> = {
-  HUP: 1, INT: 2, QUIT: 3, ILL: 4, TRAP: 5, ABRT: 6, BUS: 7, FPE: 8, KILL: 9, USR1: 10, SEGV: 11, USR2: 12, PIPE: 13, ALRM: 14,
-  TERM: 15, STKFLT: 16, CHLD: 17, CONT: 18, STOP: 19, TSTP: 20, TTIN: 21, TTOU: 22, URG: 23, XCPU: 24, XFSZ: 25, VTALRM: 26,
-  PROF: 27, WINCH: 28, IO: 29, PWR: 30, SYS: 31,
+  HUP: 1,
+  INT: 2,
+  QUIT: 3,
+  ILL: 4,
+  TRAP: 5,
+  ABRT: 6,
+  BUS: 7,
+  FPE: 8,
+  KILL: 9,
+  USR1: 10,
+  SEGV: 11,
+  USR2: 12,
+  PIPE: 13,
+  ALRM: 14,
+  TERM: 15,
+  STKFLT: 16,
+  CHLD: 17,
+  CONT: 18,
+  STOP: 19,
+  TSTP: 20,
+  TTIN: 21,
+  TTOU: 22,
+  URG: 23,
+  XCPU: 24,
+  XFSZ: 25,
+  VTALRM: 26,
+  PROF: 27,
+  WINCH: 28,
+  IO: 29,
+  PWR: 30,
+  SYS: 31,
 };

@@ -17,7 +17,14 @@ import { makeMountPoints } from "./mount-points.ts";
 import { type ContainerNetwork, openNetwork } from "./network.ts";
 import type { PublishedPort } from "./parse-options.ts";
 import {
-  bootId, type ContainerRecord, type ContainerState, containersDirectory, initialState, nameProcess, runDirectory, writeState,
+  bootId,
+  type ContainerRecord,
+  type ContainerState,
+  containersDirectory,
+  initialState,
+  nameProcess,
+  runDirectory,
+  writeState,
 } from "./record.ts";
 import { type BundleMount, KERNEL_MOUNT_POINTS, toMountPoint, toSpecMount, writeNameFiles } from "./run-process.ts";
 import { SIGINT, SIGKILL } from "./signals.ts";
@@ -129,7 +136,10 @@ function prepareBundle(
     { kind: "bind", source: `${run}/resolv.conf`, target: "/etc/resolv.conf" },
     { kind: "bind", source: `${run}/hosts`, target: "/etc/hosts" },
   ];
-  const points = makeMountPoints(files, rootfs, [...KERNEL_MOUNT_POINTS, ...mounts.map((mount) => toMountPoint(files, mount))]);
+  const points = makeMountPoints(files, rootfs, [
+    ...KERNEL_MOUNT_POINTS,
+    ...mounts.map((mount) => toMountPoint(files, mount)),
+  ]);
   resources.use(points);
   const user = resolveUser(files, rootfs, record.user);
   const spec = ociSpec({
@@ -143,7 +153,9 @@ function prepareBundle(
     readOnly: record.readOnly,
     capabilities: grantableCapabilities(files),
     network: record.network === "host" ? "host" : network === undefined ? "new" : { path: network.path },
-    mounts: mounts.map((mount, i) => toSpecMount(mount, points.targets[KERNEL_MOUNT_POINTS.length + i] ?? mount.target)),
+    mounts: mounts.map((mount, i) =>
+      toSpecMount(mount, points.targets[KERNEL_MOUNT_POINTS.length + i] ?? mount.target),
+    ),
     systemd: record.systemd ? { uuid: record.id.slice(0, 32) } : undefined,
     cgroupPath: `/berth/${record.id}`,
   });
@@ -211,5 +223,11 @@ function endOnAbort(host: Host, pid: number | undefined, signal: AbortSignal): D
 /** For the state of a container that could not be made. */
 export function failedState(host: Host, error: unknown): ContainerState {
   const message = error instanceof Failure ? error.message : String(error);
-  return { ...initialState(bootId(host.files)), status: "exited", finishedMs: host.clock.now(), exitCode: 125, error: message };
+  return {
+    ...initialState(bootId(host.files)),
+    status: "exited",
+    finishedMs: host.clock.now(),
+    exitCode: 125,
+    error: message,
+  };
 }

@@ -9,14 +9,38 @@ import { Failure } from "../core/failure.ts";
 import type { ExecResult, Host } from "../host/host.ts";
 import { openWorkstationStore } from "../store/workstation.ts";
 
-const APPLETS = ["cat", "echo", "env", "head", "hostname", "httpd", "id", "ls", "nc", "pwd", "sh", "sleep", "stat", "stty", "test", "touch", "true", "tty", "wc"];
+const APPLETS = [
+  "cat",
+  "echo",
+  "env",
+  "head",
+  "hostname",
+  "httpd",
+  "id",
+  "ls",
+  "nc",
+  "pwd",
+  "sh",
+  "sleep",
+  "stat",
+  "stty",
+  "test",
+  "touch",
+  "true",
+  "tty",
+  "wc",
+];
 
 /** Failure "missing-tool" without a static busybox. */
 export function makeBusyboxRoot(host: Host, directory: string): void {
   const { files } = host;
   const busybox = host.which("busybox");
-  if (busybox === undefined) throw new Failure("missing-tool", 'Cannot make a root file system: "busybox" is not in PATH', { hint: "install busybox-static" });
-  for (const name of ["bin", "dev", "etc", "proc", "sys", "tmp", "www"]) files.makeDirectory(`${directory}/${name}`, { mode: 0o755 });
+  if (busybox === undefined)
+    throw new Failure("missing-tool", 'Cannot make a root file system: "busybox" is not in PATH', {
+      hint: "install busybox-static",
+    });
+  for (const name of ["bin", "dev", "etc", "proc", "sys", "tmp", "www"])
+    files.makeDirectory(`${directory}/${name}`, { mode: 0o755 });
   files.copy(busybox, `${directory}/bin/busybox`);
   for (const applet of APPLETS) files.symlink("busybox", `${directory}/bin/${applet}`);
   files.write(`${directory}/etc/passwd`, "root:x:0:0::/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n");
@@ -26,7 +50,10 @@ export function makeBusyboxRoot(host: Host, directory: string): void {
 
 export interface Workstation extends AsyncDisposable {
   /** Runs `berth …words`; never throws for an exit status. */
-  berth(words: readonly string[], options?: { stdin?: string; signal?: AbortSignal }): Promise<ExecResult & { readonly text: string }>;
+  berth(
+    words: readonly string[],
+    options?: { stdin?: string; signal?: AbortSignal },
+  ): Promise<ExecResult & { readonly text: string }>;
 }
 
 /** A store with the image `localhost/bb:1`. Containers that are left are removed at the end. */
@@ -71,7 +98,12 @@ async function importRoot(host: Host, root: string): Promise<void> {
     JSON.stringify({
       architecture: host.architecture,
       os: "linux",
-      config: { Env: ["PATH=/bin", "FROM=image"], Entrypoint: ["/bin/echo"], Cmd: ["default", "command"], StopSignal: "SIGINT" },
+      config: {
+        Env: ["PATH=/bin", "FROM=image"],
+        Entrypoint: ["/bin/echo"],
+        Cmd: ["default", "command"],
+        StopSignal: "SIGINT",
+      },
       rootfs: { type: "layers", diff_ids: [diffId] },
       history: [{ created_by: "test" }],
     }),
@@ -88,5 +120,7 @@ async function importRoot(host: Host, root: string): Promise<void> {
 }
 
 function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])));
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
+  );
 }

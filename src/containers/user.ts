@@ -21,7 +21,8 @@ export function resolveUser(files: Files, rootfs: string, text: string): Contain
   const users = readTable(files, rootfs, "/etc/passwd");
   const groups = readTable(files, rootfs, "/etc/group");
   const isNumber = /^\d+$/.test(userText);
-  const user = users.find((fields) => fields[0] === userText) ?? users.find((fields) => isNumber && fields[2] === userText);
+  const user =
+    users.find((fields) => fields[0] === userText) ?? users.find((fields) => isNumber && fields[2] === userText);
   if (user === undefined && !isNumber) {
     throw new Failure("not-found", `Cannot run as user "${userText}": the image's /etc/passwd does not have it`);
   }
@@ -41,7 +42,8 @@ export function resolveUser(files: Files, rootfs: string, text: string): Contain
 function groupNumber(groups: readonly (readonly string[])[], text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   const group = groups.find((fields) => fields[0] === text);
-  if (group === undefined) throw new Failure("not-found", `Cannot run as group "${text}": the image's /etc/group does not have it`);
+  if (group === undefined)
+    throw new Failure("not-found", `Cannot run as group "${text}": the image's /etc/group does not have it`);
   return Number(group[2]);
 }
 

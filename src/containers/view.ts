@@ -48,7 +48,10 @@ export function inspectContainer(container: Container): Record<string, unknown> 
       FinishedAt: timestamp(state.finishedMs),
     },
     Mounts: record.mounts.map((mount) => ({
-      Type: "bind", Source: mount.source, Destination: mount.target, RW: mount.readOnly !== true,
+      Type: "bind",
+      Source: mount.source,
+      Destination: mount.target,
+      RW: mount.readOnly !== true,
     })),
     Config: {
       Hostname: record.hostname,

@@ -10,7 +10,9 @@ export function parseJsonObject(text: string, what: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new SyntaxError(`Cannot parse ${what}: it is not JSON (${error instanceof Error ? error.message : String(error)})`);
+    throw new SyntaxError(
+      `Cannot parse ${what}: it is not JSON (${error instanceof Error ? error.message : String(error)})`,
+    );
   }
   return asObject(value, what);
 }
@@ -32,7 +34,8 @@ export function asString(value: unknown, what: string): string {
 
 /** A whole number from 0 to 2^53-1. */
 export function asCount(value: unknown, what: string): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw wrong(what, "a whole number >= 0", value);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
+    throw wrong(what, "a whole number >= 0", value);
   return value;
 }
 
@@ -48,5 +51,7 @@ export function optional<T>(value: unknown, what: string, read: (value: unknown,
 }
 
 function wrong(what: string, wanted: string, value: unknown): SyntaxError {
-  return new SyntaxError(`Cannot read ${what}: it is ${JSON.stringify(value)?.slice(0, 80) ?? "absent"}, wanted ${wanted}`);
+  return new SyntaxError(
+    `Cannot read ${what}: it is ${JSON.stringify(value)?.slice(0, 80) ?? "absent"}, wanted ${wanted}`,
+  );
 }

@@ -29,7 +29,9 @@ export function parseSize(text: string): number {
   const match = /^\s*(\d+(?:\.\d+)?)\s*(?:([KMGTkmgt])(i?[Bb])?|[Bb])?\s*$/.exec(text);
   const amount = match?.[1];
   if (match === null || amount === undefined) {
-    throw new SyntaxError(`Cannot parse size ${JSON.stringify(text)}: wanted a number with an optional unit, e.g. 10G, 512MiB, 2.5GB`);
+    throw new SyntaxError(
+      `Cannot parse size ${JSON.stringify(text)}: wanted a number with an optional unit, e.g. 10G, 512MiB, 2.5GB`,
+    );
   }
   const power = " KMGT".indexOf((match[2] ?? " ").toUpperCase());
   const base = match[3] !== undefined && /^[bB]$/.test(match[3]) ? 1000 : 1024;

@@ -28,7 +28,10 @@ export function systemFailure(call: SystemCall, errno: string, cause?: unknown):
 
 /** For replace(): a file in the place of /dev/null would take the machine down. */
 export function notReplaceable(path: string): Failure {
-  return new Failure("conflict", `Cannot replace ${quote(path)}: it is a device, FIFO or socket, wanted a regular file`);
+  return new Failure(
+    "conflict",
+    `Cannot replace ${quote(path)}: it is a device, FIFO or socket, wanted a regular file`,
+  );
 }
 
 /** The symbolic name of an error number, "errno 123" for those that berth never meets. */
@@ -75,9 +78,42 @@ const ERRNO: Readonly<Record<string, readonly [FailureCode, string]>> = {
 
 /** Linux numbers, the same on amd64, arm64 and riscv64 (asm-generic/errno.h). */
 const NAMES: Readonly<Record<number, string>> = {
-  1: "EPERM", 2: "ENOENT", 3: "ESRCH", 4: "EINTR", 5: "EIO", 6: "ENXIO", 7: "E2BIG", 9: "EBADF", 11: "EAGAIN",
-  12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 15: "ENOTBLK", 16: "EBUSY", 17: "EEXIST", 18: "EXDEV", 19: "ENODEV",
-  20: "ENOTDIR", 21: "EISDIR", 22: "EINVAL", 24: "EMFILE", 25: "ENOTTY", 26: "ETXTBSY", 27: "EFBIG", 28: "ENOSPC",
-  30: "EROFS", 31: "EMLINK", 34: "ERANGE", 36: "ENAMETOOLONG", 38: "ENOSYS", 39: "ENOTEMPTY", 40: "ELOOP",
-  61: "ENODATA", 74: "EBADMSG", 75: "EOVERFLOW", 95: "EOPNOTSUPP", 117: "EUCLEAN", 122: "EDQUOT",
+  1: "EPERM",
+  2: "ENOENT",
+  3: "ESRCH",
+  4: "EINTR",
+  5: "EIO",
+  6: "ENXIO",
+  7: "E2BIG",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  14: "EFAULT",
+  15: "ENOTBLK",
+  16: "EBUSY",
+  17: "EEXIST",
+  18: "EXDEV",
+  19: "ENODEV",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  22: "EINVAL",
+  24: "EMFILE",
+  25: "ENOTTY",
+  26: "ETXTBSY",
+  27: "EFBIG",
+  28: "ENOSPC",
+  30: "EROFS",
+  31: "EMLINK",
+  34: "ERANGE",
+  36: "ENAMETOOLONG",
+  38: "ENOSYS",
+  39: "ENOTEMPTY",
+  40: "ELOOP",
+  61: "ENODATA",
+  74: "EBADMSG",
+  75: "EOVERFLOW",
+  95: "EOPNOTSUPP",
+  117: "EUCLEAN",
+  122: "EDQUOT",
 };

@@ -7,7 +7,14 @@ import type { FakeWorld } from "./fake-world.ts";
 import type { Files } from "./host.ts";
 
 type AttributeCalls =
-  | "chmod" | "chown" | "setTimes" | "xattrs" | "setXattr" | "removeXattr" | "enableVerity" | "measureVerity";
+  | "chmod"
+  | "chown"
+  | "setTimes"
+  | "xattrs"
+  | "setXattr"
+  | "removeXattr"
+  | "enableVerity"
+  | "measureVerity";
 
 export function createFakeAttributes(world: FakeWorld, verity: boolean): Pick<Files, AttributeCalls> {
   /** One attribute change, with the way back. */
@@ -21,7 +28,11 @@ export function createFakeAttributes(world: FakeWorld, verity: boolean): Pick<Fi
     if (inodeMount.readOnly) throw systemFailure({ call, path }, "EROFS");
     world.mutate(call, path, () => {
       let undo = (): void => undefined;
-      world.disk.change([inode], () => void (undo = apply(inode)), () => undo());
+      world.disk.change(
+        [inode],
+        () => void (undo = apply(inode)),
+        () => undo(),
+      );
     });
   };
   const itself = { follow: false };
@@ -56,7 +67,9 @@ export function createFakeAttributes(world: FakeWorld, verity: boolean): Pick<Fi
       if (!verity) return "unsupported";
       if (inode.verity !== undefined) return "enabled";
       const content = inode.content.subarray(0, inode.size);
-      update("enable fs-verity on", path, { follow: true }, () => assign(inode, { verity: verityDigest(content, algorithm) }));
+      update("enable fs-verity on", path, { follow: true }, () =>
+        assign(inode, { verity: verityDigest(content, algorithm) }),
+      );
       return "enabled";
     },
     measureVerity: (path) => world.find("measure fs-verity of", path, { follow: true }).inode.verity,

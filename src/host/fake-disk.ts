@@ -165,14 +165,17 @@ export function createFakeDisk(now: () => number): FakeDisk {
     usedBytes: () => usedBytes(root),
     crash(durability, random) {
       const kept =
-        durability === "optimistic" ? journal.length
-        : durability === "pessimistic" ? 0
-        : Math.floor(random() * (journal.length + 1));
+        durability === "optimistic"
+          ? journal.length
+          : durability === "pessimistic"
+            ? 0
+            : Math.floor(random() * (journal.length + 1));
       for (const { undo } of journal.slice(kept).reverse()) undo();
       journal = [];
       for (const inode of dirty) {
         const fate = durability === "optimistic" ? 1 : durability === "pessimistic" ? 0 : random();
-        if (fate < 2 / 3) forget(inode, fate < 1 / 3 ? inode.durable.length : Math.floor(random() * (inode.size + 1)), fate);
+        if (fate < 2 / 3)
+          forget(inode, fate < 1 / 3 ? inode.durable.length : Math.floor(random() * (inode.size + 1)), fate);
         settle(inode);
       }
     },

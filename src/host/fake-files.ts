@@ -27,8 +27,20 @@ export function createFakeFiles(world: FakeWorld, options: FakeFilesOptions): Fi
 }
 
 type ContentCalls =
-  | "read" | "readText" | "readTextIfAny" | "write" | "replace" | "replaceSymlink" | "open" | "copy" | "truncate" | "sync"
-  | "syncFileSystem" | "lock" | "space" | "readStream";
+  | "read"
+  | "readText"
+  | "readTextIfAny"
+  | "write"
+  | "replace"
+  | "replaceSymlink"
+  | "open"
+  | "copy"
+  | "truncate"
+  | "sync"
+  | "syncFileSystem"
+  | "lock"
+  | "space"
+  | "readStream";
 
 function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions): Pick<Files, ContentCalls> {
   const content = contentOf(world, tree, options);
@@ -230,4 +242,3 @@ function lock(
   };
   return { release, [Symbol.dispose]: release };
 }
-

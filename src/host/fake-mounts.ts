@@ -52,7 +52,8 @@ export function createFakeMounts(world: FakeWorld, content: FakeMountContent): M
       return shown({ ...plain, type: "erofs", source: image, target }, true);
     },
     overlay: (options, target) => {
-      for (const path of [...options.lower, ...(options.data ?? [])]) world.find("mount overlay", path, { follow: true });
+      for (const path of [...options.lower, ...(options.data ?? [])])
+        world.find("mount overlay", path, { follow: true });
       const readOnly = options.readOnly ?? options.upper === undefined;
       const data = formatOverlayData(options);
       return shown(

@@ -20,9 +20,13 @@ export function createFakeNetwork(world: FakeWorld, options: FakeNetworkOptions)
       const url = new URL(request.url);
       const handler = servers.get(url.host);
       const web = await toRequest(request);
-      const response = handler === undefined ? await options.respond?.(web) : await handler(web, { address: "127.0.0.1" });
+      const response =
+        handler === undefined ? await options.respond?.(web) : await handler(web, { address: "127.0.0.1" });
       if (response === undefined) {
-        throw new Failure("network", `Cannot reach ${JSON.stringify(url.origin)}: connection refused, nothing listens there`);
+        throw new Failure(
+          "network",
+          `Cannot reach ${JSON.stringify(url.origin)}: connection refused, nothing listens there`,
+        );
       }
       return toResponse(response, request);
     },

@@ -78,7 +78,11 @@ export function createFakePrograms(
     if (options.stdin !== "pipe") inputEnded.resolve();
     const outcome = inputEnded.promise.then(async () => {
       const run: FakeRun = {
-        argv, stdin: Buffer.concat(input), env: options.env ?? env, cwd: options.cwd, signal: undefined,
+        argv,
+        stdin: Buffer.concat(input),
+        env: options.env ?? env,
+        cwd: options.cwd,
+        signal: undefined,
       };
       return (await world.mutate("spawn", argv.join(" "), () => program(run))) ?? {};
     });
@@ -101,7 +105,11 @@ export function createFakePrograms(
   };
 
   return {
-    calls: { exec, spawn, which: (program) => (program in table ? `/usr/bin/${program.split("/").at(-1)}` : undefined) },
+    calls: {
+      exec,
+      spawn,
+      which: (program) => (program in table ? `/usr/bin/${program.split("/").at(-1)}` : undefined),
+    },
     executed,
   };
 }

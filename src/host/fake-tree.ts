@@ -7,8 +7,21 @@ import type { FakeMount, FakeWorld, Place } from "./fake-world.ts";
 import type { Files, FileStat } from "./host.ts";
 
 type TreeCalls =
-  | "exists" | "lstat" | "stat" | "list" | "listIfAny" | "makeDirectory" | "temporaryDirectory" | "remove" | "rename"
-  | "exchange" | "link" | "symlink" | "readlink" | "realpath" | "makeNode";
+  | "exists"
+  | "lstat"
+  | "stat"
+  | "list"
+  | "listIfAny"
+  | "makeDirectory"
+  | "temporaryDirectory"
+  | "remove"
+  | "rename"
+  | "exchange"
+  | "link"
+  | "symlink"
+  | "readlink"
+  | "realpath"
+  | "makeNode";
 
 export interface FakeTree {
   readonly calls: Pick<Files, TreeCalls>;
@@ -40,7 +53,11 @@ export function createFakeTree(world: FakeWorld, random: (sizeBytes: number) => 
   };
   const setMode: FakeTree["setMode"] = (inode, mode) => {
     const before = inode.mode;
-    world.disk.change([inode], () => void (inode.mode = mode & 0o7777), () => void (inode.mode = before));
+    world.disk.change(
+      [inode],
+      () => void (inode.mode = mode & 0o7777),
+      () => void (inode.mode = before),
+    );
   };
   const tree: Omit<FakeTree, "calls"> = {
     findIfAny,
@@ -87,7 +104,14 @@ function lookups(
 }
 
 type Changes =
-  | "makeDirectory" | "temporaryDirectory" | "remove" | "rename" | "exchange" | "link" | "symlink" | "makeNode";
+  | "makeDirectory"
+  | "temporaryDirectory"
+  | "remove"
+  | "rename"
+  | "exchange"
+  | "link"
+  | "symlink"
+  | "makeNode";
 
 function changes(
   world: FakeWorld,
@@ -129,7 +153,8 @@ function changes(
       const where = { call: "exchange", path: left, other: right };
       const [one, two] = findBoth(world, where);
       if (one.mount !== two.mount) throw systemFailure(where, "EXDEV");
-      if (one.path.startsWith(`${two.path}/`) || two.path.startsWith(`${one.path}/`)) throw systemFailure(where, "EINVAL");
+      if (one.path.startsWith(`${two.path}/`) || two.path.startsWith(`${one.path}/`))
+        throw systemFailure(where, "EINVAL");
       tree.refuseReadOnly("exchange", left, one.mount);
       world.mutate("exchange", `${left} ${right}`, () => {
         swap(world, one, two);

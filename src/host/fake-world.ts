@@ -83,8 +83,15 @@ export function createFakeWorld(gate: Gate, now: () => number): FakeWorld {
   const disk = createFakeDisk(now);
   const mounts: FakeMount[] = [
     {
-      id: 0, root: disk.root, parent: undefined, type: "fake", source: "fake", target: "/", superOptions: "",
-      readOnly: false, mounted: true,
+      id: 0,
+      root: disk.root,
+      parent: undefined,
+      type: "fake",
+      source: "fake",
+      target: "/",
+      superOptions: "",
+      readOnly: false,
+      mounted: true,
     },
   ];
 

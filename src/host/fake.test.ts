@@ -96,7 +96,10 @@ test("a test that leaves something mounted or locked fails", () => {
   mount.unmount();
   const lock = host.files.lock("/l", "exclusive", { wait: false });
   assert.throws(() => host.assertClean(), /left locks held/);
-  assert.throws(() => host.files.lock("/l", "shared", { wait: false }), (error) => isFailure(error, "busy"));
+  assert.throws(
+    () => host.files.lock("/l", "shared", { wait: false }),
+    (error) => isFailure(error, "busy"),
+  );
   lock.release();
   host.assertClean();
   const checks: (() => void)[] = [];
@@ -112,18 +115,36 @@ test("mounts are walked through; read-only ones refuse changes; remove() does no
   using erofs = host.mounts.erofs("/image", "/top/m");
   assert.equal(host.files.readText("/top/m/etc/passwd"), "root");
   assert.equal(host.files.realpath("/top/m/etc/../.."), "/top");
-  assert.throws(() => host.files.write("/top/m/etc/new", ""), (error) => isFailure(error, "denied"));
-  assert.throws(() => host.files.remove("/top"), (error) => isFailure(error, "busy"));
-  assert.throws(() => host.files.rename("/top/m/etc", "/elsewhere"), (error) => isFailure(error, "io"));
+  assert.throws(
+    () => host.files.write("/top/m/etc/new", ""),
+    (error) => isFailure(error, "denied"),
+  );
+  assert.throws(
+    () => host.files.remove("/top"),
+    (error) => isFailure(error, "busy"),
+  );
+  assert.throws(
+    () => host.files.rename("/top/m/etc", "/elsewhere"),
+    (error) => isFailure(error, "io"),
+  );
   host.mounts.remount(erofs.target, "read-write");
   host.files.write("/top/m/etc/new", "");
   assert.ok(host.files.exists("/src/etc/new"));
-  assert.deepEqual(host.mounts.list().map(({ target, type }) => [target, type]), [["/", "fake"], ["/top/m", "erofs"]]);
+  assert.deepEqual(
+    host.mounts.list().map(({ target, type }) => [target, type]),
+    [
+      ["/", "fake"],
+      ["/top/m", "erofs"],
+    ],
+  );
 });
 
 test("a disk that is full says no-space and changes nothing", () => {
   const host = createFakeHost({ totalBytes: 1000, files: { "/a": "x".repeat(600) } });
-  assert.throws(() => host.files.write("/a", "y".repeat(1200)), (error) => isFailure(error, "no-space"));
+  assert.throws(
+    () => host.files.write("/a", "y".repeat(1200)),
+    (error) => isFailure(error, "no-space"),
+  );
   assert.equal(host.files.readText("/a")[0], "x");
   assert.equal(host.files.space("/").freeBytes, 400);
 });
@@ -134,7 +155,10 @@ test("onCall injects a fault in place of a call", () => {
       if (call === "rename") throw new Failure("io", `Cannot rename ${path}: broken`);
     },
   });
-  assert.throws(() => host.files.replace("/a", "x"), (error) => isFailure(error, "io"));
+  assert.throws(
+    () => host.files.replace("/a", "x"),
+    (error) => isFailure(error, "io"),
+  );
   assert.deepEqual(host.files.list("/"), ["run", "tmp"]);
 });
 
@@ -163,9 +187,16 @@ test("servers of the host answer in process, the test answers for the rest", asy
   const host = createFakeHost({
     network: { respond: async (request) => (request.url.includes("known") ? new Response("outside") : undefined) },
   });
-  const server = await host.network.serve(async (request) => new Response(await request.text()), { host: "127.0.0.1", port: 0 });
+  const server = await host.network.serve(async (request) => new Response(await request.text()), {
+    host: "127.0.0.1",
+    port: 0,
+  });
   const ask = async (url: string, body?: Uint8Array): Promise<string> => {
-    const response = await host.network.request({ method: body === undefined ? "GET" : "PUT", url, ...(body && { body }) });
+    const response = await host.network.request({
+      method: body === undefined ? "GET" : "PUT",
+      url,
+      ...(body && { body }),
+    });
     const chunks: Uint8Array[] = [];
     for await (const chunk of response.body) chunks.push(chunk);
     return Buffer.concat(chunks).toString();
@@ -188,15 +219,20 @@ test("fs-verity digests are the kernel's", () => {
   const host = createFakeHost({ verity: true, files: { "/empty": "" } });
   assert.equal(host.files.enableVerity("/empty", "sha256"), "enabled");
   assert.equal(host.files.measureVerity("/empty"), "3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a1f1af95");
-  assert.throws(() => host.files.write("/empty", "x"), (error) => isFailure(error, "denied"));
+  assert.throws(
+    () => host.files.write("/empty", "x"),
+    (error) => isFailure(error, "denied"),
+  );
 });
 
 test("isCrash() sees through disposal that was refused too", () => {
   const host = createFakeHost({ files: { "/m": { directory: true } }, crashAt: 2 });
-  assert.ok(crashes(() => {
-    using mount = host.mounts.tmpfs("/m");
-    host.files.write(`${mount.target}/x`, "");
-  }));
+  assert.ok(
+    crashes(() => {
+      using mount = host.mounts.tmpfs("/m");
+      host.files.write(`${mount.target}/x`, "");
+    }),
+  );
 });
 
 function crashes(work: () => void): boolean {
@@ -208,4 +244,3 @@ function crashes(work: () => void): boolean {
     return true;
   }
 }
-

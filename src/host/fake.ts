@@ -78,7 +78,12 @@ const START_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
   const gate: Gate = {
-    crashed: false, mutations: 0, crashAt: undefined, when: "before", calls: [], onCall: undefined,
+    crashed: false,
+    mutations: 0,
+    crashAt: undefined,
+    when: "before",
+    calls: [],
+    onCall: undefined,
   };
   const clock = createFakeClock(options.now ?? START_MS);
   const world = createFakeWorld(gate, () => clock.now());
@@ -100,7 +105,11 @@ export function createFakeHost(options: FakeHostOptions = {}): FakeHost {
   gate.onCall = options.onCall;
 
   const assertClean = (): void => {
-    assert.deepEqual(world.mounts.slice(1).map(({ target }) => target), [], "the test left file systems mounted");
+    assert.deepEqual(
+      world.mounts.slice(1).map(({ target }) => target),
+      [],
+      "the test left file systems mounted",
+    );
     assert.equal(world.locks.size, 0, "the test left locks held");
   };
   const reboot = (): void => {

@@ -25,9 +25,10 @@ export function createHttpClient(): (request: HttpRequest) => Promise<HttpRespon
     const key = [url.protocol, Object.keys(proxy).length, tlsKey(settings)].join(" ");
     const known = agents.get(key);
     if (known !== undefined) return known;
-    const agent = url.protocol === "https:"
-      ? new (httpsModule().Agent)({ ...AGENT, ...proxy, ...tlsOptions(settings) })
-      : new (httpModule().Agent)({ ...AGENT, ...proxy });
+    const agent =
+      url.protocol === "https:"
+        ? new (httpsModule().Agent)({ ...AGENT, ...proxy, ...tlsOptions(settings) })
+        : new (httpModule().Agent)({ ...AGENT, ...proxy });
     agents.set(key, agent);
     return agent;
   };
@@ -159,7 +160,9 @@ function networkFailure(request: HttpRequest, target: string, cause: unknown): F
   const text = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
   return new Failure("network", `Cannot reach ${JSON.stringify(target)}: ${text}`, {
     cause,
-    ...(code.includes("CERT") && { hint: "add the server's certificate to the trusted ones, or switch TLS verification off" }),
+    ...(code.includes("CERT") && {
+      hint: "add the server's certificate to the trusted ones, or switch TLS verification off",
+    }),
   });
 }
 
@@ -187,7 +190,9 @@ function isLoopback(hostname: string): boolean {
 }
 
 function tlsKey(settings: ClientTls): string {
-  return createHash("sha256").update(JSON.stringify([settings.ca, settings.cert, settings.key, settings.insecure])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([settings.ca, settings.cert, settings.key, settings.insecure]))
+    .digest("hex");
 }
 
 function tlsOptions(settings: ClientTls): https.AgentOptions {

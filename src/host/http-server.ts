@@ -28,9 +28,10 @@ export async function serveHttp(handler: HttpHandler, options: ServeOptions): Pr
   const listener = (incoming: http.IncomingMessage, outgoing: http.ServerResponse): void => {
     void answer(handler, incoming, outgoing, scheme);
   };
-  const server = options.tls === undefined
-    ? httpModule().createServer(settings, listener)
-    : httpsModule().createServer({ ...settings, ...options.tls }, listener);
+  const server =
+    options.tls === undefined
+      ? httpModule().createServer(settings, listener)
+      : httpsModule().createServer({ ...settings, ...options.tls }, listener);
   server.timeout = 120_000;
   await listen(server, options);
   const address = server.address();
@@ -52,7 +53,9 @@ function listen(server: http.Server, options: ServeOptions): Promise<void> {
       const code = "code" in cause ? String(cause.code) : "";
       const where = `${options.host}:${options.port}`;
       const reason = LISTEN_ERRORS[code];
-      reject(new Failure(reason?.[0] ?? "network", `Cannot listen on ${where}: ${reason?.[1] ?? cause.message}`, { cause }));
+      reject(
+        new Failure(reason?.[0] ?? "network", `Cannot listen on ${where}: ${reason?.[1] ?? cause.message}`, { cause }),
+      );
     });
     server.listen({ host: options.host, port: options.port, backlog: 1024 }, resolve);
   });
@@ -73,7 +76,8 @@ async function answer(
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.on("close", () => {
-    if (!outgoing.writableFinished) gone.abort(new Failure("aborted", "Cannot finish the answer: the client went away"));
+    if (!outgoing.writableFinished)
+      gone.abort(new Failure("aborted", "Cannot finish the answer: the client went away"));
   });
   outgoing.on("error", () => undefined);
   incoming.on("error", () => undefined);
@@ -107,7 +111,12 @@ function toRequest(incoming: http.IncomingMessage, scheme: string, signal: Abort
     method,
     headers,
     signal,
-    ...(hasBody && { body: Readable.toWeb(incoming, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK_BYTES }) }), duplex: "half" as const }),
+    ...(hasBody && {
+      body: Readable.toWeb(incoming, {
+        strategy: new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK_BYTES }),
+      }),
+      duplex: "half" as const,
+    }),
   });
 }
 

@@ -8,13 +8,17 @@ import { createLinuxHost } from "./linux.ts";
 
 const { network } = createLinuxHost();
 
-async function serving(handler: HttpHandler): Promise<AsyncDisposable & { readonly url: string; readonly port: number }> {
+async function serving(
+  handler: HttpHandler,
+): Promise<AsyncDisposable & { readonly url: string; readonly port: number }> {
   const server = await network.serve(handler, { host: "127.0.0.1", port: 0 });
   return { url: `http://127.0.0.1:${server.port}`, port: server.port, [Symbol.asyncDispose]: () => server.close() };
 }
 
 test("a request's body and a response's body stream both ways", async () => {
-  await using server = await serving(async (request) => new Response(request.body, { headers: { "x-method": request.method } }));
+  await using server = await serving(
+    async (request) => new Response(request.body, { headers: { "x-method": request.method } }),
+  );
   async function* body(): AsyncGenerator<Uint8Array> {
     for (let i = 0; i < 64; i += 1) yield Buffer.alloc(100_000, i);
   }
@@ -32,7 +36,11 @@ test("HEAD, 204 and 304 have no body and keep the connection usable", async () =
     if (pathname === "/head") return new Response("12345", { headers: { "content-length": "5" } });
     return new Response(null, { status: Number(pathname.slice(1)) });
   });
-  for (const [method, path, status] of [["HEAD", "/head", 200], ["GET", "/204", 204], ["GET", "/304", 304]] as const) {
+  for (const [method, path, status] of [
+    ["HEAD", "/head", 200],
+    ["GET", "/204", 204],
+    ["GET", "/304", 304],
+  ] as const) {
     const response = await network.request({ method, url: server.url + path });
     assert.equal(response.status, status);
     assert.equal((await collectBytes(response.body)).length, 0);
@@ -43,7 +51,9 @@ test("HEAD, 204 and 304 have no body and keep the connection usable", async () =
 });
 
 test("redirects are not followed, the body of a refusal can be discarded", async () => {
-  await using server = await serving(async () => new Response("elsewhere", { status: 307, headers: { location: "/x" } }));
+  await using server = await serving(
+    async () => new Response("elsewhere", { status: 307, headers: { location: "/x" } }),
+  );
   const response = await network.request({ method: "GET", url: server.url });
   assert.equal(response.status, 307);
   assert.equal(response.headers["location"], "/x");
@@ -118,12 +128,14 @@ test("nobody listening, a bad URL and silence are said in one line", async () =>
     return true;
   });
   await assert.rejects(network.request({ method: "GET", url: "ftp://x/" }), (error) => isFailure(error, "bad-input"));
-  await using silent = await serving((request) => new Promise((resolve) => {
-    request.signal.addEventListener("abort", () => resolve(new Response()));
-  }));
-  await assert.rejects(
-    network.request({ method: "GET", url: silent.url, idleTimeoutMs: 100 }),
-    (error) => isFailure(error, "network"),
+  await using silent = await serving(
+    (request) =>
+      new Promise((resolve) => {
+        request.signal.addEventListener("abort", () => resolve(new Response()));
+      }),
+  );
+  await assert.rejects(network.request({ method: "GET", url: silent.url, idleTimeoutMs: 100 }), (error) =>
+    isFailure(error, "network"),
   );
 });
 

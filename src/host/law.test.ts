@@ -39,7 +39,9 @@ function two<T>(
 
 /** A call on two paths. */
 function pair(verb: string, run: (files: Files, left: string, right: string) => unknown): fc.Arbitrary<Step> {
-  return fc.tuple(path, path).map(([p, q]) => ({ text: `${verb} ${p} ${q}`, run: (files, at) => run(files, at(p), at(q)) }));
+  return fc
+    .tuple(path, path)
+    .map(([p, q]) => ({ text: `${verb} ${p} ${q}`, run: (files, at) => run(files, at(p), at(q)) }));
 }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -123,7 +125,14 @@ function brief(files: Files, name: string): unknown {
   const stat = files.lstat(name);
   if (stat === undefined) return undefined;
   const { kind, mode, nlink, rdev } = stat;
-  return { kind, mode, nlink, rdev, size: kind === "directory" ? 0 : stat.size, time: stat.mtimeNsec === 123_456_789 && stat.mtimeSec };
+  return {
+    kind,
+    mode,
+    nlink,
+    rdev,
+    size: kind === "directory" ? 0 : stat.size,
+    time: stat.mtimeNsec === 123_456_789 && stat.mtimeSec,
+  };
 }
 
 function useOpenFile(files: Files, name: string, mode: OpenMode): unknown {
@@ -143,10 +152,14 @@ function snapshot(files: Files, root: string): unknown {
   return files.list(root).map((name) => {
     const at = `${root}/${name}`;
     const kind = files.lstat(at)?.kind;
-    const inside = kind === "directory" ? snapshot(files, at)
-      : kind === "file" ? files.readText(at)
-      : kind === "symlink" ? files.readlink(at)
-      : "";
+    const inside =
+      kind === "directory"
+        ? snapshot(files, at)
+        : kind === "file"
+          ? files.readText(at)
+          : kind === "symlink"
+            ? files.readlink(at)
+            : "";
     return [name, brief(files, at), inside];
   });
 }
@@ -154,13 +167,17 @@ function snapshot(files: Files, root: string): unknown {
 test("replace() refuses to put a file in the place of a device, on both hosts", () => {
   const linux = createLinuxHost();
   using scratch = linux.files.temporaryDirectory("/tmp/berth-law-");
-  for (const [files, directory] of [[linux.files, scratch.path], [createFakeHost({}).files, "/tmp"]] as const) {
+  for (const [files, directory] of [
+    [linux.files, scratch.path],
+    [createFakeHost({}).files, "/tmp"],
+  ] as const) {
     files.makeNode(`${directory}/pipe`, "fifo", 0o644, 0);
     files.symlink("pipe", `${directory}/link`);
     for (const name of ["pipe", "link"]) {
       assert.throws(
         () => files.replace(`${directory}/${name}`, "x"),
-        (error) => isFailure(error, "conflict") && /it is a device, FIFO or socket, wanted a regular file/.test(error.message),
+        (error) =>
+          isFailure(error, "conflict") && /it is a device, FIFO or socket, wanted a regular file/.test(error.message),
       );
     }
     assert.equal(files.lstat(`${directory}/pipe`)?.kind, "fifo");

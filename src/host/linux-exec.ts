@@ -21,7 +21,14 @@ const GRACE_MS = 2000;
 /** Absolute path of a program in PATH; the sbin directories are looked at even when PATH leaves them out. */
 export function which(program: string): string | undefined {
   if (program.includes("/")) return isExecutable(program) ? program : undefined;
-  const directories = [...(process.env["PATH"] ?? "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+  const directories = [
+    ...(process.env["PATH"] ?? "").split(":"),
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/bin",
+    "/bin",
+  ];
   return directories
     .filter((directory) => directory.startsWith("/"))
     .map((directory) => `${directory}/${program}`)
@@ -115,7 +122,11 @@ interface StartOptions {
   readonly cwd: string | undefined;
   readonly env: Readonly<Record<string, string>> | undefined;
   readonly detached?: boolean;
-  readonly stdio: ["inherit" | "ignore" | "pipe", "inherit" | "ignore" | "pipe" | number, "inherit" | "ignore" | "pipe" | number];
+  readonly stdio: [
+    "inherit" | "ignore" | "pipe",
+    "inherit" | "ignore" | "pipe" | number,
+    "inherit" | "ignore" | "pipe" | number,
+  ];
 }
 
 function start(argv: readonly string[], options: StartOptions): ChildProcess {

@@ -19,8 +19,22 @@ export function createLinuxFiles(): Files {
 }
 
 type ContentCalls =
-  | "read" | "readText" | "readTextIfAny" | "write" | "replace" | "replaceSymlink" | "open" | "copy" | "truncate"
-  | "sync" | "syncFileSystem" | "lock" | "space" | "enableVerity" | "measureVerity" | "readStream";
+  | "read"
+  | "readText"
+  | "readTextIfAny"
+  | "write"
+  | "replace"
+  | "replaceSymlink"
+  | "open"
+  | "copy"
+  | "truncate"
+  | "sync"
+  | "syncFileSystem"
+  | "lock"
+  | "space"
+  | "enableVerity"
+  | "measureVerity"
+  | "readStream";
 
 function createContent(): Pick<Files, ContentCalls> {
   return {
@@ -44,13 +58,16 @@ function createContent(): Pick<Files, ContentCalls> {
     syncFileSystem: (path) => withFd(path, "sync the file system of", (fd) => syscall.syncFileSystem(fd, path)),
     lock,
     space: (path) => {
-      const { bavail, blocks, bsize } = attempt({ call: "measure space at", path }, () => fs.statfsSync(nodePath(path)));
+      const { bavail, blocks, bsize } = attempt({ call: "measure space at", path }, () =>
+        fs.statfsSync(nodePath(path)),
+      );
       return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
     },
     enableVerity: (path, algorithm) =>
       withFd(path, "enable fs-verity on", (fd) => {
         const result = syscall.enableVerity(fd, algorithm);
-        if (result.errno === "EOPNOTSUPP" || result.errno === "ENOTTY" || result.errno === "ENOSYS") return "unsupported";
+        if (result.errno === "EOPNOTSUPP" || result.errno === "ENOTTY" || result.errno === "ENOSYS")
+          return "unsupported";
         if (result.errno !== "EEXIST") syscall.check(result, { call: "enable fs-verity on", path });
         return "enabled";
       }),

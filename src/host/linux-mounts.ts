@@ -31,7 +31,13 @@ export function createLinuxMounts(): Mounts {
       return mountHandle(target);
     },
     mount: ({ type, source, target, data, readOnly }) => {
-      plainMount({ type, source, target, ...(data !== undefined && { data }), flags: readOnly ? MOUNT_FLAGS.readOnly : 0n });
+      plainMount({
+        type,
+        source,
+        target,
+        ...(data !== undefined && { data }),
+        flags: readOnly ? MOUNT_FLAGS.readOnly : 0n,
+      });
       return mountHandle(target);
     },
     remount: (target, access) => {
@@ -70,9 +76,12 @@ function mountErofs(image: string, target: string): Mount {
       encoding: "utf8",
     });
     if (loop.status !== 0) {
-      throw new Failure("io", `Cannot mount erofs ${JSON.stringify(image)} on ${JSON.stringify(target)}: ${
-        loop.error?.message ?? loop.stderr.trim()
-      }`);
+      throw new Failure(
+        "io",
+        `Cannot mount erofs ${JSON.stringify(image)} on ${JSON.stringify(target)}: ${
+          loop.error?.message ?? loop.stderr.trim()
+        }`,
+      );
     }
     return mountHandle(target);
   }

@@ -11,10 +11,7 @@ export function createLinuxNetwork(): Network {
   return { request: createHttpClient(), serve: serveHttp, connect, forward: forwardTcp };
 }
 
-async function connect(
-  target: ConnectTarget,
-  options: { signal?: AbortSignal | undefined } = {},
-): Promise<Connection> {
+async function connect(target: ConnectTarget, options: { signal?: AbortSignal | undefined } = {}): Promise<Connection> {
   const where = "unix" in target ? target.unix : `${target.host}:${target.port}`;
   const failure = (cause: unknown): Failure =>
     options.signal?.aborted

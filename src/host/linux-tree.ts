@@ -15,8 +15,21 @@ import { attempt, attemptIfAny, baseOf, errnoOf, nodePath, parentOf } from "./li
 import * as syscall from "./syscall.ts";
 
 type TreeCalls =
-  | "exists" | "lstat" | "stat" | "list" | "listIfAny" | "makeDirectory" | "temporaryDirectory" | "remove" | "rename"
-  | "exchange" | "link" | "symlink" | "readlink" | "realpath" | "makeNode";
+  | "exists"
+  | "lstat"
+  | "stat"
+  | "list"
+  | "listIfAny"
+  | "makeDirectory"
+  | "temporaryDirectory"
+  | "remove"
+  | "rename"
+  | "exchange"
+  | "link"
+  | "symlink"
+  | "readlink"
+  | "realpath"
+  | "makeNode";
 
 export function createTree(): Pick<Files, TreeCalls> {
   return {

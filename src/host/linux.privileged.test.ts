@@ -16,14 +16,23 @@ test("overlay: layers with commas and colons, data-only layers, an upper", () =>
   files.write(at("second/other"), "second");
   {
     using mount = mounts.overlay(
-      { source: "composefs:test", lower: [at("lower,a:b"), at("second")], data: [at("data:x")], upper: at("upper"), work: at("work") },
+      {
+        source: "composefs:test",
+        lower: [at("lower,a:b"), at("second")],
+        data: [at("data:x")],
+        upper: at("upper"),
+        work: at("work"),
+      },
       at("on"),
     );
     assert.deepEqual(files.list(mount.target), ["other", "sub"]);
     files.write(`${mount.target}/sub/file`, "changed");
     const info = mounts.list().find(({ target }) => target === at("on"));
     assert.deepEqual([info?.type, info?.source], ["overlay", "composefs:test"]);
-    assert.throws(() => files.remove(directory.path), (error) => isFailure(error, "busy"));
+    assert.throws(
+      () => files.remove(directory.path),
+      (error) => isFailure(error, "busy"),
+    );
     assert.ok(files.exists(at("second/other")), "nothing was removed");
   }
   assert.equal(files.readText(at("lower,a:b/sub/file")), "lower");
@@ -40,7 +49,10 @@ test("erofs is mounted from its image file and overlaid without an upper", () =>
   using erofs = mounts.erofs(at("image"), at("erofs"));
   using overlay = mounts.overlay({ source: "composefs:x", lower: [erofs.target], data: [at("tree")] }, at("on"));
   assert.equal(files.readText(`${overlay.target}/etc/os-release`), "ID=test\n");
-  assert.throws(() => files.write(`${overlay.target}/etc/x`, ""), (error) => isFailure(error, "denied"));
+  assert.throws(
+    () => files.write(`${overlay.target}/etc/x`, ""),
+    (error) => isFailure(error, "denied"),
+  );
 });
 
 test("bind, tmpfs and remount", () => {
@@ -49,14 +61,20 @@ test("bind, tmpfs and remount", () => {
   for (const name of ["from", "on", "tmp"]) files.makeDirectory(at(name));
   {
     using bound = mounts.bind(at("from"), at("on"), { readOnly: true });
-    assert.throws(() => files.write(`${bound.target}/x`, ""), (error) => isFailure(error, "denied"));
+    assert.throws(
+      () => files.write(`${bound.target}/x`, ""),
+      (error) => isFailure(error, "denied"),
+    );
     mounts.remount(bound.target, "read-write");
     files.write(`${bound.target}/x`, "through");
   }
   assert.equal(files.readText(at("from/x")), "through");
   using tmpfs = mounts.tmpfs(at("tmp"), { sizeBytes: 1 << 20, mode: 0o1777 });
   assert.equal(files.lstat(tmpfs.target)?.mode, 0o1777);
-  assert.throws(() => files.write(`${tmpfs.target}/big`, Buffer.alloc(2 << 20)), (error) => isFailure(error, "no-space"));
+  assert.throws(
+    () => files.write(`${tmpfs.target}/big`, Buffer.alloc(2 << 20)),
+    (error) => isFailure(error, "no-space"),
+  );
 });
 
 test("an unmount that fails is an error", () => {
@@ -67,11 +85,17 @@ test("an unmount that fails is an error", () => {
   files.write(`${target}/held`, "");
   {
     using held = files.open(`${target}/held`, "read");
-    assert.throws(() => mount.unmount(), (error) => isFailure(error, "busy"));
+    assert.throws(
+      () => mount.unmount(),
+      (error) => isFailure(error, "busy"),
+    );
     assert.equal(held.path, `${target}/held`);
   }
   mount.unmount();
-  assert.throws(() => mounts.unmount(target), (error) => isFailure(error, "io"));
+  assert.throws(
+    () => mounts.unmount(target),
+    (error) => isFailure(error, "io"),
+  );
 });
 
 test("device nodes, trusted attributes and owners", () => {

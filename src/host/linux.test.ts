@@ -9,15 +9,21 @@ const host = createLinuxHost();
 const { files } = host;
 
 test("read() of a missing file names call, path and errno", () => {
-  assert.throws(() => files.read("/nonexistent/x"), (error) => {
-    assert.ok(isFailure(error, "not-found"));
-    assert.equal(error.message, 'Cannot read "/nonexistent/x": ENOENT, no such file or directory');
-    return true;
-  });
+  assert.throws(
+    () => files.read("/nonexistent/x"),
+    (error) => {
+      assert.ok(isFailure(error, "not-found"));
+      assert.equal(error.message, 'Cannot read "/nonexistent/x": ENOENT, no such file or directory');
+      return true;
+    },
+  );
 });
 
 test("a path with a NUL byte is refused", () => {
-  assert.throws(() => files.exists("/tmp/a\0b"), (error) => isFailure(error, "bad-input"));
+  assert.throws(
+    () => files.exists("/tmp/a\0b"),
+    (error) => isFailure(error, "bad-input"),
+  );
 });
 
 test("names that are not UTF-8 go in and out byte for byte", () => {
@@ -34,7 +40,11 @@ test("setTimes() keeps nanoseconds and times before the epoch", () => {
   using directory = files.temporaryDirectory("/tmp/berth-host-");
   const path = `${directory.path}/file`;
   files.write(path, "");
-  for (const [seconds, nanoseconds] of [[-5, 7], [0, 0], [1_700_000_000, 999_999_999]] as const) {
+  for (const [seconds, nanoseconds] of [
+    [-5, 7],
+    [0, 0],
+    [1_700_000_000, 999_999_999],
+  ] as const) {
     files.setTimes(path, seconds, nanoseconds);
     const stat = files.lstat(path);
     assert.deepEqual([stat?.mtimeSec, stat?.mtimeNsec], [seconds, nanoseconds]);
@@ -59,7 +69,10 @@ test("copy() of a file onto itself is refused and leaves it whole", () => {
   using directory = files.temporaryDirectory("/tmp/berth-host-");
   files.write(`${directory.path}/a`, "content");
   files.link(`${directory.path}/a`, `${directory.path}/b`);
-  assert.throws(() => files.copy(`${directory.path}/a`, `${directory.path}/b`), (error) => isFailure(error, "io"));
+  assert.throws(
+    () => files.copy(`${directory.path}/a`, `${directory.path}/b`),
+    (error) => isFailure(error, "io"),
+  );
   assert.equal(files.readText(`${directory.path}/a`), "content");
 });
 
@@ -67,7 +80,10 @@ test("a lock that another holds is busy, and free after release", () => {
   using directory = files.temporaryDirectory("/tmp/berth-host-");
   for (const path of [`${directory.path}/lock`, directory.path]) {
     const first = files.lock(path, "exclusive", { wait: false });
-    assert.throws(() => files.lock(path, "shared", { wait: false }), (error) => isFailure(error, "busy"));
+    assert.throws(
+      () => files.lock(path, "shared", { wait: false }),
+      (error) => isFailure(error, "busy"),
+    );
     first.release();
     using one = files.lock(path, "shared", { wait: false });
     using two = files.lock(path, "shared", { wait: true });
@@ -100,15 +116,19 @@ test("exec() ends a program that runs too long or is interrupted", async () => {
   await assert.rejects(host.exec(["sleep", "60"], { timeoutMs: 50 }), (error) => isFailure(error, "exec-failed"));
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 50);
-  await assert.rejects(
-    host.exec(["sleep", "60"], { timeoutMs: 60_000, signal: controller.signal }),
-    (error) => isFailure(error, "aborted"),
+  await assert.rejects(host.exec(["sleep", "60"], { timeoutMs: 60_000, signal: controller.signal }), (error) =>
+    isFailure(error, "aborted"),
   );
 });
 
 test("exec() and spawn() of a missing program name it", async () => {
-  await assert.rejects(host.exec(["no-such-program"], { timeoutMs: 1000 }), (error) => isFailure(error, "missing-tool"));
-  assert.throws(() => host.spawn(["no-such-program"], {}), (error) => isFailure(error, "missing-tool"));
+  await assert.rejects(host.exec(["no-such-program"], { timeoutMs: 1000 }), (error) =>
+    isFailure(error, "missing-tool"),
+  );
+  assert.throws(
+    () => host.spawn(["no-such-program"], {}),
+    (error) => isFailure(error, "missing-tool"),
+  );
 });
 
 test("exec() streams input, and output to handlers", async () => {

@@ -28,10 +28,11 @@ export interface CallResult {
 }
 
 export function renameExchange(left: string, right: string): void {
-  check(
-    call(libc().renameat2, AT_FDCWD, cPath(left), AT_FDCWD, cPath(right), RENAME_EXCHANGE),
-    { call: "exchange", path: left, other: right },
-  );
+  check(call(libc().renameat2, AT_FDCWD, cPath(left), AT_FDCWD, cPath(right), RENAME_EXCHANGE), {
+    call: "exchange",
+    path: left,
+    other: right,
+  });
 }
 
 /** `mode` with the type bits (S_IFCHR, ...). */
@@ -64,7 +65,10 @@ export function listXattrs(path: string): string[] {
     const buffer = Buffer.alloc(needed);
     const read = call(libc().llistxattr, name, buffer, BigInt(needed));
     if (read.errno === "ERANGE") continue;
-    return buffer.toString("latin1", 0, check(read, { call: "list attributes of", path })).split("\0").slice(0, -1);
+    return buffer
+      .toString("latin1", 0, check(read, { call: "list attributes of", path }))
+      .split("\0")
+      .slice(0, -1);
   }
 }
 
@@ -192,8 +196,13 @@ export function mountByContext(options: {
     for (const [key, value] of options.parameters) {
       const command = value === undefined ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
       const set = call(
-        libc().syscallFsconfig, SYS_FSCONFIG, BigInt(context.value), command, cPath(key),
-        value === undefined ? null : cPath(value), 0n,
+        libc().syscallFsconfig,
+        SYS_FSCONFIG,
+        BigInt(context.value),
+        command,
+        cPath(key),
+        value === undefined ? null : cPath(value),
+        0n,
       );
       if (set.errno !== undefined) return { ...set, step: `fsconfig ${key}` };
     }
@@ -204,7 +213,12 @@ export function mountByContext(options: {
     if (made.errno !== undefined) return { ...made, step: "fsmount" };
     mountFd = made.value;
     const moved = call(
-      libc().syscallMoveMount, SYS_MOVE_MOUNT, BigInt(mountFd), cPath(""), BigInt(AT_FDCWD), cPath(options.target),
+      libc().syscallMoveMount,
+      SYS_MOVE_MOUNT,
+      BigInt(mountFd),
+      cPath(""),
+      BigInt(AT_FDCWD),
+      cPath(options.target),
       MOVE_MOUNT_F_EMPTY_PATH,
     );
     return { ...moved, step: "move_mount" };
@@ -323,7 +337,6 @@ function call(native: Native, ...values: Argument[]): CallResult {
   const value = Number(native(...values));
   return value < 0 ? { value, errno: errnoName(libc().errno()) } : { value, errno: undefined };
 }
-
 
 /** NUL-terminated bytes of a byte string. */
 function cPath(path: string): Buffer {

@@ -10,7 +10,10 @@ export async function forwardTcp(from: Address, to: Address): Promise<Forward> {
   const open = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const target = net.connect({ ...to, allowHalfOpen: true, noDelay: true });
-    for (const [socket, other] of [[client, target], [target, client]] as const) {
+    for (const [socket, other] of [
+      [client, target],
+      [target, client],
+    ] as const) {
       open.add(socket);
       // An error on one side is told to the other by ending it; the close event follows.
       socket.on("error", () => other.destroy());
@@ -33,5 +36,9 @@ export async function forwardTcp(from: Address, to: Address): Promise<Forward> {
     for (const socket of open) socket.destroy();
     await closed;
   };
-  return { port: typeof address === "object" && address !== null ? address.port : from.port, close, [Symbol.asyncDispose]: close };
+  return {
+    port: typeof address === "object" && address !== null ? address.port : from.port,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }

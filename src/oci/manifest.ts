@@ -69,10 +69,13 @@ export function parseDescriptor(value: unknown, what: string): Descriptor {
 export function parseManifest(text: string, mediaType: string = MANIFEST): Manifest {
   const object = parseJsonObject(text, "manifest");
   if (object["schemaVersion"] !== 2) {
-    throw new SyntaxError(`Cannot read manifest.schemaVersion: it is ${JSON.stringify(object["schemaVersion"])}, wanted 2`);
+    throw new SyntaxError(
+      `Cannot read manifest.schemaVersion: it is ${JSON.stringify(object["schemaVersion"])}, wanted 2`,
+    );
   }
   const type = optional(object["mediaType"], "manifest.mediaType", asString) ?? mediaType;
-  if (!isManifestType(type)) throw new SyntaxError(`Cannot read manifest: media type ${JSON.stringify(type)} is no image manifest`);
+  if (!isManifestType(type))
+    throw new SyntaxError(`Cannot read manifest: media type ${JSON.stringify(type)} is no image manifest`);
   const annotations = optional(object["annotations"], "manifest.annotations", asStringMap);
   const subject = optional(object["subject"], "manifest.subject", parseDescriptor);
   const artifactType = optional(object["artifactType"], "manifest.artifactType", asString);
@@ -80,7 +83,9 @@ export function parseManifest(text: string, mediaType: string = MANIFEST): Manif
     schemaVersion: 2,
     mediaType: type,
     config: parseDescriptor(object["config"], "manifest.config"),
-    layers: asArray(object["layers"], "manifest.layers").map((layer, i) => parseDescriptor(layer, `manifest.layers[${i}]`)),
+    layers: asArray(object["layers"], "manifest.layers").map((layer, i) =>
+      parseDescriptor(layer, `manifest.layers[${i}]`),
+    ),
     ...(annotations && { annotations }),
     ...(subject && { subject }),
     ...(artifactType !== undefined && { artifactType }),
@@ -90,14 +95,17 @@ export function parseManifest(text: string, mediaType: string = MANIFEST): Manif
 export function parseIndex(text: string, mediaType: string = INDEX): Index {
   const object = parseJsonObject(text, "index");
   const type = optional(object["mediaType"], "index.mediaType", asString) ?? mediaType;
-  if (!isIndexType(type)) throw new SyntaxError(`Cannot read index: media type ${JSON.stringify(type)} is no image index`);
+  if (!isIndexType(type))
+    throw new SyntaxError(`Cannot read index: media type ${JSON.stringify(type)} is no image index`);
   const annotations = optional(object["annotations"], "index.annotations", asStringMap);
   const subject = optional(object["subject"], "index.subject", parseDescriptor);
   const artifactType = optional(object["artifactType"], "index.artifactType", asString);
   return {
     schemaVersion: 2,
     mediaType: type,
-    manifests: asArray(object["manifests"], "index.manifests").map((entry, i) => parseDescriptor(entry, `index.manifests[${i}]`)),
+    manifests: asArray(object["manifests"], "index.manifests").map((entry, i) =>
+      parseDescriptor(entry, `index.manifests[${i}]`),
+    ),
     ...(annotations && { annotations }),
     ...(subject && { subject }),
     ...(artifactType !== undefined && { artifactType }),

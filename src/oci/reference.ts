@@ -40,14 +40,16 @@ export function parseImageRef(text: string): ImageRef {
   const colon = rest.lastIndexOf(":");
   if (colon > rest.lastIndexOf("/")) {
     tag = rest.slice(colon + 1);
-    if (!TAG.test(tag)) throw bad(`tag ${JSON.stringify(tag)} is not a letter, digit or _ followed by up to 127 of A-Za-z0-9._-`);
+    if (!TAG.test(tag))
+      throw bad(`tag ${JSON.stringify(tag)} is not a letter, digit or _ followed by up to 127 of A-Za-z0-9._-`);
     rest = rest.slice(0, colon);
   }
   const slash = rest.indexOf("/");
   if (slash < 0) throw bad("it names no registry, wanted HOST/NAME[:TAG], e.g. localhost/name:tag");
   const host = rest.slice(0, slash);
   const path = rest.slice(slash + 1);
-  if (host !== "localhost" && !/[.:]/.test(host)) throw bad(`${JSON.stringify(host)} is no registry host, wanted HOST/NAME[:TAG]`);
+  if (host !== "localhost" && !/[.:]/.test(host))
+    throw bad(`${JSON.stringify(host)} is no registry host, wanted HOST/NAME[:TAG]`);
   if (!HOST.test(host)) throw bad(`${JSON.stringify(host)} is no host[:port]`);
   if (!PATH.test(path)) throw bad("the name must be lower-case letters and digits, separated by one of . _ - /");
   if (host.length + path.length > 254) throw bad("host and name are longer than 255 characters");

@@ -25,7 +25,9 @@ export function hasBlob(repository: Repository, digest: Digest): boolean {
 
 /** Bytes; 0 for a blob that is not here. */
 export function blobSize(repository: Repository, digest: Digest): number {
-  return repository.blobs === undefined ? 0 : (repository.host.files.lstat(blobPath(repository.blobs, digest))?.size ?? 0);
+  return repository.blobs === undefined
+    ? 0
+    : (repository.host.files.lstat(blobPath(repository.blobs, digest))?.size ?? 0);
 }
 
 /** Failure "not-found". */

@@ -143,7 +143,10 @@ function readToEnd(source: AsyncGenerator<Uint8Array, void, undefined>): WholeSt
 function requireBlobSize(repository: Repository, { digest, size }: Descriptor): void {
   const actual = blobSize(repository, digest);
   if (actual === size) return;
-  throw new Failure("digest-mismatch", `Cannot import layer "${digest}": it has ${actual} bytes, wanted ${size} as its descriptor says`);
+  throw new Failure(
+    "digest-mismatch",
+    `Cannot import layer "${digest}": it has ${actual} bytes, wanted ${size} as its descriptor says`,
+  );
 }
 
 function requireDiffId(actual: Digest, wanted: Digest, layer: Digest): void {

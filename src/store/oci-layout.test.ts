@@ -179,7 +179,9 @@ test("exportLayout() goes on where another was broken off", async (t) => {
   const image = await addFixtureImage(store, [layer], "localhost/os:1");
   const controller = new AbortController();
   controller.abort();
-  await assert.rejects(exportLayout(host, store, image, { directory: "/out", name: "1" }, { signal: controller.signal }));
+  await assert.rejects(
+    exportLayout(host, store, image, { directory: "/out", name: "1" }, { signal: controller.signal }),
+  );
   assert.deepEqual(host.files.list("/out/blobs/sha256"), []);
   await exportLayout(host, store, image, { directory: "/out", name: "1" });
   assert.equal((await importLayout(host, store, { directory: "/out", name: "1" })).digest, image.digest);

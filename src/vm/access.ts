@@ -41,7 +41,10 @@ export function createAccess(host: Host, name: string, options: { paths: VmPaths
   };
   const ssh: VmAccess["ssh"] = async (command, sshOptions) => {
     const line = typeof command === "string" ? command : command.map(quoteWord).join(" ");
-    const argv = sshArgv({ port: await sshPort(), user: sshOptions.user ?? "root", key: sshOptions.key, share: paths.directory }, line);
+    const argv = sshArgv(
+      { port: await sshPort(), user: sshOptions.user ?? "root", key: sshOptions.key, share: paths.directory },
+      line,
+    );
     return host.exec(argv, {
       timeoutMs: sshOptions.timeoutMs,
       signal,

@@ -57,7 +57,9 @@ export function qemuArgv(spec: VmSpec, options: ArgvOptions): readonly string[] 
     `guest=${spec.name}`,
     "-machine",
     "q35",
-    ...(spec.accelerator === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", EMULATED_CPU]),
+    ...(spec.accelerator === "kvm"
+      ? ["-accel", "kvm", "-cpu", "host"]
+      : ["-accel", "tcg,thread=multi", "-cpu", EMULATED_CPU]),
     "-smp",
     String(spec.cpus),
     "-m",

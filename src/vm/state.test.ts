@@ -137,7 +137,9 @@ test("sshArgv() names host, port, user and key, and quoteWord() quotes for the r
   assert.deepEqual(argv.slice(-4), ["/k", "root@127.0.0.1", "--", "uptime; id"]);
   assert.ok(argv.includes("IdentitiesOnly=yes"));
   assert.equal(sshArgv({ port: 2222, user: "ann", key: undefined }, undefined).at(-1), "ann@127.0.0.1");
-  const shared = (key: string): string => sshArgv({ port: 2222, user: "root", key, share: "/s" }, "id").find((word) => word.startsWith("ControlPath=/s/")) ?? "";
+  const shared = (key: string): string =>
+    sshArgv({ port: 2222, user: "root", key, share: "/s" }, "id").find((word) => word.startsWith("ControlPath=/s/")) ??
+    "";
   assert.notEqual(shared("/a"), "");
   assert.notEqual(shared("/a"), shared("/b"), "another key never shares a connection");
   assert.deepEqual(["a-b.c", "a b", "it's", "$x", ""].map(quoteWord), ["a-b.c", "'a b'", "'it'\\''s'", "'$x'", "''"]);

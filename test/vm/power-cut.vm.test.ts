@@ -25,7 +25,9 @@ let registry: RunningRegistry;
 let vm: Vm;
 
 async function run(...argv: string[]): Promise<string> {
-  const env = Object.fromEntries(Object.entries(host.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+  const env = Object.fromEntries(
+    Object.entries(host.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
   const { stdout } = await host.exec([berth, "--no-install", ...argv], { timeoutMs: 1_200_000, env });
   return stdout.toString("utf8");
 }
@@ -41,27 +43,59 @@ async function buildAndPush(port: number, edition: string): Promise<void> {
   host.files.makeDirectory(folder);
   writeFileSync(path.join(folder, "lab.conf"), `[[registry]]\nlocation = "10.0.2.2:${port}"\ninsecure = true\n`);
   const auth = Buffer.from("lab:lab").toString("base64");
-  writeFileSync(path.join(folder, "auth.json"), JSON.stringify({ auths: { [`10.0.2.2:${port}`]: { auth }, [`127.0.0.1:${port}`]: { auth } } }));
+  writeFileSync(
+    path.join(folder, "auth.json"),
+    JSON.stringify({ auths: { [`10.0.2.2:${port}`]: { auth }, [`127.0.0.1:${port}`]: { auth } } }),
+  );
   host.files.copy(path.join(folder, "auth.json"), path.join(work, "auth.json"));
   // Something to download that no registry can shrink.
   const content = `RUN echo ${edition} > /usr/share/edition && head -c 20000000 /dev/urandom > /usr/share/ballast`;
-  writeFileSync(path.join(folder, "Containerfile"), `FROM ${BASE}\nADD lab.conf /etc/containers/registries.conf.d/lab.conf\nADD auth.json /etc/ostree/auth.json\n${content}\n`);
+  writeFileSync(
+    path.join(folder, "Containerfile"),
+    `FROM ${BASE}\nADD lab.conf /etc/containers/registries.conf.d/lab.conf\nADD auth.json /etc/ostree/auth.json\n${content}\n`,
+  );
   await run("build", "-q", "-t", `localhost/power:${edition}`, folder);
   await run("push", "--tls-verify=false", `localhost/power:${edition}`, `127.0.0.1:${port}/os:latest`);
 }
 
 before(async () => {
   work = mkdtempSync(path.join(tmpdir(), "berth-power-"));
-  host = { ...createLinuxHost(), env: { ...process.env, BERTH_STATE: path.join(work, "state"), REGISTRY_AUTH_FILE: path.join(work, "auth.json") } };
+  host = {
+    ...createLinuxHost(),
+    env: { ...process.env, BERTH_STATE: path.join(work, "state"), REGISTRY_AUTH_FILE: path.join(work, "auth.json") },
+  };
   await host.exec(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path.join(work, "key")], { timeoutMs: 30_000 });
   await run("base", "build", "--suite", "bookworm", "-t", BASE);
   await initRegistry(host, path.join(work, "registry"), { user: "lab", password: "lab", hostnames: [], tls: false });
-  registry = await startRegistry(host, path.join(work, "registry"), { listen: { host: "127.0.0.1", port: 0 }, progress: silent });
+  registry = await startRegistry(host, path.join(work, "registry"), {
+    listen: { host: "127.0.0.1", port: 0 },
+    progress: silent,
+  });
   const port = Number(new URL(registry.url).port);
   await buildAndPush(port, "one");
   await run(
-    ...["disk", "localhost/power:one", "--type", "raw", "-o", path.join(work, "out"), "--size", "6G", "--source", `10.0.2.2:${port}/os:latest`],
-    ...["--root-ssh-authorized-keys", path.join(work, "key.pub"), "--karg", "console=ttyS0", "--karg", "net.ifnames=0", "--karg", "mitigations=off"],
+    ...[
+      "disk",
+      "localhost/power:one",
+      "--type",
+      "raw",
+      "-o",
+      path.join(work, "out"),
+      "--size",
+      "6G",
+      "--source",
+      `10.0.2.2:${port}/os:latest`,
+    ],
+    ...[
+      "--root-ssh-authorized-keys",
+      path.join(work, "key.pub"),
+      "--karg",
+      "console=ttyS0",
+      "--karg",
+      "net.ifnames=0",
+      "--karg",
+      "mitigations=off",
+    ],
   );
   await buildAndPush(port, "two");
   vm = await startVm(host, { name: "power", disks: [path.join(work, "out/disk.raw")], signal: never });
@@ -84,7 +118,11 @@ async function cut(script: string, delayMs: number): Promise<string> {
   await vm.waitForSsh({ key: path.join(work, "key"), timeoutMs: BOOT_MS });
   const status: unknown = JSON.parse(await inside("berth status --json"));
   assert.equal(typeof status, "object");
-  assert.equal(await inside("cat /etc/kept /var/kept"), "kept\nkept", `local state after a cut at ${delayMs} ms of ${script}`);
+  assert.equal(
+    await inside("cat /etc/kept /var/kept"),
+    "kept\nkept",
+    `local state after a cut at ${delayMs} ms of ${script}`,
+  );
   const edition = await inside("cat /usr/share/edition");
   assert.match(edition, /^(one|two)$/, `a cut at ${delayMs} ms of ${script}`);
   return edition;

@@ -7,7 +7,10 @@ import { test } from "node:test";
 const berth = path.join(import.meta.dirname, "../../berth");
 
 function tour(...flags: string[]): string {
-  const result = spawnSync(berth, ["--no-install", "tour", ...flags], { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+  const result = spawnSync(berth, ["--no-install", "tour", ...flags], {
+    encoding: "utf8",
+    maxBuffer: 64 * 1024 * 1024,
+  });
   const tail = `${result.stdout.slice(-4000)}\n${result.stderr.slice(-2000)}`;
   assert.equal(result.status, 0, `berth tour ${flags.join(" ")} ended with ${result.status}:\n${tail}`);
   const table = result.stdout.slice(result.stdout.lastIndexOf("\n\n"));

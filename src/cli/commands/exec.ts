@@ -27,13 +27,19 @@ export const execCommand = command({
   needsRoot: true,
   examples: [["berth exec -it web bash", "a shell in it"]],
   async run(values, [name = "", ...args], { host, stdinIsTerminal }) {
-    if (values.tty && !stdinIsTerminal) throw new Failure("usage", "Cannot give the command a terminal: standard input is none", { hint: "leave -t out" });
+    if (values.tty && !stdinIsTerminal)
+      throw new Failure("usage", "Cannot give the command a terminal: standard input is none", {
+        hint: "leave -t out",
+      });
     const container = ((): ReturnType<typeof findContainer> => {
       using store = openWorkstationStore(host);
       return findContainer(host, store, name);
     })();
     const root = `/proc/${container.state.process?.pid ?? 0}/root`;
-    const user = values.user === undefined || container.state.status !== "running" ? undefined : resolveUser(host.files, root, values.user);
+    const user =
+      values.user === undefined || container.state.status !== "running"
+        ? undefined
+        : resolveUser(host.files, root, values.user);
     const status = await execInContainer(host, container, {
       args,
       env: values.env.map((entry) => parseEnvironment(entry, host.env)).filter((entry) => entry !== undefined),

@@ -27,7 +27,8 @@ export const internalSuperviseCommand = command({
       using store = openStore();
       const directory = containersDirectory(store.path);
       // Whoever started us reads it there, and removes the container.
-      if (readState(host, directory, id).status !== "exited") writeState(host.files, directory, id, failedState(host, error));
+      if (readState(host, directory, id).status !== "exited")
+        writeState(host.files, directory, id, failedState(host, error));
       throw error;
     }
     if (!record.autoRemove) return;

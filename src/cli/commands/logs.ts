@@ -17,7 +17,8 @@ export const logsCommand = command({
   operands: [{ name: "CONTAINER", summary: "name or id" }],
   needsRoot: true,
   async run(values, [name = ""], context) {
-    if (values.tail !== undefined && !/^\d+$/.test(values.tail)) throw new Failure("usage", `Cannot show "${values.tail}" lines: wanted a number`);
+    if (values.tail !== undefined && !/^\d+$/.test(values.tail))
+      throw new Failure("usage", `Cannot show "${values.tail}" lines: wanted a number`);
     const { path, isRunning } = locate(context, name);
     const seen = print(context, path, 0, values.tail === undefined ? undefined : Number(values.tail));
     if (!values.follow) return;
@@ -38,7 +39,9 @@ function locate(context: Context, name: string): { path: string; isRunning: () =
   const directory = containersDirectory(path);
   return {
     path: `${directory}/${record.id}/log`,
-    isRunning: () => host.files.exists(`${directory}/${record.id}`) && findContainer(host, { path }, record.id).state.status === "running",
+    isRunning: () =>
+      host.files.exists(`${directory}/${record.id}`) &&
+      findContainer(host, { path }, record.id).state.status === "running",
   };
 }
 

@@ -50,6 +50,14 @@ export const psCommand = command({
       ? containers.map(({ id }) => `${id}\n`).join("")
       : formatTable(
           ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"],
-          containers.map(({ id, image, command: words, created, status, ports, name }) => [id, image, words, created, status, ports, name]),
+          containers.map(({ id, image, command: words, created, status, ports, name }) => [
+            id,
+            image,
+            words,
+            created,
+            status,
+            ports,
+            name,
+          ]),
         ),
 });

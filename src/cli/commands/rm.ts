@@ -14,11 +14,15 @@ export const rmCommand = command({
   operands: [{ name: "CONTAINER", summary: "name or id", optional: true, many: true }],
   needsRoot: true,
   async run(values, operands, { host, signal }) {
-    if (operands.length === 0 && !values.all) throw new Failure("usage", "Cannot remove containers: none is named", { hint: "name them, or use --all" });
+    if (operands.length === 0 && !values.all)
+      throw new Failure("usage", "Cannot remove containers: none is named", { hint: "name them, or use --all" });
     using store = openWorkstationStore(host);
-    const containers = values.all ? listContainers(host, store) : operands.map((text) => findContainer(host, store, text));
+    const containers = values.all
+      ? listContainers(host, store)
+      : operands.map((text) => findContainer(host, store, text));
     for (const container of containers) {
-      if (container.state.status === "running" && values.force) await stopContainer(host, store, container, { timeoutMs: 0, signal });
+      if (container.state.status === "running" && values.force)
+        await stopContainer(host, store, container, { timeoutMs: 0, signal });
       const still = listContainers(host, store).find(({ record }) => record.id === container.record.id);
       // One that was started with --rm is gone by now.
       if (still !== undefined) await removeContainer(host, store, still);

@@ -18,15 +18,33 @@ const FLAGS = {
   detach: { type: "boolean", short: "d", summary: "Run in the background and print the container's id" },
   rm: { type: "boolean", summary: "Remove the container when it ends" },
   name: { type: "string", value: "NAME", summary: "Name of the container" },
-  publish: { type: "list", short: "p", value: "[IP:]HOST:CONTAINER", summary: "Make a port of the container reachable on this machine" },
-  volume: { type: "list", short: "v", value: "SOURCE:TARGET[:ro]", summary: "Mount a file or directory of this machine" },
-  env: { type: "list", short: "e", value: "NAME=VALUE", summary: "Set a variable; NAME alone takes the value it has here" },
+  publish: {
+    type: "list",
+    short: "p",
+    value: "[IP:]HOST:CONTAINER",
+    summary: "Make a port of the container reachable on this machine",
+  },
+  volume: {
+    type: "list",
+    short: "v",
+    value: "SOURCE:TARGET[:ro]",
+    summary: "Mount a file or directory of this machine",
+  },
+  env: {
+    type: "list",
+    short: "e",
+    value: "NAME=VALUE",
+    summary: "Set a variable; NAME alone takes the value it has here",
+  },
   entrypoint: { type: "string", value: "PROGRAM", summary: "Run this in place of the image's entrypoint" },
   workdir: { type: "string", short: "w", value: "DIRECTORY", summary: "Working directory" },
   user: { type: "string", short: "u", value: "USER[:GROUP]", summary: "User, by name or number" },
   hostname: { type: "string", value: "NAME", summary: "Host name" },
   network: {
-    type: "string", value: "MODE", default: "private", choices: ["private", "host", "none"],
+    type: "string",
+    value: "MODE",
+    default: "private",
+    choices: ["private", "host", "none"],
     summary: "private: own address, the outside through NAT; host: this machine's; none: loopback only",
   },
   "read-only": { type: "boolean", summary: "The container cannot write to its root file system" },
@@ -52,7 +70,8 @@ export const runCommand = command({
     ["berth run -d --rm -p 127.0.0.1:8080:80 --name web localhost/web:1", "boot an image, its port 80 on ours"],
     ["berth run --rm localhost/debian-bootc:12 dpkg -l", "one command"],
   ],
-  run: (values, [imageName = "", ...args], context) => orExitCode125(() => runContainer(values, imageName, args, context)),
+  run: (values, [imageName = "", ...args], context) =>
+    orExitCode125(() => runContainer(values, imageName, args, context)),
   view: (value) => value?.id,
 });
 
@@ -95,21 +114,35 @@ async function orExitCode125<Result>(work: () => Promise<Result>): Promise<Resul
 
 function checkTerminal(values: FlagValues<typeof FLAGS>, context: Context): void {
   if (values.detach && (values.tty || values.interactive)) {
-    throw new Failure("usage", "Cannot give a terminal to a container in the background: --detach does not go with -i or -t", {
-      hint: "start it with --detach, then use berth exec -it",
+    throw new Failure(
+      "usage",
+      "Cannot give a terminal to a container in the background: --detach does not go with -i or -t",
+      {
+        hint: "start it with --detach, then use berth exec -it",
+        exitCode: 125,
+      },
+    );
+  }
+  if (values.tty && !context.stdinIsTerminal) {
+    throw new Failure("usage", "Cannot give the container a terminal: standard input is none", {
+      hint: "leave -t out",
       exitCode: 125,
     });
   }
-  if (values.tty && !context.stdinIsTerminal) {
-    throw new Failure("usage", "Cannot give the container a terminal: standard input is none", { hint: "leave -t out", exitCode: 125 });
-  }
 }
 
-function readOptions(values: FlagValues<typeof FLAGS>, { host }: Context): Omit<Parameters<typeof createContainer>[2], "image" | "imageName" | "args"> {
+function readOptions(
+  values: FlagValues<typeof FLAGS>,
+  { host }: Context,
+): Omit<Parameters<typeof createContainer>[2], "image" | "imageName" | "args"> {
   const { network } = values;
-  if (network !== "private" && network !== "host" && network !== "none") throw new Failure("usage", `Cannot use network "${network}"`);
+  if (network !== "private" && network !== "host" && network !== "none")
+    throw new Failure("usage", `Cannot use network "${network}"`);
   if (values.publish.length > 0 && network !== "private") {
-    throw new Failure("usage", `Cannot publish ports with --network ${network}: only a container with its own network has ports to publish`);
+    throw new Failure(
+      "usage",
+      `Cannot publish ports with --network ${network}: only a container with its own network has ports to publish`,
+    );
   }
   return {
     name: values.name === undefined ? undefined : parseContainerName(values.name),
@@ -134,11 +167,17 @@ function fullName(image: StoredImage, text: string): string {
 }
 
 /** A name without a registry is looked for here only. */
-async function findOrPull(store: Store, name: string, values: FlagValues<typeof FLAGS>, context: Context): Promise<StoredImage> {
+async function findOrPull(
+  store: Store,
+  name: string,
+  values: FlagValues<typeof FLAGS>,
+  context: Context,
+): Promise<StoredImage> {
   try {
     return findStoredImage(store, name);
   } catch (error) {
-    const ref = error instanceof Failure && error.code === "not-found" && name.includes("/") ? readLocalName(name) : undefined;
+    const ref =
+      error instanceof Failure && error.code === "not-found" && name.includes("/") ? readLocalName(name) : undefined;
     if (ref === undefined || ref.host === "localhost") throw error;
     context.progress.say(`Trying to pull ${formatImageRef(ref)}...`);
     return await pullImage(remoteContext(context, values), store, ref);
@@ -171,6 +210,7 @@ async function runHere(context: Context, record: ContainerRecord): Promise<numbe
     writeState(host.files, containersDirectory(store.path), record.id, failedState(host, error));
     throw error;
   } finally {
-    if (record.autoRemove) await withStore(context, (store) => removeContainer(host, store, findContainer(host, store, record.id)));
+    if (record.autoRemove)
+      await withStore(context, (store) => removeContainer(host, store, findContainer(host, store, record.id)));
   }
 }

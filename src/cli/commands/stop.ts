@@ -7,8 +7,11 @@ import { parseSeconds } from "../seconds.ts";
 export const stopCommand = command({
   name: "stop",
   summary: "Stop containers",
-  description: "Sends the image's stop signal (SIGTERM, or what shuts systemd down), and kills what has not ended after the time.",
-  flags: { time: { type: "string", short: "t", value: "SECONDS", default: "10", summary: "How long to wait before killing" } },
+  description:
+    "Sends the image's stop signal (SIGTERM, or what shuts systemd down), and kills what has not ended after the time.",
+  flags: {
+    time: { type: "string", short: "t", value: "SECONDS", default: "10", summary: "How long to wait before killing" },
+  },
   operands: [{ name: "CONTAINER", summary: "name or id", many: true }],
   needsRoot: true,
   async run(values, operands, { host, signal }) {

@@ -15,7 +15,15 @@ import { storeFsckCommand } from "./store-fsck.ts";
 import { storeGcCommand } from "./store-gc.ts";
 
 const layer = fixtureLayer(await fixtureTar(ROOT));
-const commands = [historyCommand, imagesCommand, rmiCommand, storeGcCommand, storeFsckCommand, imageImportCommand, imageExportCommand];
+const commands = [
+  historyCommand,
+  imagesCommand,
+  rmiCommand,
+  storeGcCommand,
+  storeFsckCommand,
+  imageImportCommand,
+  imageExportCommand,
+];
 
 async function berth(host: FakeHost, ...words: string[]): Promise<{ status: number; out: string; err: string }> {
   let out = "";
@@ -118,8 +126,22 @@ test("berth store gc keeps what containers stand on, and takes the scratch of ki
     const image = store.image("localhost/os:1");
     assert.ok(image);
     const record = createContainer(host, store, {
-      image, imageName: "localhost/os:1", name: "web", args: ["/bin/true"], entrypoint: undefined, env: [], cwd: undefined, user: undefined,
-      hostname: undefined, network: "none", ports: [], mounts: [], readOnly: false, terminal: false, interactive: false, autoRemove: false,
+      image,
+      imageName: "localhost/os:1",
+      name: "web",
+      args: ["/bin/true"],
+      entrypoint: undefined,
+      env: [],
+      cwd: undefined,
+      user: undefined,
+      hostname: undefined,
+      network: "none",
+      ports: [],
+      mounts: [],
+      readOnly: false,
+      terminal: false,
+      interactive: false,
+      autoRemove: false,
     });
     store.untag("localhost/os:1");
     return { id: record.mountedImage, path: store.path };

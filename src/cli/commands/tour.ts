@@ -21,21 +21,36 @@ export const tourCommand = command({
     "changes local state, upgrades, rolls back and switches to the next Debian, and checks each promise. A second run re-uses what is built.",
   needsRoot: true,
   flags: {
-    dir: { type: "string", value: "DIR", default: "/var/tmp/berth-tour", summary: "Folder for the disks, keys and the registry" },
+    dir: {
+      type: "string",
+      value: "DIR",
+      default: "/var/tmp/berth-tour",
+      summary: "Folder for the disks, keys and the registry",
+    },
     firmware: { type: "string", choices: ["uefi", "bios"], default: "uefi", summary: "What the machine boots with" },
     short: { type: "boolean", summary: "Half of it: no container, no Ansible, no switch to the next Debian" },
     mirror: { type: "string", value: "URL", summary: "Debian mirror (default: the one that apt uses here)" },
   },
-  examples: [["berth tour", "everything, over UEFI"], ["berth tour --firmware bios --short", "the shorter half, over BIOS"]],
+  examples: [
+    ["berth tour", "everything, over UEFI"],
+    ["berth tour --firmware bios --short", "the shorter half, over BIOS"],
+  ],
   async run(values, _operands, context) {
     const { host } = context;
     if (host.env[INSIDE] === undefined) return enterNamespace(host, values, context.signal);
     host.files.makeDirectory(values.dir);
     const hosts = `${values.dir}/hosts`;
-    host.files.write(hosts, `127.0.0.1 localhost ${REGISTRY.replace(/:\d+$/, "")}\n${host.files.readTextIfAny("/etc/hosts") ?? ""}`);
+    host.files.write(
+      hosts,
+      `127.0.0.1 localhost ${REGISTRY.replace(/:\d+$/, "")}\n${host.files.readTextIfAny("/etc/hosts") ?? ""}`,
+    );
     host.mounts.bind(hosts, "/etc/hosts");
     const stage = createStage(host, { print: context.print, signal: context.signal, folder: values.dir });
-    await playStory(stage, { firmware: values.firmware === "bios" ? "bios" : "uefi", short: values.short, mirror: values.mirror });
+    await playStory(stage, {
+      firmware: values.firmware === "bios" ? "bios" : "uefi",
+      short: values.short,
+      mirror: values.mirror,
+    });
     context.print(`\n${formatTimings(stage.timings)}\n`);
   },
 });
@@ -51,12 +66,19 @@ async function enterNamespace(
     ...(values.short ? ["--short"] : []),
     ...(values.mirror === undefined ? [] : ["--mirror", values.mirror]),
   ];
-  const env = Object.fromEntries(Object.entries(host.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+  const env = Object.fromEntries(
+    Object.entries(host.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
   const child = host.spawn(["unshare", "--mount", "--propagation", "private", ...programWords(["berth", ...again])], {
     stdin: "inherit",
     stdout: "inherit",
     stderr: "inherit",
-    env: { ...env, [INSIDE]: "1", REGISTRY_AUTH_FILE: `${values.dir}/login.json`, CONTAINERS_REGISTRIES_CONF: `${values.dir}/registries.conf` },
+    env: {
+      ...env,
+      [INSIDE]: "1",
+      REGISTRY_AUTH_FILE: `${values.dir}/login.json`,
+      CONTAINERS_REGISTRIES_CONF: `${values.dir}/registries.conf`,
+    },
   });
   signal.addEventListener("abort", () => child.kill("SIGTERM"));
   const { exitCode } = await child.ended;

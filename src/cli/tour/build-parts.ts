@@ -4,7 +4,16 @@ import { containerfile, indexHtml, PAGE } from "./texts.ts";
 
 /** Makes a base image, or takes the one that an earlier tour has made. */
 export async function ensureBase(stage: Stage, suite: string, name: string, mirror: string | undefined): Promise<void> {
-  await stage.run(["berth", "base", "build", "--suite", suite, "-t", name, ...(mirror === undefined ? [] : ["--mirror", mirror])]);
+  await stage.run([
+    "berth",
+    "base",
+    "build",
+    "--suite",
+    suite,
+    "-t",
+    name,
+    ...(mirror === undefined ? [] : ["--mirror", mirror]),
+  ]);
 }
 
 export type Edition = "first" | "second" | "thirteen";
@@ -21,7 +30,12 @@ export async function buildTutorialImage(stage: Stage, edition: Edition, base: s
   if (edition !== "thirteen") await stage.run(["cat", "Containerfile"], { cwd: folder });
   await stage.run(["berth", "build", "-t", name, "."], {
     cwd: folder,
-    expect: [/^STEP 1\/6: FROM /m, /^Checks passed: \d+$|Using cache/m, /^COMMIT /m, new RegExp(`^Successfully tagged ${name.replaceAll(".", "\\.")}$`, "m")],
+    expect: [
+      /^STEP 1\/6: FROM /m,
+      /^Checks passed: \d+$|Using cache/m,
+      /^COMMIT /m,
+      new RegExp(`^Successfully tagged ${name.replaceAll(".", "\\.")}$`, "m"),
+    ],
     showLines: 40,
   });
 }

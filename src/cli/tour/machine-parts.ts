@@ -34,7 +34,23 @@ export async function makeDisk(stage: Stage, image: string): Promise<void> {
 
 export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Promise<Machine> {
   await stage.cleanUp(["berth", "vm", "stop", NAME, "--force"]);
-  await stage.run(["berth", "vm", "run", "-d", "--name", NAME, `--${firmware}`, "--memory", "2048", "--port", `${WEB_PORT}:80`, "--disk", "out/disk.raw", "--disk", "second.raw"]);
+  await stage.run([
+    "berth",
+    "vm",
+    "run",
+    "-d",
+    "--name",
+    NAME,
+    `--${firmware}`,
+    "--memory",
+    "2048",
+    "--port",
+    `${WEB_PORT}:80`,
+    "--disk",
+    "out/disk.raw",
+    "--disk",
+    "second.raw",
+  ]);
   const ssh = (script: string): string[] => ["berth", "vm", "ssh", NAME, "--user", "root", "-i", "key", "--", script];
   const machine: Machine = {
     sshPort: await sshPort(stage),
@@ -59,11 +75,20 @@ export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Prom
 }
 
 export async function inspectMachine(stage: Stage, machine: Machine): Promise<void> {
-  await machine.run("findmnt -no SOURCE,FSTYPE,OPTIONS /", { expect: [/^composefs:[0-9a-f]{128}\s+overlay\s+ro,/m, /verity=require/] });
+  await machine.run("findmnt -no SOURCE,FSTYPE,OPTIONS /", {
+    expect: [/^composefs:[0-9a-f]{128}\s+overlay\s+ro,/m, /verity=require/],
+  });
   await machine.run("touch /usr/test; true", { expect: /Read-only file system/ });
   await machine.run("touch /etc/test /var/test && rm /etc/test /var/test && echo writable", { expect: /^writable$/m });
   await machine.run("ls -ld /root /home /srv /mnt /opt /usr/local", {
-    expect: [/\/home -> var\/home/, /\/root -> var\/roothome/, /\/srv -> var\/srv/, /\/mnt -> var\/mnt/, /\/opt -> var\/opt/, /\/usr\/local -> \.\.\/var\/usrlocal/],
+    expect: [
+      /\/home -> var\/home/,
+      /\/root -> var\/roothome/,
+      /\/srv -> var\/srv/,
+      /\/mnt -> var\/mnt/,
+      /\/opt -> var\/opt/,
+      /\/usr\/local -> \.\.\/var\/usrlocal/,
+    ],
   });
   await retry(stage, 30, () => machine.quietly("systemctl is-active nginx ssh nftables"));
   await machine.run("systemctl is-active nginx ssh nftables", { expect: /^active\nactive\nactive$/m });
@@ -73,18 +98,27 @@ export async function inspectMachine(stage: Stage, machine: Machine): Promise<vo
 
 export async function customize(stage: Stage, machine: Machine): Promise<void> {
   await machine.run("hostnamectl set-hostname debian-bootc-01");
-  await machine.run("sed -i 's/type filter hook input priority filter;/& tcp dport 8443 drop;/' /etc/nftables.conf && systemctl restart nftables && nft list ruleset", {
-    expect: /tcp dport 8443 drop/,
-  });
-  await machine.run("parted -s /dev/vdb mklabel gpt mkpart backup ext4 0% 100% && udevadm settle && mkfs.ext4 -q /dev/vdb1");
-  await machine.run("mkdir /var/backup && echo '/dev/vdb1 /var/backup ext4 defaults 0 0' >> /etc/fstab && systemctl daemon-reload && mount /var/backup");
+  await machine.run(
+    "sed -i 's/type filter hook input priority filter;/& tcp dport 8443 drop;/' /etc/nftables.conf && systemctl restart nftables && nft list ruleset",
+    {
+      expect: /tcp dport 8443 drop/,
+    },
+  );
+  await machine.run(
+    "parted -s /dev/vdb mklabel gpt mkpart backup ext4 0% 100% && udevadm settle && mkfs.ext4 -q /dev/vdb1",
+  );
+  await machine.run(
+    "mkdir /var/backup && echo '/dev/vdb1 /var/backup ext4 defaults 0 0' >> /etc/fstab && systemctl daemon-reload && mount /var/backup",
+  );
   await machine.run("touch /var/backup/just_some_file && findmnt -no SOURCE /var/backup", { expect: /^\/dev\/vdb1$/m });
   await stillCustomized(stage, machine);
 }
 
 /** What was changed on the machine is still there, whatever was booted since. */
 export async function stillCustomized(stage: Stage, machine: Machine): Promise<void> {
-  const found = await machine.run("hostname; nft list ruleset | grep -o 'tcp dport 8443 drop'; ls /var/backup; findmnt -no SOURCE /var/backup");
+  const found = await machine.run(
+    "hostname; nft list ruleset | grep -o 'tcp dport 8443 drop'; ls /var/backup; findmnt -no SOURCE /var/backup",
+  );
   for (const wanted of ["debian-bootc-01", "tcp dport 8443 drop", "just_some_file", "/dev/vdb1"]) {
     stage.check(`local state is kept (${wanted})`, found.includes(wanted));
   }
@@ -122,13 +156,18 @@ export async function reboot(stage: Stage, machine: Machine): Promise<void> {
     await stage.host.clock.sleep(3000, stage.signal);
     const now = await machine.quietly(bootId).catch(() => before);
     if (now !== before) return;
-    stage.check(`the machine is back within ${BOOT_SECONDS} s`, stage.host.clock.elapsed() - startedMs < BOOT_SECONDS * 1000);
+    stage.check(
+      `the machine is back within ${BOOT_SECONDS} s`,
+      stage.host.clock.elapsed() - startedMs < BOOT_SECONDS * 1000,
+    );
   }
 }
 
 async function sshPort(stage: Stage): Promise<number> {
   const listed: unknown = JSON.parse(await stage.quietly(["berth", "vm", "list", "--json"]));
-  const found = Array.isArray(listed) ? listed.find((vm: unknown) => typeof vm === "object" && vm !== null && Reflect.get(vm, "name") === NAME) : undefined;
+  const found = Array.isArray(listed)
+    ? listed.find((vm: unknown) => typeof vm === "object" && vm !== null && Reflect.get(vm, "name") === NAME)
+    : undefined;
   const port: unknown = typeof found === "object" && found !== null ? Reflect.get(found, "sshPort") : undefined;
   stage.check("the machine has an ssh port", typeof port === "number");
   return Number(port);

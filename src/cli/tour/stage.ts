@@ -74,13 +74,19 @@ export function createStage(host: Host, options: StageOptions): Stage {
     output.end();
     const words = how.shown ?? argv.map(quoteWord).join(" ");
     if (result.exitCode !== (how.exitCode ?? 0)) {
-      throw new Failure("check-failed", `The tour stops at "${words}": it ended with ${result.exitCode}, wanted ${how.exitCode ?? 0}`, {
-        hint: show ? "its output is above" : `it said: ${output.text.slice(-400).trim()}`,
-      });
+      throw new Failure(
+        "check-failed",
+        `The tour stops at "${words}": it ended with ${result.exitCode}, wanted ${how.exitCode ?? 0}`,
+        {
+          hint: show ? "its output is above" : `it said: ${output.text.slice(-400).trim()}`,
+        },
+      );
     }
     for (const pattern of [how.expect ?? []].flat()) {
       if (!pattern.test(output.text)) {
-        throw new Failure("check-failed", `The tour stops at "${words}": its output lacks ${pattern}`, { hint: `it said: ${output.text.slice(-400).trim()}` });
+        throw new Failure("check-failed", `The tour stops at "${words}": its output lacks ${pattern}`, {
+          hint: `it said: ${output.text.slice(-400).trim()}`,
+        });
       }
     }
     if (how.refuse?.test(output.text)) {
@@ -122,8 +128,13 @@ export function programWords(argv: readonly string[]): string[] {
 export function formatTimings(timings: readonly Timing[]): string {
   const width = Math.max(...timings.map(({ part }) => part.length), 5) + 2;
   const total = timings.reduce((sum, { durationMs }) => sum + durationMs, 0);
-  const row = (part: string, durationMs: number): string => `${part.padEnd(width)}${formatDuration(durationMs).padStart(8)}`;
-  return [...timings.map(({ part, durationMs }) => row(part, durationMs)), "-".repeat(width + 8), row("total", total)].join("\n");
+  const row = (part: string, durationMs: number): string =>
+    `${part.padEnd(width)}${formatDuration(durationMs).padStart(8)}`;
+  return [
+    ...timings.map(({ part, durationMs }) => row(part, durationMs)),
+    "-".repeat(width + 8),
+    row("total", total),
+  ].join("\n");
 }
 
 /** Runs `attempt` until it succeeds, once a second. */
@@ -170,5 +181,7 @@ function quoteWord(word: string): string {
 }
 
 function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }

@@ -4,7 +4,17 @@
  */
 import type { Child } from "../../host/host.ts";
 import { buildTutorialImage, ensureBase } from "./build-parts.ts";
-import { bootMachine, copyWithAnsible, customize, inspectMachine, type Machine, makeDisk, reboot, stillCustomized, visitPage } from "./machine-parts.ts";
+import {
+  bootMachine,
+  copyWithAnsible,
+  customize,
+  inspectMachine,
+  type Machine,
+  makeDisk,
+  reboot,
+  stillCustomized,
+  visitPage,
+} from "./machine-parts.ts";
 import { programWords, retry, type Stage } from "./stage.ts";
 import { authJson, IMAGE_12, IMAGE_13, LAB_REGISTRY_CONF, PASSWORD, REGISTRY, USER } from "./texts.ts";
 
@@ -26,7 +36,9 @@ export async function playStory(stage: Stage, options: StoryOptions): Promise<vo
   if (!options.short) await stage.part("Test as a container", () => testAsContainer(stage));
   await using registry = await stage.part("Registry: create, serve, log in, push", () => startRegistry(stage));
   await stage.part("Disk image", () => makeDisk(stage, IMAGE_12));
-  await using machine = await stage.part(`Boot a machine (${options.firmware.toUpperCase()})`, () => bootMachine(stage, options.firmware));
+  await using machine = await stage.part(`Boot a machine (${options.firmware.toUpperCase()})`, () =>
+    bootMachine(stage, options.firmware),
+  );
   await stage.part("Look around", () => inspectMachine(stage, machine));
   await stage.part("Change local state", () => customize(stage, machine));
   await stage.part("Pull secret", () => (options.short ? copyByHand(stage, machine) : copyWithAnsible(stage, machine)));
@@ -50,7 +62,9 @@ export async function playStory(stage: Stage, options: StoryOptions): Promise<vo
 }
 
 async function testAsContainer(stage: Stage): Promise<void> {
-  await stage.run(["berth", "run", "-d", "--rm", "-p", "127.0.0.1:8080:80", "--name", "mybootc", IMAGE_12], { expect: /^[0-9a-f]{64}$/m });
+  await stage.run(["berth", "run", "-d", "--rm", "-p", "127.0.0.1:8080:80", "--name", "mybootc", IMAGE_12], {
+    expect: /^[0-9a-f]{64}$/m,
+  });
   try {
     await retry(stage, 60, () => stage.quietly(["curl", "-sSf", "--max-time", "5", "http://127.0.0.1:8080"]));
     await stage.run(["curl", "-sSf", "http://127.0.0.1:8080"], { expect: /Debian image mode system/ });
@@ -58,10 +72,13 @@ async function testAsContainer(stage: Stage): Promise<void> {
   } finally {
     await stage.run(["berth", "stop", "mybootc"], { expect: /^mybootc$/m });
   }
-  await stage.run(["sh", "-c", `"$@" | wc -l`, "sh", ...programWords(["berth", "run", "--rm", IMAGE_12, "dpkg", "-l"])], {
-    shown: `berth run --rm ${IMAGE_12} dpkg -l | wc -l`,
-    expect: /^[1-9]\d\d+\s*$/m,
-  });
+  await stage.run(
+    ["sh", "-c", `"$@" | wc -l`, "sh", ...programWords(["berth", "run", "--rm", IMAGE_12, "dpkg", "-l"])],
+    {
+      shown: `berth run --rm ${IMAGE_12} dpkg -l | wc -l`,
+      expect: /^[1-9]\d\d+\s*$/m,
+    },
+  );
   await stage.run(["berth", "images"], { expect: /debian12-bootc\s+deploy/ });
 }
 
@@ -79,10 +96,15 @@ async function startRegistry(stage: Stage): Promise<RunningRegistry> {
   });
   stage.say(`$ berth registry serve ${folder} --listen 127.0.0.1:5000 &`);
   const log = { file: `${stage.folder}/registry.log` };
-  const server = stage.host.spawn(programWords(["berth", "registry", "serve", folder, "--listen", "127.0.0.1:5000"]), { stdout: log, stderr: log });
+  const server = stage.host.spawn(programWords(["berth", "registry", "serve", folder, "--listen", "127.0.0.1:5000"]), {
+    stdout: log,
+    stderr: log,
+  });
   const stop = (): void => server.kill("SIGTERM");
   try {
-    await retry(stage, 30, () => stage.quietly(["curl", "-sk", "--max-time", "2", "-o", "/dev/null", `https://${REGISTRY}/v2/`]));
+    await retry(stage, 30, () =>
+      stage.quietly(["curl", "-sk", "--max-time", "2", "-o", "/dev/null", `https://${REGISTRY}/v2/`]),
+    );
     await stage.run(["berth", "login", "--username", USER, "--password-stdin", REGISTRY], {
       stdin: PASSWORD,
       shown: `echo -n ${PASSWORD} | berth login --username ${USER} --password-stdin ${REGISTRY}`,
@@ -109,8 +131,16 @@ async function copyByHand(stage: Stage, machine: Machine): Promise<void> {
 }
 
 async function upgrade(stage: Stage, machine: Machine): Promise<void> {
-  await machine.run("berth status", { expect: [/^No staged image present$/m, /^Current booted image: podman\.example\.com:5000\/debian12-bootc:deploy$/m, /^No rollback image present$/m] });
-  await machine.run("berth upgrade --check", { expect: [/^Update available for: docker:\/\/podman\.example\.com:5000\/debian12-bootc:deploy$/m, /Digest: sha256:/] });
+  await machine.run("berth status", {
+    expect: [
+      /^No staged image present$/m,
+      /^Current booted image: podman\.example\.com:5000\/debian12-bootc:deploy$/m,
+      /^No rollback image present$/m,
+    ],
+  });
+  await machine.run("berth upgrade --check", {
+    expect: [/^Update available for: docker:\/\/podman\.example\.com:5000\/debian12-bootc:deploy$/m, /Digest: sha256:/],
+  });
   await machine.run("berth upgrade", { expect: [/layers already present: [1-9]/, /^Queued for next boot: /m] });
   await machine.run("berth status", { expect: /^Current staged image: /m });
   await machine.quietly("echo changed after staging > /etc/after-staging");
@@ -128,7 +158,10 @@ async function rollBack(stage: Stage, machine: Machine): Promise<void> {
   await reboot(stage, machine);
   await machine.run("berth status");
   const after = await digests(machine);
-  stage.check("booted and rollback have swapped", before.booted === after.rollback && before.rollback === after.booted && before.booted !== before.rollback);
+  stage.check(
+    "booted and rollback have swapped",
+    before.booted === after.rollback && before.rollback === after.booted && before.booted !== before.rollback,
+  );
   await machine.run("command -v htop || echo not here", { expect: /^not here$/m });
   await visitPage(stage);
   await stillCustomized(stage, machine);
@@ -136,13 +169,18 @@ async function rollBack(stage: Stage, machine: Machine): Promise<void> {
 
 async function upgradeAgain(stage: Stage, machine: Machine): Promise<void> {
   await machine.run("berth upgrade --check", { expect: /^No changes in: docker:\/\//m });
-  await machine.run("berth upgrade", { expect: [/^No changes in .* => sha256:/m, /^\s*(Deploying: done .*)?Queued for next boot: /m], refuse: /Fetched layers: [1-9]/ });
+  await machine.run("berth upgrade", {
+    expect: [/^No changes in .* => sha256:/m, /^\s*(Deploying: done .*)?Queued for next boot: /m],
+    refuse: /Fetched layers: [1-9]/,
+  });
   await machine.run("berth status", { expect: /^Current staged image: /m });
   stage.check("nothing was fetched", true);
 }
 
 async function switchOver(stage: Stage, machine: Machine): Promise<void> {
-  await machine.run(`berth switch ${IMAGE_13}`, { expect: /^Queued for next boot: podman\.example\.com:5000\/debian13-bootc:latest$/m });
+  await machine.run(`berth switch ${IMAGE_13}`, {
+    expect: /^Queued for next boot: podman\.example\.com:5000\/debian13-bootc:latest$/m,
+  });
   await reboot(stage, machine);
   await machine.run("head -2 /etc/os-release", { expect: /Debian GNU\/Linux 13/ });
   await machine.run("berth status", { expect: [/debian13-bootc:latest/, /debian12-bootc:deploy/] });
@@ -159,7 +197,10 @@ async function backToTwelve(stage: Stage, machine: Machine): Promise<void> {
 async function digests(machine: Machine): Promise<{ booted: string; rollback: string }> {
   const status: unknown = JSON.parse(await machine.quietly("berth status --json"));
   const digest = (slot: string): string => {
-    const found = ["status", slot, "image", "imageDigest"].reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined), status);
+    const found = ["status", slot, "image", "imageDigest"].reduce<unknown>(
+      (value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined),
+      status,
+    );
     return typeof found === "string" ? found : "";
   };
   return { booted: digest("booted"), rollback: digest("rollback") };

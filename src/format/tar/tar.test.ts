@@ -423,7 +423,9 @@ test("what the sink throws is no fault of the archive", async () => {
     },
   });
   const archive = await collectBytes(
-    writeTar([{ member: { kind: "file", path: textToByteName("a"), stat: STAT, size: 3 }, content: Buffer.from("abc") }]),
+    writeTar([
+      { member: { kind: "file", path: textToByteName("a"), stat: STAT, size: 3 }, content: Buffer.from("abc") },
+    ]),
   );
   assert.throws(
     () => parser.push(archive),
