@@ -1,7 +1,7 @@
 /**
- * Runs the test tiers. `node tools/test.ts unit|privileged|vm|all [FILE…]`
+ * Runs the test tiers. `node tools/test.ts unit|privileged|vm|soak|all [FILE…]`
  *
- * unit: no root, quick. privileged (`*.privileged.test.ts`): root, real crun, mounts, disks. vm (`*.vm.test.ts`): QEMU.
+ * unit: no root, quick. privileged (`*.privileged.test.ts`): root, real crun, mounts, disks. vm (`*.vm.test.ts`): QEMU. soak (`*.soak.test.ts`): long QEMU runs, not part of all.
  * A missing tool is a failure, never a skip: the number of skipped tests must be 0.
  */
 import { spawnSync } from "node:child_process";
@@ -9,15 +9,18 @@ import { globSync } from "node:fs";
 import { cpus } from "node:os";
 import path from "node:path";
 
-type Tier = "unit" | "privileged" | "vm";
+type Tier = "unit" | "privileged" | "vm" | "soak";
 
 const root = path.dirname(import.meta.dirname);
 const [wanted = "all", ...only] = process.argv.slice(2);
 const tiers: Tier[] =
-  wanted === "all" ? ["unit", "privileged", "vm"] : [wanted === "privileged" || wanted === "vm" ? wanted : "unit"];
+  wanted === "all"
+    ? ["unit", "privileged", "vm"]
+    : [wanted === "privileged" || wanted === "vm" || wanted === "soak" ? wanted : "unit"];
 const node = path.join(root, "node_modules/node/bin/node");
 
 function tierOf(file: string): Tier {
+  if (file.endsWith(".soak.test.ts")) return "soak";
   return file.endsWith(".vm.test.ts") ? "vm" : file.endsWith(".privileged.test.ts") ? "privileged" : "unit";
 }
 
@@ -38,7 +41,7 @@ const files = globSync("{src,test,tools}/**/*.test.ts", { cwd: root })
   .filter((file) => only.length === 0 || only.some((part) => file.includes(part)))
   .sort();
 
-if (tiers.includes("privileged") || tiers.includes("vm")) {
+if (!tiers.includes("unit") || tiers.length > 1) {
   if (process.getuid?.() !== 0) {
     console.error(
       "error: Cannot run the privileged and vm tests: this is not root\nhint: npm run test:unit needs no root",

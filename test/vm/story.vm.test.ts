@@ -1,4 +1,4 @@
-/** The story once over UEFI, the shorter half over BIOS: `berth tour` checks every promise itself and fails at the first broken one. */
+/** The story once over UEFI: `berth tour` checks every promise itself and fails at the first broken one. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -21,9 +21,4 @@ function tour(...flags: string[]): string {
 test("the story runs over UEFI: build, push, deploy, upgrade, roll back, switch to Debian 13 and back", () => {
   const output = tour();
   assert.match(output, /== Back to Debian 12: /);
-});
-
-test("the shorter half of the story runs over BIOS", () => {
-  const output = tour("--firmware", "bios", "--short", "--dir", "/var/tmp/berth-tour-bios");
-  assert.match(output, /== Roll back: /);
 });
