@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { byteNameToText } from "../core/bytes.ts";
 import { type Digest, parseDigest } from "../core/digest.ts";
 import type { Host } from "../host/host.ts";
-import { asObject, asString, parseJsonObject } from "../oci/json.ts";
+import { asObject, asString, parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseDescriptor } from "../oci/manifest.ts";
 import type { Store } from "../store/store.ts";
 

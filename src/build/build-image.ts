@@ -2,7 +2,7 @@
 import type { Host } from "../host/host.ts";
 import type { Progress } from "../core/progress.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import { asArray, asObject, optional, parseJsonObject } from "../oci/json.ts";
+import { asArray, asObject, optional, parseJsonObject } from "../core/json.ts";
 import { formatImageRef, type ImageRef, parseImageRef } from "../oci/reference.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { applyBuild } from "./apply.ts";

@@ -12,7 +12,7 @@
 import { parseDigest, type Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Files, Host } from "../host/host.ts";
-import { asArray, asObject, asString, optional, parseJsonObject } from "../oci/json.ts";
+import { asArray, asObject, asString, optional, parseJsonObject } from "../core/json.ts";
 import type { PublishedPort } from "./parse-options.ts";
 import type { BundleMount } from "./run-process.ts";
 

@@ -5,7 +5,7 @@
  */
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
-import { asArray, asObject, parseJsonObject } from "../oci/json.ts";
+import { asArray, asObject, parseJsonObject } from "../core/json.ts";
 import { devMajor, devMinor } from "../tree/node.ts";
 
 /** Lower case, as lsblk prints it. */

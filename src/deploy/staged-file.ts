@@ -4,7 +4,7 @@
  * @see bootc crates/lib/src/bootc_composefs: {"depl_id": "<id>", "finalization_locked": false}
  */
 import type { Files } from "../host/host.ts";
-import { asObject, asString } from "../oci/json.ts";
+import { asObject, asString } from "../core/json.ts";
 import { isDeploymentId, STAGED_FILE } from "./layout.ts";
 
 export interface StagedState {

@@ -11,6 +11,7 @@
 import type { FileStat, Host } from "../host/host.ts";
 import { devMajor, devMinor } from "../tree/node.ts";
 import { VERITY_FLAGS, verityTailBlocks } from "./verity-file.ts";
+import { typeBits } from "../tree/mode.ts";
 
 export interface PopulateOptions {
   /** The staged tree. */
@@ -38,16 +39,6 @@ export interface Population {
   readonly commands: readonly string[];
   readonly objects: readonly PlacedObject[];
 }
-
-const TYPE_BITS: Readonly<Record<FileStat["kind"], number>> = {
-  fifo: 0o010000,
-  char: 0o020000,
-  directory: 0o040000,
-  block: 0o060000,
-  file: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000,
-};
 
 /** Throws RangeError for a name that debugfs cannot be told, and for a socket. */
 export function populate(host: Pick<Host, "files">, options: PopulateOptions): Population {
@@ -128,7 +119,7 @@ function settle(writer: Writer, path: string, stat: FileStat): void {
   const { commands } = writer;
   const quoted = quoteForDebugfs(path === "" ? "/" : path);
   if (stat.kind !== "symlink") {
-    commands.push(`sif ${quoted} mode 0${(TYPE_BITS[stat.kind] | stat.mode).toString(8)}`);
+    commands.push(`sif ${quoted} mode 0${(typeBits(stat.kind) | stat.mode).toString(8)}`);
   }
   if (stat.uid !== 0) commands.push(`sif ${quoted} uid ${stat.uid}`);
   if (stat.gid !== 0) commands.push(`sif ${quoted} gid ${stat.gid}`);

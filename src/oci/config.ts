@@ -4,7 +4,7 @@
  * @see OCI image-spec config.md
  */
 import { type Digest, parseDigest } from "../core/digest.ts";
-import { asArray, asObject, asString, asStringMap, optional, parseJsonObject } from "./json.ts";
+import { asArray, asObject, asString, asStringMap, optional, parseJsonObject } from "../core/json.ts";
 
 export interface ImageConfig {
   readonly created?: string;

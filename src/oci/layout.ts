@@ -5,7 +5,7 @@
  * @see OCI image-spec image-layout.md
  */
 import { type Digest, digestAlgorithm, digestHex } from "../core/digest.ts";
-import { asString, parseJsonObject } from "./json.ts";
+import { asString, parseJsonObject } from "../core/json.ts";
 import { type Descriptor, type Index, type Platform, parseIndex } from "./manifest.ts";
 import { INDEX, isIndexType } from "./media-types.ts";
 

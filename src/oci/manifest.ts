@@ -5,7 +5,7 @@
  * @see OCI image-spec descriptor.md, manifest.md, image-index.md
  */
 import { type Digest, parseDigest } from "../core/digest.ts";
-import { asArray, asCount, asObject, asString, asStringMap, optional, parseJsonObject } from "./json.ts";
+import { asArray, asCount, asObject, asString, asStringMap, optional, parseJsonObject } from "../core/json.ts";
 import { INDEX, isIndexType, isManifestType, MANIFEST } from "./media-types.ts";
 
 export interface Descriptor {

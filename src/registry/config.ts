@@ -4,7 +4,7 @@
  */
 import { parse } from "smol-toml";
 import { Failure } from "../core/failure.ts";
-import { asObject, asString, type JsonObject, optional } from "../oci/json.ts";
+import { asObject, asString, type JsonObject, optional } from "../core/json.ts";
 
 export const CONFIG_NAME = "registry.toml";
 

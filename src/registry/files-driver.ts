@@ -12,7 +12,7 @@
 import { createDigester, type Digest, type Digester, digestAlgorithm, digestHex } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
-import { asObject, asString, parseJsonObject } from "../oci/json.ts";
+import { asObject, asString, parseJsonObject } from "../core/json.ts";
 import type { Driver, UploadInfo } from "./driver.ts";
 
 /** What the process knows of a session; the size on disk is the truth. */

@@ -4,7 +4,7 @@
  *
  * @see OCI image-spec manifest.md, image-index.md; distribution-spec, "Listing Referrers"
  */
-import { parseJsonObject } from "../oci/json.ts";
+import { parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseIndex, parseManifest } from "../oci/manifest.ts";
 import { INDEX, isIndexType, isManifestType, MANIFEST } from "../oci/media-types.ts";
 

@@ -11,7 +11,7 @@
  * manifest, referrer. A crash between two leaves no name for something that is not there.
  */
 import { type Digest, parseDigest } from "../core/digest.ts";
-import { asCount, asString, optional, parseJsonObject } from "../oci/json.ts";
+import { asCount, asString, optional, parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseDescriptor } from "../oci/manifest.ts";
 import type { Driver } from "./driver.ts";
 import type { Reference } from "./route.ts";

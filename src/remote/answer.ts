@@ -2,7 +2,7 @@
 import { collectBytes } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import type { HttpResponse } from "../host/host.ts";
-import { parseJsonObject } from "../oci/json.ts";
+import { parseJsonObject } from "../core/json.ts";
 
 /** The registry's own words for an error: code and message of the first entry, or the status. Reads the body. */
 export async function refusal(response: HttpResponse): Promise<string> {

@@ -4,7 +4,7 @@
  *
  * @see containers-auth.json(5)
  */
-import { asObject, asString, asStringMap, type JsonObject, optional, parseJsonObject } from "../oci/json.ts";
+import { asObject, asString, asStringMap, type JsonObject, optional, parseJsonObject } from "../core/json.ts";
 
 export type Credentials =
   | { readonly kind: "password"; readonly username: string; readonly password: string }

@@ -5,7 +5,7 @@
  * @see distribution "Token Authentication", "OAuth2"
  */
 import { Failure } from "../core/failure.ts";
-import { asCount, asString, optional, parseJsonObject } from "../oci/json.ts";
+import { asCount, asString, optional, parseJsonObject } from "../core/json.ts";
 import { readText, refusal } from "./answer.ts";
 import type { Credentials } from "./auth-file.ts";
 import type { Challenge } from "./challenge.ts";

@@ -8,7 +8,7 @@
 import { textToByteName } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
-import { asString, parseJsonObject } from "../oci/json.ts";
+import { asString, parseJsonObject } from "../core/json.ts";
 import { type AuthFile, type Credentials, normalizeKey, parseAuthFile } from "./auth-file.ts";
 import { type ConfigHost, userConfigDirectory } from "./context.ts";
 

@@ -10,7 +10,7 @@
 import { parse } from "smol-toml";
 import { textToByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
-import { asArray, asObject, asString, optional } from "../oci/json.ts";
+import { asArray, asObject, asString, optional } from "../core/json.ts";
 import { formatImageRef, formatRepository, type ImageRef } from "../oci/reference.ts";
 import { type ConfigHost, userConfigDirectory } from "./context.ts";
 

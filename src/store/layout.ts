@@ -5,7 +5,7 @@
  */
 import { byteNameToText, textToByteName } from "../core/bytes.ts";
 import { type Digest, type DigestAlgorithm, isDigest } from "../core/digest.ts";
-import { asArray, asObject, asString, optional, parseJsonObject } from "../oci/json.ts";
+import { asArray, asObject, asString, optional, parseJsonObject } from "../core/json.ts";
 
 export interface RepositoryPaths {
   readonly root: string;

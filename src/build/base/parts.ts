@@ -4,7 +4,7 @@ import { Failure } from "../../core/failure.ts";
 import { byteNameToText, textToByteName } from "../../core/bytes.ts";
 import type { Host } from "../../host/host.ts";
 import { programFile, programFiles, thisProgram } from "../../host/program.ts";
-import { asArray, asObject, asString, parseJsonObject } from "../../oci/json.ts";
+import { asArray, asObject, asString, parseJsonObject } from "../../core/json.ts";
 import { type Descriptor, parseDescriptor } from "../../oci/manifest.ts";
 import type { BerthFiles } from "./berth-layer.ts";
 
