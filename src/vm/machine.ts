@@ -14,6 +14,7 @@ import { monitorQuietly } from "./monitor.ts";
 import type { VmPaths } from "./qemu-argv.ts";
 import { runQmp } from "./qmp.ts";
 import type { Accelerator, DirectKernel, Firmware, PortForward, VmSpec } from "./spec.ts";
+import { endSharedConnections } from "./ssh.ts";
 import { pathsOf, readVmSpec, runningPid } from "./state.ts";
 
 export interface VmOptions {
@@ -130,6 +131,7 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
     },
     async restore(tag) {
       requireSnapshots(spec);
+      await endSharedConnections(host, paths.directory, { signal });
       if (pid() === undefined) await launch(host, spec, { paths, signal, loadSnapshot: checkTag(tag) });
       else await monitorQuietly(host, paths.qmp, { line: `loadvm ${checkTag(tag)}`, signal });
     },

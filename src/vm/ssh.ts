@@ -41,12 +41,30 @@ export function sshArgv(target: SshTarget, command: string | undefined): readonl
   ];
 }
 
+const SOCKET_PREFIX = "ssh-";
+
+/** Ends the shared connections of a machine: before its state is replaced by a snapshot's, which knows nothing of them. */
+export async function endSharedConnections(
+  host: Pick<Host, "exec" | "files">,
+  directory: string,
+  options: { signal: AbortSignal },
+): Promise<void> {
+  for (const name of host.files.listIfAny(directory)) {
+    if (!name.startsWith(SOCKET_PREFIX)) continue;
+    const socket = `${directory}/${name}`;
+    const argv = ["ssh", "-F", "none", "-o", `ControlPath=${socket}`, "-O", "exit", "127.0.0.1"];
+    await host.exec(argv, { timeoutMs: 10_000, signal: options.signal, check: false });
+    // A connection that is dying already does not answer; nobody may find its socket.
+    host.files.remove(socket);
+  }
+}
+
 /** Logins with another key never share a connection. A connection to a machine that went away ends within 20 s. */
 function sharing(directory: string, target: SshTarget): readonly string[] {
   const who = digestHex(digestOf(`${target.user} ${target.key ?? ""}`)).slice(0, 8);
   return [
     "ControlMaster=auto",
-    `ControlPath=${directory}/ssh-${who}`,
+    `ControlPath=${directory}/${SOCKET_PREFIX}${who}`,
     "ControlPersist=60",
     "ServerAliveInterval=5",
     "ServerAliveCountMax=4",

@@ -6,7 +6,7 @@ import { detectAccelerator } from "./accelerator.ts";
 import { detectFormat } from "./launch.ts";
 import { createVm, openVm, removeVm } from "./machine.ts";
 import { formatVmSpec, type VmSpec } from "./spec.ts";
-import { quoteWord, sshArgv } from "./ssh.ts";
+import { endSharedConnections, quoteWord, sshArgv } from "./ssh.ts";
 import { listVms, pathsOf, runningPid } from "./state.ts";
 
 const spec: VmSpec = {
@@ -143,4 +143,24 @@ test("sshArgv() names host, port, user and key, and quoteWord() quotes for the r
   assert.notEqual(shared("/a"), "");
   assert.notEqual(shared("/a"), shared("/b"), "another key never shares a connection");
   assert.deepEqual(["a-b.c", "a b", "it's", "$x", ""].map(quoteWord), ["a-b.c", "'a b'", "'it'\\''s'", "'$x'", "''"]);
+});
+
+test("endSharedConnections() asks each kept connection to end, and leaves no socket to be found", async () => {
+  const asked: string[] = [];
+  const host = createFakeHost({
+    files: { "/run/vm/ssh-0123abcd": "", "/run/vm/ssh-ffff0000": "", "/run/vm/vm.json": "{}" },
+    programs: {
+      ssh: ({ argv }) => {
+        asked.push(argv.slice(-5).join(" "));
+        return { exitCode: 255, stderr: "Control socket connect: Connection refused" };
+      },
+    },
+  });
+  await endSharedConnections(host, "/run/vm", { signal: new AbortController().signal });
+  assert.deepEqual(asked, [
+    "-o ControlPath=/run/vm/ssh-0123abcd -O exit 127.0.0.1",
+    "-o ControlPath=/run/vm/ssh-ffff0000 -O exit 127.0.0.1",
+  ]);
+  assert.deepEqual(host.files.list("/run/vm"), ["vm.json"]);
+  await endSharedConnections(host, "/run/none", { signal: new AbortController().signal });
 });
