@@ -18,7 +18,7 @@ export function filesBelow(...folders: readonly string[]): string[] {
     folders.map((folder) => `${folder}/**/*`),
     { cwd: ROOT, withFileTypes: true },
   )
-    .filter((entry) => entry.isFile() && !/\.test\.ts$/.test(entry.name) && !entry.parentPath.includes("/testdata"))
+    .filter((entry) => entry.isFile() && !entry.name.endsWith(".test.ts") && !entry.parentPath.includes("/testdata"))
     .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length))
     .sort();
 }

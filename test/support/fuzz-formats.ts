@@ -21,7 +21,7 @@ export function fuzzCase(target: Target, samples: readonly Buffer[], seed: numbe
     assert.ok(performance.now() - started < 5000, "it took more than five seconds");
     return tree !== undefined;
   } catch (cause) {
-    throw new Error(`fuzz ${target} --seed ${seed}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    throw new Error(`fuzz ${target} --seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 
@@ -46,7 +46,7 @@ function attempt<T>(work: () => T): T | undefined {
     if (
       (error instanceof SyntaxError || error instanceof RangeError) &&
       /^(Syntax|Range)Error$/.test(name) &&
-      /^Cannot /.test(error.message)
+      error.message.startsWith("Cannot ")
     ) {
       return undefined;
     }
