@@ -21,7 +21,9 @@ export function fuzzCase(target: Target, samples: readonly Buffer[], seed: numbe
     assert.ok(performance.now() - started < 5000, "it took more than five seconds");
     return tree !== undefined;
   } catch (cause) {
-    throw new Error(`fuzz ${target} --seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new Error(`fuzz ${target} --seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   }
 }
 
