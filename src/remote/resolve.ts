@@ -4,21 +4,14 @@
  *
  * @see OCI distribution-spec "Pulling manifests"; image-spec image-index.md
  */
-import { type Digest, digestAlgorithm, digestOf, isDigest } from "../core/digest.ts";
+import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import {
-  type Descriptor,
-  type Index,
-  type Manifest,
-  MANIFEST_BYTES_MAX,
-  parseIndex,
-  parseManifest,
-} from "../oci/manifest.ts";
-import { DOCKER_INDEX, DOCKER_MANIFEST, INDEX, isIndexType, MANIFEST } from "../oci/media-types.ts";
+import { type Descriptor, type Index, type Manifest, parseIndex, parseManifest } from "../oci/manifest.ts";
+import { isIndexType } from "../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../oci/reference.ts";
 import type { RemoteContext } from "./context.ts";
 import { pullEndpoints, readRegistriesConf } from "./registries-conf.ts";
-import { readBody, refusal } from "./answer.ts";
+import { fetchManifest } from "./fetch-manifest.ts";
 import { openSession, type Session } from "./session.ts";
 
 export interface ResolvedImage {
@@ -31,7 +24,6 @@ export interface ResolvedImage {
   readonly session: Session;
 }
 
-const ACCEPT = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX].join(", ");
 const INDEX_DEPTH_MAX = 3;
 
 /** Mirrors first; a mirror that fails is passed over with a warning. Failure "not-found", "network", "unauthorized", "bad-input". */
@@ -57,7 +49,13 @@ async function resolveAt(
   depth: number,
 ): Promise<ResolvedImage> {
   const name = formatImageRef(ref);
-  const { bytes, digest, mediaType } = await fetchManifest(session, name, selector);
+  const fetched = await fetchManifest(session, selector, { name });
+  if (fetched === undefined) {
+    throw new Failure("not-found", `Cannot find image "${name}": "${session.endpoint.host}" does not know it`, {
+      hint: "check the name and the tag",
+    });
+  }
+  const { bytes, digest, mediaType } = fetched;
   const text = bytes.toString("utf8");
   const read = <T>(parse: () => T): T => {
     try {
@@ -68,7 +66,7 @@ async function resolveAt(
       });
     }
   };
-  if (!read(() => isIndexType(documentType(text, mediaType)))) {
+  if (!isIndexType(mediaType)) {
     return { ref, manifest: read(() => parseManifest(text, mediaType)), digest, bytes, session };
   }
   if (depth >= INDEX_DEPTH_MAX)
@@ -94,42 +92,4 @@ export function choosePlatform(index: Index, architecture: string): Descriptor |
   return (
     fits ?? (index.manifests.length === 1 ? index.manifests.find(({ platform }) => platform === undefined) : undefined)
   );
-}
-
-async function fetchManifest(
-  session: Session,
-  name: string,
-  selector: string,
-): Promise<{ bytes: Buffer; digest: Digest; mediaType: string }> {
-  const response = await session.request("GET", `manifests/${selector}`, { headers: { accept: ACCEPT } });
-  if (response.status === 404) {
-    response.discard();
-    throw new Failure("not-found", `Cannot find image "${name}": "${session.endpoint.host}" does not know it`, {
-      hint: "check the name and the tag",
-    });
-  }
-  if (response.status !== 200) throw new Failure("network", `Cannot read image "${name}": ${await refusal(response)}`);
-  const bytes = await readBody(response, MANIFEST_BYTES_MAX);
-  const stated = isDigest(selector) ? selector : response.headers["docker-content-digest"];
-  const digest = digestOf(bytes, stated !== undefined && isDigest(stated) ? digestAlgorithm(stated) : "sha256");
-  if (stated !== undefined && stated !== digest) {
-    throw new Failure(
-      "digest-mismatch",
-      `Cannot accept the manifest of "${name}": its bytes hash to ${digest}, wanted ${stated}`,
-    );
-  }
-  const type = response.headers["content-type"];
-  return { bytes, digest, mediaType: type === undefined ? MANIFEST : type.replace(/;.*/, "").trim() };
-}
-
-/** What the document says it is, else what the registry says. */
-function documentType(text: string, contentType: string): string {
-  const value: unknown = JSON.parse(text);
-  const own: unknown = Object(value).mediaType;
-  if (typeof own === "string") return own;
-  return contentType === "application/json" || contentType === "text/plain"
-    ? "manifests" in Object(value)
-      ? INDEX
-      : MANIFEST
-    : contentType;
 }

@@ -1,0 +1,122 @@
+/**
+ * listReferrers(), pushReferrer(): artifacts that refer to a manifest (signatures, deltas, bills of materials). A registry without
+ * the referrers API is served by its fallback: an index under the tag `sha256-<hex>`, which the clients keep.
+ *
+ * @see OCI distribution-spec "Listing Referrers", "Referrers Tag Schema", "Pushing Manifests with Subject"
+ */
+import { type Digest, digestAlgorithm, digestHex, digestOf } from "../core/digest.ts";
+import { Failure } from "../core/failure.ts";
+import {
+  type Descriptor,
+  formatManifest,
+  type Index,
+  type Manifest,
+  MANIFEST_BYTES_MAX,
+  parseIndex,
+} from "../oci/manifest.ts";
+import { INDEX } from "../oci/media-types.ts";
+import { readText, refusal } from "./answer.ts";
+import { fetchManifest } from "./fetch-manifest.ts";
+import type { Session } from "./session.ts";
+
+const PAGES_MAX = 100;
+
+/** Those of `artifactType`, in the registry's order. Failure "network", "bad-input". */
+export async function listReferrers(
+  session: Session,
+  subject: Digest,
+  artifactType: string,
+): Promise<readonly Descriptor[]> {
+  const all = (await askReferrers(session, subject, artifactType)) ?? (await readFallback(session, subject))?.manifests;
+  return (all ?? []).filter((descriptor) => descriptor.artifactType === artifactType);
+}
+
+/** Its blobs must be there. Returns its digest. Failure "network". */
+export async function pushReferrer(session: Session, manifest: Manifest & { subject: Descriptor }): Promise<Digest> {
+  const text = formatManifest(manifest);
+  const digest = digestOf(text);
+  const isListed = await putManifest(session, digest, manifest.mediaType, text);
+  if (isListed) return digest;
+  const { subject, artifactType, annotations, mediaType } = manifest;
+  const entry: Descriptor = {
+    mediaType,
+    digest,
+    size: Buffer.byteLength(text),
+    ...(artifactType !== undefined && { artifactType }),
+    ...(annotations && { annotations }),
+  };
+  const known = (await readFallback(session, subject.digest))?.manifests ?? [];
+  const index: Index = {
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: [...known.filter((other) => other.digest !== digest), entry],
+  };
+  await putManifest(session, fallbackTag(subject.digest), INDEX, JSON.stringify(index));
+  return digest;
+}
+
+/** True when the registry says that it lists it with its subject. Failure "network". */
+export async function putManifest(
+  session: Session,
+  selector: string,
+  mediaType: string,
+  text: string,
+): Promise<boolean> {
+  const response = await session.request("PUT", `manifests/${selector}`, {
+    headers: { "content-type": mediaType },
+    body: Buffer.from(text),
+  });
+  if (response.status !== 201) {
+    throw new Failure("network", `Cannot push manifest "${session.name}:${selector}": ${await refusal(response)}`);
+  }
+  response.discard();
+  return response.headers["oci-subject"] !== undefined;
+}
+
+/** undefined when the registry lacks the API. */
+async function askReferrers(
+  session: Session,
+  subject: Digest,
+  artifactType: string,
+): Promise<readonly Descriptor[] | undefined> {
+  const found: Descriptor[] = [];
+  let target = `referrers/${subject}?artifactType=${encodeURIComponent(artifactType)}`;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const response = await session.request("GET", target);
+    if (response.status >= 500) {
+      throw new Failure(
+        "network",
+        `Cannot list what refers to "${session.name}@${subject}": ${await refusal(response)}`,
+      );
+    }
+    if (response.status !== 200) {
+      response.discard();
+      return undefined;
+    }
+    found.push(...readIndex(await readText(response, MANIFEST_BYTES_MAX), session, subject).manifests);
+    const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(response.headers["link"] ?? "")?.[1];
+    if (next === undefined) return found;
+    target = new URL(next, response.url).href;
+  }
+  return found;
+}
+
+async function readFallback(session: Session, subject: Digest): Promise<Index | undefined> {
+  const fetched = await fetchManifest(session, fallbackTag(subject));
+  return fetched && readIndex(fetched.bytes.toString("utf8"), session, subject);
+}
+
+function readIndex(text: string, session: Session, subject: Digest): Index {
+  try {
+    return parseIndex(text);
+  } catch (error) {
+    throw new Failure("bad-input", `Cannot list what refers to "${session.name}@${subject}": the list is malformed`, {
+      cause: error,
+    });
+  }
+}
+
+/** The spec cuts both parts so that the tag stays one. */
+function fallbackTag(subject: Digest): string {
+  return `${digestAlgorithm(subject)}-${digestHex(subject).slice(0, 64)}`;
+}
