@@ -2,7 +2,15 @@
 import { collectBytes, streamOf } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { FakeWorld } from "./fake-world.ts";
-import type { Connection, ConnectTarget, HttpHandler, HttpRequest, HttpResponse, Network } from "./host.ts";
+import type {
+  Connection,
+  ConnectTarget,
+  HttpHandler,
+  HttpRequest,
+  HttpResponse,
+  Network,
+  ServerResponse,
+} from "./host.ts";
 
 export interface FakeNetworkOptions {
   /** Answers for every address that nobody serves; undefined: nothing listens there. */
@@ -71,12 +79,14 @@ async function toRequest(request: HttpRequest): Promise<Request> {
   });
 }
 
-function toResponse(response: Response, request: HttpRequest): HttpResponse {
-  const body = request.method === "HEAD" ? null : response.body;
+function toResponse({ status, headers, body }: ServerResponse, request: HttpRequest): HttpResponse {
+  const stream = request.method === "HEAD" || body === null ? streamOf() : body;
   return {
-    status: response.status,
-    headers: Object.fromEntries(response.headers),
-    body: body ?? streamOf(),
-    discard: () => void body?.cancel(),
+    status,
+    headers: Object.fromEntries(headers),
+    body: stream instanceof Uint8Array ? streamOf(stream) : stream,
+    discard: () => {
+      if (stream instanceof ReadableStream) void stream.cancel();
+    },
   };
 }

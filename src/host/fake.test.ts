@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { collectBytes, streamOf } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { createFakeHost } from "./fake.ts";
 import { Crash, isCrash } from "./fake-world.ts";
@@ -187,10 +188,13 @@ test("servers of the host answer in process, the test answers for the rest", asy
   const host = createFakeHost({
     network: { respond: async (request) => (request.url.includes("known") ? new Response("outside") : undefined) },
   });
-  const server = await host.network.serve(async (request) => new Response(await request.text()), {
-    host: "127.0.0.1",
-    port: 0,
-  });
+  const server = await host.network.serve(
+    async (request) => new Response(await collectBytes(request.body ?? streamOf())),
+    {
+      host: "127.0.0.1",
+      port: 0,
+    },
+  );
   const ask = async (url: string, body?: Uint8Array): Promise<string> => {
     const response = await host.network.request({
       method: body === undefined ? "GET" : "PUT",

@@ -1,5 +1,5 @@
 /**
- * serveHttp(): Node's HTTP server as web Request in, web Response out, streaming both ways.
+ * serveHttp(): Node's HTTP server as a function from request to response, streaming both ways.
  *
  * Invariants: response bytes are pulled as the socket takes them; a client that goes away aborts `request.signal`; HEAD, 204 and 304
  * carry no body; an error of the handler is 500 without its text.
@@ -7,9 +7,8 @@
  * @see RFC 9110 section 6.4.1 (which responses have content)
  */
 import type * as http from "node:http";
-import { Readable } from "node:stream";
 import { Failure } from "../core/failure.ts";
-import type { HttpHandler, HttpServer, ServeOptions } from "./host.ts";
+import type { HttpHandler, HttpServer, ServeOptions, ServerRequest, ServerResponse } from "./host.ts";
 import { httpModule, httpsModule } from "./http-modules.ts";
 
 const HIGH_WATER_MARK_BYTES = 1 << 20;
@@ -74,16 +73,11 @@ async function answer(
   outgoing: http.ServerResponse,
   scheme: string,
 ): Promise<void> {
-  const gone = new AbortController();
-  outgoing.on("close", () => {
-    if (!outgoing.writableFinished)
-      gone.abort(new Failure("aborted", "Cannot finish the answer: the client went away"));
-  });
   outgoing.on("error", () => undefined);
   incoming.on("error", () => undefined);
-  let response: Response;
+  let response: ServerResponse;
   try {
-    const request = toRequest(incoming, scheme, gone.signal);
+    const request = toRequest(incoming, outgoing, scheme);
     response = await handler(request, { address: incoming.socket.remoteAddress ?? "" });
   } catch {
     if (!outgoing.headersSent) outgoing.writeHead(500, { "content-length": "0", connection: "close" });
@@ -98,47 +92,64 @@ async function answer(
   }
 }
 
-function toRequest(incoming: http.IncomingMessage, scheme: string, signal: AbortSignal): Request {
-  const host = incoming.headers.host ?? "localhost";
-  const url = `${scheme}://${host}${incoming.url ?? "/"}`;
+function toRequest(incoming: http.IncomingMessage, outgoing: http.ServerResponse, scheme: string): ServerRequest {
   const method = incoming.method ?? "GET";
   const headers = new Headers();
   for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
     headers.append(incoming.rawHeaders[i] ?? "", incoming.rawHeaders[i + 1] ?? "");
   }
-  const hasBody = method !== "GET" && method !== "HEAD" && !isEmpty(incoming);
-  return new Request(url, {
+  let signal: AbortSignal | undefined;
+  return {
     method,
+    url: `${scheme}://${incoming.headers.host ?? "localhost"}${incoming.url ?? "/"}`,
     headers,
-    signal,
-    ...(hasBody && {
-      body: Readable.toWeb(incoming, {
-        strategy: new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK_BYTES }),
-      }),
-      duplex: "half" as const,
-    }),
-  });
+    // An early stop of the reader must not end the connection: the refusal still has to go out on it.
+    body:
+      method === "GET" || method === "HEAD" || isEmpty(incoming) ? null : incoming.iterator({ destroyOnReturn: false }),
+    get signal() {
+      signal ??= signalOf(outgoing);
+      return signal;
+    },
+  };
+}
+
+function signalOf(outgoing: http.ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  const end = (): void => {
+    if (outgoing.writableFinished) return;
+    gone.abort(new Failure("aborted", "Cannot finish the answer: the client went away"));
+  };
+  if (outgoing.closed) end();
+  else outgoing.once("close", end);
+  return gone.signal;
 }
 
 function isEmpty(incoming: http.IncomingMessage): boolean {
   return incoming.headers["transfer-encoding"] === undefined && Number(incoming.headers["content-length"] ?? 0) === 0;
 }
 
-async function send(response: Response, incoming: http.IncomingMessage, outgoing: http.ServerResponse): Promise<void> {
-  const headers: Record<string, string | string[]> = Object.fromEntries(response.headers);
-  const cookies = response.headers.getSetCookie();
-  if (cookies.length > 0) headers["set-cookie"] = cookies;
-  const noContent = response.status === 204 || response.status === 304 || response.status < 200;
+async function send(
+  response: ServerResponse,
+  incoming: http.IncomingMessage,
+  outgoing: http.ServerResponse,
+): Promise<void> {
+  const { status, headers, body } = response;
+  const noContent = status === 204 || status === 304 || status < 200;
   const bodyless = noContent || incoming.method === "HEAD";
-  if (!bodyless && response.body === null) headers["content-length"] ??= "0";
-  if (response.status >= 400 && !incoming.complete) closeAfterwards(incoming, outgoing, headers);
-  outgoing.writeHead(response.status, headers);
-  if (bodyless || response.body === null) {
-    await response.body?.cancel();
+  const head = [...headers].flat();
+  if (!bodyless && body === null && !headers.has("content-length")) head.push("content-length", "0");
+  if (status >= 400 && !incoming.complete) closeAfterwards(incoming, outgoing, head);
+  outgoing.writeHead(status, head);
+  if (bodyless || body === null) {
+    if (body instanceof ReadableStream) await body.cancel();
     outgoing.end();
     return;
   }
-  for await (const chunk of response.body) {
+  if (body instanceof Uint8Array) {
+    outgoing.end(body);
+    return;
+  }
+  for await (const chunk of body) {
     if (outgoing.destroyed) return;
     if (!outgoing.write(chunk)) await drained(outgoing);
   }
@@ -151,12 +162,8 @@ const LINGER_MS = 2000;
  * A refusal while the body still comes in: the connection ends with it, but not at once, because a client that is cut off while it
  * sends may never read the answer.
  */
-function closeAfterwards(
-  incoming: http.IncomingMessage,
-  outgoing: http.ServerResponse,
-  headers: Record<string, string | string[]>,
-): void {
-  headers["connection"] = "close";
+function closeAfterwards(incoming: http.IncomingMessage, outgoing: http.ServerResponse, head: string[]): void {
+  head.push("connection", "close");
   outgoing.once("finish", () => {
     incoming.resume();
     setTimeout(() => incoming.socket.destroy(), LINGER_MS).unref();

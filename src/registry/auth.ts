@@ -3,6 +3,8 @@
  * for each right. A new scheme (tokens, robots, client certificates) is another Authenticate, not another handler.
  */
 
+import type { ServerRequest } from "../host/host.ts";
+
 export type Action = "pull" | "push" | "delete";
 
 export interface Principal {
@@ -16,7 +18,7 @@ export type Authentication =
   /** Answered with 401 and this WWW-Authenticate. */
   | { readonly kind: "challenge"; readonly challenge: string; readonly message: string };
 
-export type Authenticate = (request: Request, peer: { readonly address: string }) => Promise<Authentication>;
+export type Authenticate = (request: ServerRequest, peer: { readonly address: string }) => Promise<Authentication>;
 
 /** Everybody may do everything: for a registry on loopback. */
 export const openToAll: Authenticate = async () => ({

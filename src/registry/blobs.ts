@@ -4,13 +4,14 @@
  * @see OCI distribution-spec, "Pulling blobs", "Deleting blobs"
  */
 import type { Digest } from "../core/digest.ts";
+import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import { CACHEABLE_BYTES_MAX } from "./content-cache.ts";
 import { RegistryError } from "./errors.ts";
-import { contentResponse, emptyResponse, type Exchange, isUnchanged } from "./exchange.ts";
+import { contentResponse, emptyResponse, type Exchange, headResponse, isUnchanged } from "./exchange.ts";
 import { multipartBody, parseRange, planMultipart } from "./ranges.ts";
 import type { Repository } from "./repository.ts";
 
-export async function handleBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<Response> {
+export async function handleBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<ServerResponse> {
   switch (exchange.request.method) {
     case "HEAD":
     case "GET":
@@ -29,7 +30,7 @@ export function blobUnknown(digest: Digest): RegistryError {
   return new RegistryError(404, "BLOB_UNKNOWN", "blob unknown to registry", { detail: { digest } });
 }
 
-async function readBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<Response> {
+async function readBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<ServerResponse> {
   const { request, driver } = exchange;
   const size = (await repository.hasBlob(digest)) ? await driver.blobSize(digest) : undefined;
   if (size === undefined) throw blobUnknown(digest);
@@ -40,8 +41,8 @@ async function readBlob(exchange: Exchange, repository: Repository, digest: Dige
     "cache-control": "max-age=31536000, immutable",
     "content-type": "application/octet-stream",
   };
-  if (isUnchanged(request, digest)) return new Response(null, { status: 304, headers });
-  if (request.method === "HEAD") return new Response(null, { headers: { ...headers, "content-length": String(size) } });
+  if (isUnchanged(request, digest)) return headResponse(304, headers);
+  if (request.method === "HEAD") return headResponse(200, { ...headers, "content-length": String(size) });
 
   const wanted = parseRange(rangeHeader(request, digest), size);
   switch (wanted.kind) {
@@ -71,7 +72,7 @@ async function readBlob(exchange: Exchange, repository: Repository, digest: Dige
 }
 
 /** Range, unless If-Range asks for another version: then the whole blob is wanted. */
-function rangeHeader(request: Request, digest: Digest): string | null {
+function rangeHeader(request: ServerRequest, digest: Digest): string | null {
   const condition = request.headers.get("if-range");
   return condition === null || condition.trim() === `"${digest}"` ? request.headers.get("range") : null;
 }
@@ -81,6 +82,6 @@ function streamResponse(
   length: number,
   headers: Readonly<Record<string, string>>,
   status = 200,
-): Response {
-  return new Response(ReadableStream.from(body), { status, headers: { ...headers, "content-length": String(length) } });
+): ServerResponse {
+  return { status, headers: new Headers({ ...headers, "content-length": String(length) }), body };
 }

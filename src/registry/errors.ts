@@ -3,6 +3,7 @@
  *
  * @see OCI distribution-spec, "Error Codes"
  */
+import type { ServerResponse } from "../host/host.ts";
 
 export type RegistryErrorCode =
   | "BLOB_UNKNOWN"
@@ -47,21 +48,21 @@ export class RegistryError extends Error {
 }
 
 /** The error as the specification's JSON. `bodiless` for HEAD. */
-export function errorResponse(error: RegistryError, bodiless: boolean): Response {
+export function errorResponse(error: RegistryError, bodiless: boolean): ServerResponse {
   const details = error.options.details ?? [error.options.detail];
-  const body = JSON.stringify({
-    errors: details.map((detail) => ({
-      code: error.code,
-      message: error.message,
-      ...(detail !== undefined && { detail }),
-    })),
-  });
-  return new Response(bodiless ? null : body, {
+  const errors = details.map((detail) => ({
+    code: error.code,
+    message: error.message,
+    ...(detail !== undefined && { detail }),
+  }));
+  const body = Buffer.from(JSON.stringify({ errors }));
+  return {
     status: error.status,
-    headers: {
+    headers: new Headers({
       "content-type": "application/json",
-      "content-length": String(Buffer.byteLength(body)),
+      "content-length": String(body.length),
       ...error.options.headers,
-    },
-  });
+    }),
+    body: bodiless ? null : body,
+  };
 }

@@ -1,11 +1,12 @@
 /** Exchange: one request on its way through the handler, and the small answers that every endpoint makes. */
 import type { Digest } from "../core/digest.ts";
+import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import type { Principal } from "./auth.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { Driver } from "./driver.ts";
 
 export interface Exchange {
-  readonly request: Request;
+  readonly request: ServerRequest;
   readonly url: URL;
   readonly principal: Principal;
   readonly driver: Driver;
@@ -20,18 +21,19 @@ export function contentResponse(
   bytes: Uint8Array,
   headers: Readonly<Record<string, string>>,
   status = 200,
-): Response {
-  return new Response(exchange.request.method === "HEAD" ? null : bytes, {
+): ServerResponse {
+  return {
     status,
-    headers: { "content-length": String(bytes.length), ...headers },
-  });
+    headers: new Headers({ "content-length": String(bytes.length), ...headers }),
+    body: exchange.request.method === "HEAD" ? null : bytes,
+  };
 }
 
 export function jsonResponse(
   exchange: Exchange,
   value: unknown,
   headers: Readonly<Record<string, string>> = {},
-): Response {
+): ServerResponse {
   return contentResponse(exchange, Buffer.from(JSON.stringify(value)), {
     "content-type": "application/json",
     ...headers,
@@ -39,12 +41,17 @@ export function jsonResponse(
 }
 
 /** Status without a body. 204 has no Content-Length. */
-export function emptyResponse(status: number, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(null, { status, headers: { ...(status !== 204 && { "content-length": "0" }), ...headers } });
+export function emptyResponse(status: number, headers: Readonly<Record<string, string>> = {}): ServerResponse {
+  return headResponse(status, { ...(status !== 204 && { "content-length": "0" }), ...headers });
+}
+
+/** Only these headers, without a body: for HEAD and 304. */
+export function headResponse(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
+  return { status, headers: new Headers(headers), body: null };
 }
 
 /** True when If-None-Match names this digest's ETag. */
-export function isUnchanged(request: Request, digest: Digest): boolean {
+export function isUnchanged(request: ServerRequest, digest: Digest): boolean {
   const header = request.headers.get("if-none-match");
   if (header === null) return false;
   return header.split(",").some((tag) => ["*", `"${digest}"`].includes(tag.trim().replace(/^W\//, "")));

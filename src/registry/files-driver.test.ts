@@ -9,6 +9,7 @@ import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
 import { openToAll } from "./auth.ts";
 import { filesDriver } from "./files-driver.ts";
 import { createRegistry } from "./handler.ts";
+import { toWeb } from "./testing.ts";
 
 const layer = Buffer.from("layer ".repeat(1000));
 const config = Buffer.from("{}");
@@ -26,15 +27,14 @@ type Call = (method: string, path: string, body?: Buffer) => Promise<Response>;
 
 function serve(host: FakeHost): Call {
   const registry = createRegistry({ host, driver: filesDriver(host, "/srv/registry"), authenticate: openToAll });
-  return (method, path, body) =>
-    registry(
-      new Request(`http://r.test/v2/team/os/${path}`, {
-        method,
-        headers: { "content-type": MANIFEST },
-        ...(body !== undefined && { body }),
-      }),
-      { address: "127.0.0.1" },
-    );
+  return async (method, path, body) => {
+    const request = new Request(`http://r.test/v2/team/os/${path}`, {
+      method,
+      headers: { "content-type": MANIFEST },
+      ...(body !== undefined && { body }),
+    });
+    return toWeb(await registry(request, { address: "127.0.0.1" }));
+  };
 }
 
 /** Names of what was acknowledged with 201, in order. */

@@ -6,7 +6,7 @@
  * @see OCI distribution-spec 1.1
  */
 import { Failure, isFailure } from "../core/failure.ts";
-import type { Host, HttpHandler } from "../host/host.ts";
+import type { Host, HttpHandler, ServerResponse } from "../host/host.ts";
 import type { Action, Authenticate, Principal } from "./auth.ts";
 import { handleBlob } from "./blobs.ts";
 import { createContentCache } from "./content-cache.ts";
@@ -50,7 +50,7 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     const url = new URL(request.url);
     let user: string | undefined;
     let error: unknown;
-    let response: Response;
+    let response: ServerResponse;
     try {
       const route = parseRoute(url.pathname);
       if (route === undefined) throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
@@ -79,7 +79,7 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
   };
 }
 
-function dispatch(exchange: Exchange, route: Route): Promise<Response> | Response {
+function dispatch(exchange: Exchange, route: Route): Promise<ServerResponse> | ServerResponse {
   if (route.kind === "base") return emptyResponse(200);
   if (route.kind === "catalog") return handleCatalog(exchange);
   const repository = openRepository(exchange.driver, route.repository);

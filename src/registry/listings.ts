@@ -5,6 +5,7 @@
  * @see OCI distribution-spec, "Listing Tags", "Listing Referrers"
  */
 import type { Digest } from "../core/digest.ts";
+import type { ServerResponse } from "../host/host.ts";
 import { INDEX } from "../oci/media-types.ts";
 import { RegistryError } from "./errors.ts";
 import { type Exchange, jsonResponse } from "./exchange.ts";
@@ -13,7 +14,7 @@ import { listRepositories, type Repository } from "./repository.ts";
 /** Bytes of descriptors in one page of referrers: clients accept manifests of 4 MiB. */
 const REFERRERS_PAGE_BYTES = 3 * 1024 * 1024;
 
-export async function handleTags(exchange: Exchange, repository: Repository): Promise<Response> {
+export async function handleTags(exchange: Exchange, repository: Repository): Promise<ServerResponse> {
   requireGet(exchange);
   const tags = await repository.tags();
   if (tags === undefined) {
@@ -25,14 +26,18 @@ export async function handleTags(exchange: Exchange, repository: Repository): Pr
   return jsonResponse(exchange, { name: repository.name, tags: page.entries }, page.headers);
 }
 
-export async function handleCatalog(exchange: Exchange): Promise<Response> {
+export async function handleCatalog(exchange: Exchange): Promise<ServerResponse> {
   requireGet(exchange);
   const names = (await listRepositories(exchange.driver)).filter((name) => exchange.principal.may("pull", name));
   const page = cutPage(exchange, names);
   return jsonResponse(exchange, { repositories: page.entries }, page.headers);
 }
 
-export async function handleReferrers(exchange: Exchange, repository: Repository, subject: Digest): Promise<Response> {
+export async function handleReferrers(
+  exchange: Exchange,
+  repository: Repository,
+  subject: Digest,
+): Promise<ServerResponse> {
   requireGet(exchange);
   const artifactType = exchange.url.searchParams.get("artifactType");
   const last = exchange.url.searchParams.get("last") ?? "";

@@ -7,9 +7,10 @@
  * @see OCI distribution-spec, "Pulling manifests", "Pushing manifests", "Pushing manifests with subject"
  */
 import { type Digest, digestAlgorithm, digestOf } from "../core/digest.ts";
+import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import { type Descriptor, MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
 import { RegistryError } from "./errors.ts";
-import { contentResponse, emptyResponse, type Exchange, isUnchanged } from "./exchange.ts";
+import { contentResponse, emptyResponse, type Exchange, headResponse, isUnchanged } from "./exchange.ts";
 import { type ManifestFacts, readManifestFacts } from "./manifest-facts.ts";
 import type { Repository } from "./repository.ts";
 import { parseTag, type Reference } from "./route.ts";
@@ -18,7 +19,7 @@ export async function handleManifest(
   exchange: Exchange,
   repository: Repository,
   reference: Reference,
-): Promise<Response> {
+): Promise<ServerResponse> {
   switch (exchange.request.method) {
     case "HEAD":
     case "GET":
@@ -38,7 +39,7 @@ export async function handleManifest(
   }
 }
 
-async function readManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<Response> {
+async function readManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<ServerResponse> {
   const record = await repository.findManifest(reference);
   if (record === undefined) throw manifestUnknown(reference);
   const headers = {
@@ -47,14 +48,14 @@ async function readManifest(exchange: Exchange, repository: Repository, referenc
     etag: `"${record.digest}"`,
     "cache-control": reference.kind === "digest" ? "max-age=31536000, immutable" : "no-cache",
   };
-  if (isUnchanged(exchange.request, record.digest)) return new Response(null, { status: 304, headers });
+  if (isUnchanged(exchange.request, record.digest)) return headResponse(304, headers);
   if (exchange.request.method === "HEAD") {
-    return new Response(null, { headers: { ...headers, "content-length": String(record.size) } });
+    return headResponse(200, { ...headers, "content-length": String(record.size) });
   }
   return contentResponse(exchange, await exchange.cache.read(record.digest, record.size), headers);
 }
 
-async function putManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<Response> {
+async function putManifest(exchange: Exchange, repository: Repository, reference: Reference): Promise<ServerResponse> {
   const { request, url, driver } = exchange;
   const extraTags = url.searchParams.getAll("tag").map(parseTag);
   const bytes = await readLimited(request);
@@ -117,7 +118,7 @@ function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number):
   };
 }
 
-async function readLimited(request: Request): Promise<Buffer> {
+async function readLimited(request: ServerRequest): Promise<Buffer> {
   const tooLarge = new RegistryError(413, "SIZE_INVALID", `manifest is larger than ${MANIFEST_BYTES_MAX} bytes`);
   if (Number(request.headers.get("content-length") ?? 0) > MANIFEST_BYTES_MAX) throw tooLarge;
   const chunks: Uint8Array[] = [];

@@ -1,6 +1,6 @@
 /** For tests: a registry over a temporary directory of the real file system, called without a socket. */
 import { digestOf, type Digest } from "../core/digest.ts";
-import type { Host } from "../host/host.ts";
+import type { Host, ServerRequest, ServerResponse } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
 import { type Authenticate, openToAll } from "./auth.ts";
@@ -13,7 +13,7 @@ export interface TestRegistry extends Disposable {
   readonly root: string;
   readonly driver: Driver;
   readonly log: LogEntry[];
-  readonly handler: (request: Request) => Promise<Response>;
+  readonly handler: (request: ServerRequest) => Promise<Response>;
   /** `path` begins with /v2/. */
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
   /** POST then PUT; returns the digest. */
@@ -39,6 +39,12 @@ export function blobUpload(location: string | null, digest: string): string {
   return `${location}${location?.includes("?") === true ? "&" : "?"}digest=${digest}`;
 }
 
+/** A handler's answer with text(), json() and the like. */
+export function toWeb({ status, headers, body }: ServerResponse): Response {
+  const content = body === null || body instanceof Uint8Array ? body && Buffer.from(body) : ReadableStream.from(body);
+  return new Response(content, { status, headers });
+}
+
 function registryOver(
   host: Host,
   root: string,
@@ -49,7 +55,8 @@ function registryOver(
   const driver = options.driver ?? filesDriver(host, `${root}/data`);
   const authenticate = options.authenticate ?? openToAll;
   const registry = createRegistry({ host, driver, authenticate, log: (entry) => log.push(entry) });
-  const handler = (request: Request): Promise<Response> => registry(request, { address: "127.0.0.1" });
+  const handler = async (request: ServerRequest): Promise<Response> =>
+    toWeb(await registry(request, { address: "127.0.0.1" }));
   const call = (method: string, path: string, { headers, body }: CallOptions = {}): Promise<Response> =>
     handler(
       new Request(`http://registry.test${path}`, {

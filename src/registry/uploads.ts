@@ -7,6 +7,7 @@
  * @see OCI distribution-spec, "Pushing blobs"
  */
 import { type Digest, isDigest } from "../core/digest.ts";
+import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import type { UploadInfo } from "./driver.ts";
 import { RegistryError } from "./errors.ts";
 import { emptyResponse, type Exchange } from "./exchange.ts";
@@ -14,7 +15,7 @@ import { listRepositories, openRepository, type Repository } from "./repository.
 import { isRepositoryName, parseRequestDigest } from "./route.ts";
 
 /** POST blobs/uploads/. */
-export async function handleUploads(exchange: Exchange, repository: Repository): Promise<Response> {
+export async function handleUploads(exchange: Exchange, repository: Repository): Promise<ServerResponse> {
   const { request, url, driver } = exchange;
   if (request.method !== "POST") {
     throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "POST" } });
@@ -38,7 +39,7 @@ export async function handleUploads(exchange: Exchange, repository: Repository):
 }
 
 /** PATCH, PUT, GET, DELETE blobs/uploads/<id>. */
-export async function handleUpload(exchange: Exchange, repository: Repository, id: string): Promise<Response> {
+export async function handleUpload(exchange: Exchange, repository: Repository, id: string): Promise<ServerResponse> {
   const { request, url, driver } = exchange;
   const info = await driver.uploadInfo(id);
   if (info === undefined || info.repository !== repository.name) {
@@ -88,7 +89,7 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
   return size;
 }
 
-async function finish(exchange: Exchange, repository: Repository, id: string, digest: Digest): Promise<Response> {
+async function finish(exchange: Exchange, repository: Repository, id: string, digest: Digest): Promise<ServerResponse> {
   if ((await exchange.driver.finishUpload(id, digest)) === "mismatch") {
     throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", {
       detail: { digest },
@@ -114,7 +115,7 @@ async function canMount(exchange: Exchange, digest: Digest): Promise<boolean> {
 }
 
 /** The body as it arrives; a client that goes away is its error, not ours. Stops past `limit` bytes. */
-async function* requestBody(request: Request, limit?: number): AsyncGenerator<Uint8Array, void, undefined> {
+async function* requestBody(request: ServerRequest, limit?: number): AsyncGenerator<Uint8Array, void, undefined> {
   if (request.body === null) return;
   const chunks = request.body[Symbol.asyncIterator]();
   let seen = 0;
@@ -134,7 +135,7 @@ async function* requestBody(request: Request, limit?: number): AsyncGenerator<Ui
   }
 }
 
-function created(repository: Repository, digest: Digest): Response {
+function created(repository: Repository, digest: Digest): ServerResponse {
   return emptyResponse(201, { location: `/v2/${repository.name}/blobs/${digest}`, "docker-content-digest": digest });
 }
 
