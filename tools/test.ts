@@ -1,7 +1,7 @@
 /**
- * Runs the test tiers. `node tools/test.ts unit|privileged|vm|soak|all [FILE…]`
+ * Runs the test tiers. `node tools/test.ts unit|privileged|vm|all [FILE…]`
  *
- * unit: no root, quick. privileged (`*.privileged.test.ts`): root, real crun, mounts, disks. vm (`*.vm.test.ts`): QEMU. soak (`*.soak.test.ts`): long QEMU runs, not part of all.
+ * unit: no root, quick. privileged (`*.privileged.test.ts`): root, real crun, mounts, disks. vm (`*.vm.test.ts`): QEMU.
  * A missing tool is a failure, never a skip: the number of skipped tests must be 0.
  */
 import { spawnSync } from "node:child_process";
@@ -9,18 +9,15 @@ import { globSync } from "node:fs";
 import { cpus } from "node:os";
 import path from "node:path";
 
-type Tier = "unit" | "privileged" | "vm" | "soak";
+type Tier = "unit" | "privileged" | "vm";
 
 const root = path.dirname(import.meta.dirname);
 const [wanted = "all", ...only] = process.argv.slice(2);
 const tiers: Tier[] =
-  wanted === "all"
-    ? ["unit", "privileged", "vm"]
-    : [wanted === "privileged" || wanted === "vm" || wanted === "soak" ? wanted : "unit"];
+  wanted === "all" ? ["unit", "privileged", "vm"] : [wanted === "privileged" || wanted === "vm" ? wanted : "unit"];
 const node = path.join(root, "node_modules/node/bin/node");
 
 function tierOf(file: string): Tier {
-  if (file.endsWith(".soak.test.ts")) return "soak";
   return file.endsWith(".vm.test.ts") ? "vm" : file.endsWith(".privileged.test.ts") ? "privileged" : "unit";
 }
 

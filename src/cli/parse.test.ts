@@ -35,6 +35,13 @@ const table: readonly Command[] = [
     run: async () => "x",
     view: (value) => value,
   }),
+  command({
+    name: "switch",
+    summary: "Switch",
+    flags: {},
+    operands: [{ name: "IMAGE", summary: "HOST/NAME[:TAG]" }],
+    run: async () => {},
+  }),
 ];
 
 function refusal(...words: string[]): string {
@@ -99,6 +106,7 @@ test("parseInvocation() refuses wrong words and says what is right", () => {
   assert.match(refusal("run", "--detatch", "img"), /unknown flag --detatch \| did you mean --detach/);
   assert.match(refusal("status", "--format", "xml"), /Cannot use --format "xml": wanted one of json, yaml/);
   assert.match(refusal("registry", "serve"), /DIR is missing \(the folder\)/);
+  assert.match(refusal("switch"), /IMAGE is missing \(HOST\/NAME/);
   assert.match(refusal("registry", "serve", "a", "b"), /unexpected argument "b"/);
   assert.match(refusal("registry", "serve", "a", "--listen"), /--listen/);
   assert.match(refusal("status", "--json=yes"), /--json/);

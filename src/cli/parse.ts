@@ -217,6 +217,7 @@ function usage(command: Command, message: string, hint?: string): Failure {
   return new Failure("usage", message, { hint: hint ?? `see berth ${command.name} --help` });
 }
 
+/** A name in capitals (HOST, OCI) stays as it is. */
 function lowerFirst(text: string): string {
-  return text.slice(0, 1).toLowerCase() + text.slice(1);
+  return /^[A-Z](?![A-Z])/.test(text) ? text.slice(0, 1).toLowerCase() + text.slice(1) : text;
 }

@@ -1,5 +1,5 @@
 /**
- * One real disk in real machines: it boots by UEFI and by BIOS, the root is what the command line's digest says, and whatever was changed on
+ * One real disk in real machines: the root is what the command line's digest says, and whatever was changed on
  * the disk behind its back is refused: a changed object when it is read, a changed, swapped or unsealed image when it is booted.
  */
 import assert from "node:assert/strict";
@@ -153,16 +153,6 @@ test("by UEFI the machine lets in, its root is verified, and a changed object is
   } finally {
     flip(victimObject, 5000);
   }
-});
-
-test("by BIOS the same disk lets in, verified, and again after a reboot", async () => {
-  await using vm = await boot("bios");
-  await vm.waitForSsh({ key, timeoutMs: BOOT_MS });
-  await assertEnforced(vm);
-  assert.match(await output(vm, `sha256sum /${VICTIM}`), /^[0-9a-f]{64} /);
-  assert.match(await output(vm, "test -d /sys/firmware/efi || echo bios"), /^bios$/m);
-  const before = await vm.bootId({ key, timeoutMs: 60_000 });
-  assert.notEqual(await vm.reboot({ key, timeoutMs: BOOT_MS }), before);
 });
 
 const link = (): string => `/composefs/images/${plan.id}`;

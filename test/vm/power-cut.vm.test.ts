@@ -49,7 +49,7 @@ async function buildAndPush(port: number, edition: string): Promise<void> {
   );
   host.files.copy(path.join(folder, "auth.json"), path.join(work, "auth.json"));
   // Something to download that no registry can shrink.
-  const content = `RUN echo ${edition} > /usr/share/edition && head -c 20000000 /dev/urandom > /usr/share/ballast`;
+  const content = `RUN echo ${edition} > /usr/share/edition && head -c 12000000 /dev/urandom > /usr/share/ballast`;
   writeFileSync(
     path.join(folder, "Containerfile"),
     `FROM ${BASE}\nADD lab.conf /etc/containers/registries.conf.d/lab.conf\nADD auth.json /etc/ostree/auth.json\n${content}\n`,
