@@ -2,7 +2,7 @@
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import { createCertificate } from "./certificate.ts";
-import { CONFIG_NAME, formatListen, formatRegistryConfig, type RegistryConfig } from "./config.ts";
+import { CONFIG_NAME } from "./config.ts";
 import { htpasswdLine } from "./htpasswd.ts";
 
 export interface InitOptions {
@@ -44,12 +44,17 @@ export async function initRegistry(
     files.replace(at("tls/registry.key"), pair.key, { mode: 0o600 });
   }
   files.replace(at("htpasswd"), users, { mode: 0o600 });
-  const config: RegistryConfig = {
-    listen: { host: options.tls ? "0.0.0.0" : "127.0.0.1", port: 5000 },
-    storage: { driver: "files", directory: "data" },
-    tls: pair && { certificate: "tls/registry.crt", key: "tls/registry.key" },
-    htpasswd: { file: "htpasswd", realm: "berth registry" },
-  };
-  files.replace(at(CONFIG_NAME), formatRegistryConfig(config));
-  return { directory, certificate: pair && at("tls/registry.crt"), listen: formatListen(config.listen) };
+  const listen = `${options.tls ? "0.0.0.0" : "127.0.0.1"}:5000`;
+  files.replace(at(CONFIG_NAME), firstConfig(listen, options.tls));
+  return { directory, certificate: pair && at("tls/registry.crt"), listen };
+}
+
+function firstConfig(listen: string, tls: boolean): string {
+  const sections = [
+    `listen = "${listen}"`,
+    '[storage]\ndriver = "files"\ndirectory = "data"',
+    ...(tls ? ['[tls]\ncertificate = "tls/registry.crt"\nkey = "tls/registry.key"'] : []),
+    '[auth.htpasswd]\nfile = "htpasswd"',
+  ];
+  return `${sections.join("\n\n")}\n`;
 }

@@ -5,48 +5,10 @@ import { collectBytes } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
-import { formatListen, formatRegistryConfig, parseListen, parseRegistryConfig } from "./config.ts";
 import { initRegistry } from "./init.ts";
 import { startRegistry } from "./serve.ts";
 
 const user = { user: "anna", password: "secret", hostnames: [] };
-
-test("a configuration is read as it was written", () => {
-  for (const tls of [undefined, { certificate: "c", key: "k" }]) {
-    for (const htpasswd of [undefined, { file: "h", realm: 'a "b"' }]) {
-      const config = {
-        listen: { host: "::1", port: 5000 },
-        storage: { driver: "files", directory: "d" },
-        tls,
-        htpasswd,
-      } as const;
-      assert.deepEqual(parseRegistryConfig(formatRegistryConfig(config)), config);
-    }
-  }
-});
-
-for (const [name, text, pattern] of [
-  ["an unknown key", 'listen=":1"\nlisen=":2"\n[storage]\ndriver="files"\ndirectory="d"', /key "lisen" is unknown/],
-  [
-    "an unknown key of auth",
-    'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[auth.ldap]\n',
-    /key "auth.ldap" is unknown/,
-  ],
-  ["no storage", 'listen=":1"', /storage/],
-  ["another driver", 'listen=":1"\n[storage]\ndriver="tape"\ndirectory="d"', /wanted "files"/],
-  ["half of a key pair", 'listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[tls]\nkey="k"', /tls.certificate/],
-] as const) {
-  test(`a configuration with ${name} is refused`, () => assert.throws(() => parseRegistryConfig(text), pattern));
-}
-
-test("parseListen() reads addresses and rejects the rest", () => {
-  assert.deepEqual(parseListen("127.0.0.1:0"), { host: "127.0.0.1", port: 0 });
-  assert.deepEqual(parseListen("[::1]:5000"), { host: "::1", port: 5000 });
-  assert.deepEqual(parseListen(":5000"), { host: "::", port: 5000 });
-  assert.equal(formatListen({ host: "::1", port: 1 }), "[::1]:1");
-  for (const bad of ["5000", "host", "host:", "host:70000", "::1:5000", "h ost:1"])
-    assert.throws(() => parseListen(bad), SyntaxError);
-});
 
 test("init makes a registry once; its key and users are for the owner only", async () => {
   const host = createLinuxHost();

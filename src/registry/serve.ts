@@ -6,7 +6,8 @@ import { Failure, isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
 import { openToAll } from "./auth.ts";
-import { CONFIG_NAME, formatListen, type Listen, parseRegistryConfig, type RegistryConfig } from "./config.ts";
+import { CONFIG_NAME, parseRegistryConfig, type RegistryConfig } from "./config.ts";
+import { formatListen, type Listen } from "./config/listen.ts";
 import { filesDriver } from "./files-driver.ts";
 import { createRegistry, type LogEntry } from "./handler.ts";
 import { htpasswdAuth } from "./htpasswd.ts";
@@ -39,7 +40,7 @@ export async function startRegistry(
   const config = readConfig(host, directory);
   const at = (path: string): string => (path.startsWith("/") ? path : `${directory}/${path}`);
   const driver = filesDriver(host, at(config.storage.directory));
-  const { htpasswd } = config;
+  const htpasswd = config.auth?.htpasswd;
   const handler = createRegistry({
     host,
     driver,

@@ -1,6 +1,6 @@
 /** `berth registry serve`: serves until it is told to stop. */
 import { textToByteName } from "../../core/bytes.ts";
-import { listenFlag } from "../../registry/config.ts";
+import { listenFlag } from "../../registry/config/listen.ts";
 import { startRegistry } from "../../registry/serve.ts";
 import { command } from "../command.ts";
 

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { parse } from "smol-toml";
+import { parseRegistryConfig, registrySchema } from "./config.ts";
+import { bytes, choice, count, duration, flag, list, mapOf, parseDuration, table } from "./config/fields.ts";
+import { formatListen, parseListen } from "./config/listen.ts";
+
+const SCHEMA_FILE = new URL("../../docs/registry.schema.json", import.meta.url);
+const MINIMAL = 'listen = ":5000"\n[storage]\ndriver = "files"\ndirectory = "data"\n';
+
+test("docs/registry.schema.json is the configuration's table", () => {
+  const wanted = `${JSON.stringify(registrySchema, undefined, 2)}\n`;
+  if (process.argv.includes("--update")) writeFileSync(SCHEMA_FILE, wanted);
+  assert.equal(readFileSync(SCHEMA_FILE, "utf8"), wanted, "run this test with --update");
+});
+
+const accepted: readonly (readonly [what: string, content: string])[] = [
+  ["the least", MINIMAL],
+  ["a key pair", `${MINIMAL}[tls]\ncertificate = "c"\nkey = "k"`],
+  ["users", `${MINIMAL}[auth.htpasswd]\nfile = "h"`],
+];
+
+const rejected: readonly (readonly [what: string, content: string, message: RegExp])[] = [
+  ["an unknown key", `lisen = ":2"\n${MINIMAL}`, /key "lisen" is unknown, did you mean "listen"\?/],
+  ["a key like no other", `${MINIMAL}[frobnicate]`, /key "frobnicate" is unknown, wanted listen, storage/],
+  ["an unknown key of a section", `${MINIMAL}[auth.ldap]`, /key "auth\.ldap" is unknown, wanted htpasswd/],
+  ["no storage", 'listen = ":1"', /Cannot read storage: it is absent/],
+  ["another driver", MINIMAL.replace("files", "tape"), /Cannot read storage\.driver: it is "tape", wanted "files"/],
+  ["half of a key pair", `${MINIMAL}[tls]\nkey = "k"`, /Cannot read tls\.certificate: it is absent/],
+  ["an empty file name", `${MINIMAL}[auth.htpasswd]\nfile = ""`, /Cannot read auth\.htpasswd\.file: it is empty/],
+  ["a number for an address", MINIMAL.replace('":5000"', "5000"), /Cannot read listen: it is 5000, wanted a string/],
+  ["an address without a port", MINIMAL.replace(":5000", "host"), /Cannot read listen: Cannot listen on "host"/],
+];
+
+const schema = new Ajv2020({ strict: true }).compile(registrySchema);
+
+for (const [what, content] of accepted) {
+  test(`a configuration with ${what} is accepted, by the schema too`, () => {
+    parseRegistryConfig(content);
+    assert.equal(schema(parse(content)), true, JSON.stringify(schema.errors));
+  });
+}
+
+for (const [what, content, message] of rejected) {
+  test(`a configuration with ${what} is refused, by the schema too`, () => {
+    assert.throws(() => parseRegistryConfig(content), message);
+    assert.equal(schema(parse(content)), false);
+  });
+}
+
+test("kinds of fields read what their schema accepts and reject the rest", () => {
+  const kinds = table("all", {
+    number: count("", 1),
+    yesNo: flag(""),
+    oneOf: choice("", ["a", "b"]),
+    time: duration(""),
+    size: bytes(""),
+    many: list("", count("")),
+    named: mapOf("", count("")),
+  });
+  const good = { number: 1, "yes-no": true, "one-of": "a", time: "5m", size: "2 KiB", many: [1], named: { x: 1 } };
+  const check = new Ajv2020().compile(kinds.schema);
+  const expected = {
+    number: 1,
+    yesNo: true,
+    oneOf: "a",
+    time: 300_000,
+    size: 2048,
+    many: [1],
+    named: new Map([["x", 1]]),
+  };
+  assert.deepEqual(kinds.read(good, "t"), expected);
+  assert.equal(check(good), true);
+  const bad = {
+    number: 0,
+    "yes-no": "yes",
+    "one-of": "c",
+    time: "5 minutes",
+    size: "big",
+    many: [-1],
+    named: { x: "" },
+  };
+  for (const [key, value] of Object.entries(bad)) {
+    assert.throws(() => kinds.read({ ...good, [key]: value }, "t"), new RegExp(`Cannot read t\\.${key}`), key);
+    assert.equal(check({ ...good, [key]: value }), false, key);
+  }
+});
+
+test("parseDuration() knows its units", () => {
+  assert.deepEqual(["7ms", "2s", "1m", "1h", "1d"].map(parseDuration), [7, 2000, 60_000, 3_600_000, 86_400_000]);
+  for (const bad of ["", "5", "s", "-1s", "1w", "1.5s"]) assert.throws(() => parseDuration(bad), SyntaxError);
+});
+
+test("parseListen() reads addresses and rejects the rest", () => {
+  assert.deepEqual(parseListen("127.0.0.1:0"), { host: "127.0.0.1", port: 0 });
+  assert.deepEqual(parseListen("[::1]:5000"), { host: "::1", port: 5000 });
+  assert.deepEqual(parseListen(":5000"), { host: "::", port: 5000 });
+  assert.equal(formatListen({ host: "::1", port: 1 }), "[::1]:1");
+  for (const bad of ["5000", "host", "host:", "host:70000", "::1:5000", "h ost:1"])
+    assert.throws(() => parseListen(bad), SyntaxError);
+});
