@@ -331,6 +331,8 @@ export interface ServeOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Bytes of request headers accepted; 64 KiB by default (1024 ranges need 20 KiB). */
   readonly maxHeaderBytes?: number;
+  /** A connection on which no byte moves for this long is closed; two minutes by default. */
+  readonly idleTimeoutMs?: number;
 }
 
 export interface HttpServer extends AsyncDisposable {

@@ -13,6 +13,7 @@ import { httpModule, httpsModule } from "./http-modules.ts";
 
 const HIGH_WATER_MARK_BYTES = 1 << 20;
 const MAX_HEADER_BYTES = 64 * 1024;
+const IDLE_MS = 120_000;
 
 export async function serveHttp(handler: HttpHandler, options: ServeOptions): Promise<HttpServer> {
   const settings = {
@@ -31,7 +32,7 @@ export async function serveHttp(handler: HttpHandler, options: ServeOptions): Pr
     options.tls === undefined
       ? httpModule().createServer(settings, listener)
       : httpsModule().createServer({ ...settings, ...options.tls }, listener);
-  server.timeout = 120_000;
+  server.timeout = options.idleTimeoutMs ?? IDLE_MS;
   await listen(server, options);
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
@@ -75,13 +76,17 @@ async function answer(
 ): Promise<void> {
   outgoing.on("error", () => undefined);
   incoming.on("error", () => undefined);
+  const url = targetUrl(incoming, scheme);
+  if (url === undefined) {
+    refuse(outgoing, 400);
+    return;
+  }
   let response: ServerResponse;
   try {
-    const request = toRequest(incoming, outgoing, scheme);
+    const request = toRequest(incoming, outgoing, url);
     response = await handler(request, { address: incoming.socket.remoteAddress ?? "" });
   } catch {
-    if (!outgoing.headersSent) outgoing.writeHead(500, { "content-length": "0", connection: "close" });
-    outgoing.end();
+    refuse(outgoing, 500);
     return;
   }
   try {
@@ -92,7 +97,19 @@ async function answer(
   }
 }
 
-function toRequest(incoming: http.IncomingMessage, outgoing: http.ServerResponse, scheme: string): ServerRequest {
+function refuse(outgoing: http.ServerResponse, status: number): void {
+  outgoing.writeHead(status, { "content-length": "0", connection: "close" });
+  outgoing.end();
+}
+
+/** undefined when Host and target make no URL. A target may be a whole URL: a client that takes us for a proxy (RFC 9112, 3.2.2). */
+function targetUrl(incoming: http.IncomingMessage, scheme: string): string | undefined {
+  const target = incoming.url ?? "/";
+  const url = target.startsWith("/") ? `${scheme}://${incoming.headers.host ?? "localhost"}${target}` : target;
+  return URL.canParse(url) ? url : undefined;
+}
+
+function toRequest(incoming: http.IncomingMessage, outgoing: http.ServerResponse, url: string): ServerRequest {
   const method = incoming.method ?? "GET";
   const headers = new Headers();
   for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
@@ -101,7 +118,7 @@ function toRequest(incoming: http.IncomingMessage, outgoing: http.ServerResponse
   let signal: AbortSignal | undefined;
   return {
     method,
-    url: `${scheme}://${incoming.headers.host ?? "localhost"}${incoming.url ?? "/"}`,
+    url,
     headers,
     // An early stop of the reader must not end the connection: the refusal still has to go out on it.
     body:

@@ -8,7 +8,7 @@
  *
  * A driver knows nothing of repositories, tags or rights: repository.ts gives keys their meaning.
  */
-import type { Digest } from "../core/digest.ts";
+import type { Digest, DigestAlgorithm } from "../core/digest.ts";
 
 export interface ByteRange {
   readonly start: number;
@@ -40,8 +40,8 @@ export interface Driver {
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
   deleteBlob(digest: Digest): Promise<boolean>;
 
-  /** Returns the session's id. */
-  startUpload(repository: string): Promise<string>;
+  /** Returns the session's id. `algorithm`: what the blob's digest will likely be made with; another one still works. */
+  startUpload(repository: string, algorithm: DigestAlgorithm): Promise<string>;
   uploadInfo(id: string): Promise<UploadInfo | undefined>;
   /**
    * Appends at `offset`, which must be the session's size; returns the new size. What arrived before `source` failed stays,

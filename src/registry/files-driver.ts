@@ -9,7 +9,14 @@
  * directory, and a directory is synced into its parent before anything is put in it. Calls are synchronous within, so steps
  * between two awaits are atomic for other requests.
  */
-import { createDigester, type Digest, type Digester, digestAlgorithm, digestHex } from "../core/digest.ts";
+import {
+  createDigester,
+  type Digest,
+  type DigestAlgorithm,
+  type Digester,
+  digestAlgorithm,
+  digestHex,
+} from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import { asObject, asString, parseJsonObject } from "../core/json.ts";
@@ -19,8 +26,9 @@ import type { Driver, UploadInfo } from "./driver.ts";
 interface Session {
   readonly repository: string;
   size: number;
-  /** sha256 of all bytes so far; undefined after a restart or a truncation: then the end reads the file again. */
+  /** Of all bytes so far, by `algorithm`; undefined after a restart or a truncation: then the end reads the file again. */
   digester: Digester | undefined;
+  readonly algorithm: DigestAlgorithm;
   /** The append that may write; an older one stops. */
   writer: number;
 }
@@ -72,7 +80,7 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
     async deleteBlob(digest) {
       return removeFile(host, blobPath(digest));
     },
-    startUpload: async (repository) => sessions.start(repository),
+    startUpload: async (repository, algorithm) => sessions.start(repository, algorithm),
     uploadInfo: async (id) => sessions.find(id),
     appendUpload: (id, offset, source) => sessions.append(id, offset, source),
     truncateUpload: async (id, size) => sessions.truncate(id, size),
@@ -103,7 +111,7 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
 
 interface SessionTable {
   dataPath(id: string): string;
-  start(repository: string): string;
+  start(repository: string, algorithm: DigestAlgorithm): string;
   find(id: string): UploadInfo | undefined;
   append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number>;
   truncate(id: string, size: number): void;
@@ -128,12 +136,12 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
   return {
     dataPath,
     find,
-    start(repository) {
+    start(repository, algorithm) {
       const id = Buffer.from(host.random(16)).toString("hex");
       files.makeDirectory(`${root}/${id}`);
       files.write(dataPath(id), "");
       files.write(`${root}/${id}/session.json`, JSON.stringify({ repository }));
-      known.set(id, { repository, size: 0, digester: createDigester("sha256"), writer: 0 });
+      known.set(id, { repository, size: 0, digester: createDigester(algorithm), algorithm, writer: 0 });
       return id;
     },
     async append(id, offset, source) {
@@ -160,7 +168,7 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       session.writer += 1;
       const { writer, digester } = session;
       session.digester = undefined;
-      if (digester !== undefined && digestAlgorithm(digest) === "sha256") return digester.digest() === digest;
+      if (digester !== undefined && digestAlgorithm(digest) === session.algorithm) return digester.digest() === digest;
       const again = createDigester(digestAlgorithm(digest));
       for await (const chunk of files.readStream(dataPath(id))) again.update(chunk);
       if (session.writer !== writer) throw busy(id);
@@ -185,6 +193,7 @@ function restoreSession(host: Pick<Host, "files">, path: string): Session | unde
     repository: asString(object["repository"], "upload session.repository"),
     size,
     digester: undefined,
+    algorithm: "sha256",
     writer: 0,
   };
 }

@@ -7,6 +7,7 @@
 import { parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseIndex, parseManifest } from "../oci/manifest.ts";
 import { INDEX, isIndexType, isManifestType, MANIFEST } from "../oci/media-types.ts";
+import { checkJsonShape } from "./json-limits.ts";
 
 export interface ManifestFacts {
   readonly mediaType: string;
@@ -22,6 +23,7 @@ export interface ManifestFacts {
 
 /** Throws SyntaxError. `contentType` is the request's; it must be the document's own mediaType where both are given. */
 export function readManifestFacts(bytes: Uint8Array, contentType: string | null): ManifestFacts {
+  checkJsonShape(bytes, "manifest");
   const text = decodeUtf8(bytes);
   const object = parseJsonObject(text, "manifest");
   const declared = contentType === null ? undefined : contentType.replace(/;.*/, "").trim();

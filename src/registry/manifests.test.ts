@@ -199,3 +199,17 @@ test("what was pushed is there after a restart", async () => {
   const got = await registry.restart().call("GET", "/v2/team/os/manifests/v1");
   assert.deepEqual(Buffer.from(await got.arrayBuffer()), bytes);
 });
+
+for (const [name, body] of [
+  ["a deep one", `{"schemaVersion":2,"config":${"[".repeat(100_000)}${"]".repeat(100_000)}}`],
+  ["one of a million values", `{"schemaVersion":2,"layers":[${"[],".repeat(1_000_000)}0]}`],
+  ["one that ends early", manifestText().slice(0, -1)],
+  ["one that is not UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d])],
+] as const) {
+  test(`of malformed manifests, ${name} gives 400 MANIFEST_INVALID`, async () => {
+    using registry = openTestRegistry();
+    const got = await put(registry, "v1", body);
+    assert.equal(got.status, 400);
+    assert.match(await got.text(), /MANIFEST_INVALID/);
+  });
+}

@@ -128,6 +128,24 @@ test("a PUT without or with a malformed digest gives 400 and the session lives o
   assert.equal((await registry.call("PUT", blobUpload(location, digest), { body: content })).status, 201);
 });
 
+test("digest-algorithm chooses what is hashed while bytes flow; another digest at the end still works", async () => {
+  using registry = openTestRegistry();
+  for (const algorithm of ["sha256", "sha512"]) {
+    for (const name of [digest, sha512]) {
+      const session = await registry.call("POST", `${uploads}?digest-algorithm=${algorithm}`);
+      assert.match(session.headers.get("oci-chunk-min-length") ?? "", /^\d+$/);
+      const target = blobUpload(session.headers.get("location"), name);
+      assert.equal((await registry.call("PUT", target, { body: content })).status, 201, `${algorithm} ${name}`);
+      const wrong = await registry.call("POST", `${uploads}?digest-algorithm=${algorithm}`);
+      const put = blobUpload(wrong.headers.get("location"), name);
+      assert.equal((await registry.call("PUT", put, { body: "other" })).status, 400);
+    }
+  }
+  const refused = await registry.call("POST", `${uploads}?digest-algorithm=md5`);
+  assert.equal(refused.status, 400);
+  assert.match(await refused.text(), /DIGEST_INVALID/);
+});
+
 test("DELETE ends a session; it is then unknown, as in another repository", async () => {
   using registry = openTestRegistry();
   const location = await start(registry);

@@ -6,13 +6,16 @@
  *
  * @see OCI distribution-spec, "Pushing blobs"
  */
-import { type Digest, isDigest } from "../core/digest.ts";
+import { type Digest, type DigestAlgorithm, digestAlgorithm, isDigest } from "../core/digest.ts";
 import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import type { UploadInfo } from "./driver.ts";
 import { RegistryError } from "./errors.ts";
 import { emptyResponse, type Exchange } from "./exchange.ts";
 import { listRepositories, openRepository, type Repository } from "./repository.ts";
 import { isRepositoryName, parseRequestDigest } from "./route.ts";
+
+/** What clients are asked for: a smaller chunk is taken, but its request costs more than its bytes. */
+const CHUNK_BYTES_MIN = 1024 * 1024;
 
 /** POST blobs/uploads/. */
 export async function handleUploads(exchange: Exchange, repository: Repository): Promise<ServerResponse> {
@@ -27,8 +30,12 @@ export async function handleUploads(exchange: Exchange, repository: Repository):
   }
   const wanted = url.searchParams.get("digest");
   const digest = wanted === null ? undefined : parseRequestDigest(wanted);
-  const id = await driver.startUpload(repository.name);
-  if (digest === undefined) return emptyResponse(202, sessionHeaders(repository, id));
+  const algorithm = digest === undefined ? parseAlgorithm(url.searchParams) : digestAlgorithm(digest);
+  const id = await driver.startUpload(repository.name, algorithm);
+  if (digest === undefined) {
+    const length = { "oci-chunk-min-length": String(CHUNK_BYTES_MIN) };
+    return emptyResponse(202, { ...sessionHeaders(repository, id), ...length });
+  }
   try {
     await driver.appendUpload(id, 0, requestBody(request));
   } catch (error) {
@@ -112,6 +119,14 @@ async function canMount(exchange: Exchange, digest: Digest): Promise<boolean> {
     if (principal.may("pull", name) && (await openRepository(driver, name).hasBlob(digest))) return true;
   }
   return false;
+}
+
+function parseAlgorithm(query: URLSearchParams): DigestAlgorithm {
+  const wanted = query.get("digest-algorithm") ?? "sha256";
+  if (wanted === "sha256" || wanted === "sha512") return wanted;
+  throw new RegistryError(400, "DIGEST_INVALID", "digest-algorithm is not sha256 or sha512", {
+    detail: { algorithm: wanted.slice(0, 80) },
+  });
 }
 
 /** The body as it arrives; a client that goes away is its error, not ours. Stops past `limit` bytes. */
