@@ -28,7 +28,7 @@ export interface CommandOptions {
   readonly shown?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
-  /** Lines of output shown at most; the rest is counted. Default: all. */
+  /** Lines of output shown as they come; of the rest the last few, the others are counted. Default: all. */
   readonly showLines?: number;
 }
 
@@ -149,7 +149,10 @@ export async function retry<T>(stage: Stage, times: number, attempt: () => Promi
   }
 }
 
-/** Collects all output and shows the first lines of it. */
+/** Lines that are shown at the end of an output that was cut: where a command says what came of it. */
+const LAST_LINES = 6;
+
+/** Collects all output and shows its first lines as they come, and the last ones. */
 class Output {
   text = "";
   readonly #limit: number;
@@ -172,7 +175,9 @@ class Output {
 
   end(): void {
     if (this.text !== "" && !this.text.endsWith("\n") && this.#lines < this.#limit) this.#print("\n");
-    if (this.#lines > this.#limit) this.#print(`… ${this.#lines - this.#limit} more lines\n`);
+    const held = this.text.replace(/\n$/, "").split("\n").slice(this.#limit);
+    if (held.length > LAST_LINES) this.#print(`… ${held.length - LAST_LINES} more lines\n`);
+    for (const line of held.slice(-LAST_LINES)) this.#print(`${line}\n`);
   }
 }
 
