@@ -18,7 +18,12 @@ npm)
   node="$here/node_modules/node/bin/node"
   if [ ! -x "$node" ] || ! cmp -s "$here/package-lock.json" "$here/node_modules/.berth-lock"; then
     [ -z "${BERTH_NO_INSTALL:-}" ] || refuse "its npm packages are not installed" "npm install --no-save, or run it without --no-install"
-    command -v npm >/dev/null 2>&1 || install_packages nodejs npm
+    missing=""
+    command -v npm >/dev/null 2>&1 || missing="nodejs npm"
+    # The pinned Node is linked with it, and small systems lack it.
+    /sbin/ldconfig -p | grep -q libatomic.so.1 || missing="$missing libatomic1"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || install_packages $missing
     echo "berth: installing the pinned npm packages" >&2
     (cd "$here" && npm install --no-save --no-audit --no-fund --loglevel=error) >&2
     [ -x "$node" ] || refuse "node_modules/node/bin/node is missing after npm install" "remove node_modules and try again"
