@@ -1,16 +1,26 @@
 /**
- * decompress() and compressZstd(): streams through node:zlib, whose work runs on other threads. Gzip files of several members
- * and zstd files of several frames (skippable ones too) come out whole; a truncated or damaged one is a Failure "bad-input".
+ * decompress(), compressZstd() and compressGzip(): streams through node:zlib, whose work runs on other threads. Gzip files of
+ * several members and zstd files of several frames (skippable ones too) come out whole; a truncated or damaged one is a Failure
+ * "bad-input". compressFrame() and expandFrames() do the same to bytes in memory.
  *
- * Compression is deterministic: fixed level, no threads inside, input cut into equal pieces first, no checksum.
+ * Compression is deterministic: fixed level, no threads inside, input cut into equal pieces first, no checksum, no time.
  *
  * @see RFC 1952 (gzip), RFC 8878 (zstd)
  */
-import { constants, createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
+import {
+  constants,
+  createGunzip,
+  createGzip,
+  createZstdCompress,
+  createZstdDecompress,
+  zstdCompress,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from "node:zlib";
 import { Failure } from "./failure.ts";
 
 /** The part of a zlib transform that is used here: Gunzip and the Zstd streams have it. */
-type Codec = ReturnType<typeof createGunzip> | ReturnType<typeof createZstdCompress>;
+type Codec = ReturnType<typeof createGunzip | typeof createGzip | typeof createZstdCompress>;
 
 /** As oci/media-types.ts has it. */
 export type Compression = "none" | "gzip" | "zstd";
@@ -23,6 +33,9 @@ const AHEAD_BYTES = 4 * 1024 * 1024;
 const WINDOW_LOG_MAX = 27;
 
 export const ZSTD_LEVEL = 3;
+const GZIP_LEVEL = 6;
+/** Bytes below which handing the work to another thread costs more than it saves. */
+const THREAD_BYTES_MIN = 64 * 1024;
 /**
  * None: with threads of its own zstd may leave input for later although there is room for output, which node:zlib takes for the
  * end of the stream (a slow source then loses its tail).
@@ -56,12 +69,50 @@ export function compressZstd(
   source: AsyncIterable<Uint8Array>,
   options: CompressOptions = {},
 ): AsyncIterable<Uint8Array> {
-  const params = {
+  const params = zstdParams(options);
+  return through(inPieces(source, CHUNK_BYTES), () => createZstdCompress({ chunkSize: CHUNK_BYTES, params }), "zstd");
+}
+
+/** One zstd frame that says how long its content is. Small ones are made at once. */
+export function compressFrame(bytes: Uint8Array, options: CompressOptions = {}): Buffer | Promise<Buffer> {
+  // Room for the whole result: zstd then works without a copy of the input.
+  const settings = { params: zstdParams(options), chunkSize: bytes.length + (bytes.length >>> 8) + 1024 };
+  if (bytes.length < THREAD_BYTES_MIN) return zstdCompressSync(bytes, settings);
+  return new Promise((resolve, reject) => {
+    zstdCompress(bytes, settings, (error, compressed) => (error === null ? resolve(compressed) : reject(error)));
+  });
+}
+
+/** Zstd frames that hold exactly `sizeBytes`. Failure "bad-input". */
+export function expandFrames(bytes: Uint8Array, sizeBytes: number): Buffer {
+  let expanded: Buffer;
+  try {
+    expanded = zstdDecompressSync(bytes, { maxOutputLength: sizeBytes });
+  } catch (error) {
+    throw decodeFailure(error, "zstd");
+  }
+  if (expanded.length === sizeBytes) return expanded;
+  throw new Failure(
+    "bad-input",
+    `Cannot decompress zstd content: it has ${expanded.length} bytes, wanted ${sizeBytes}`,
+  );
+}
+
+/** One gzip member, level 6, as other tools make by default. */
+export function compressGzip(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  return through(
+    inPieces(source, CHUNK_BYTES),
+    () => createGzip({ level: GZIP_LEVEL, chunkSize: CHUNK_BYTES }),
+    "gzip",
+  );
+}
+
+function zstdParams(options: CompressOptions): Record<number, number> {
+  return {
     [constants.ZSTD_c_compressionLevel]: options.level ?? ZSTD_LEVEL,
     [constants.ZSTD_c_nbWorkers]: ZSTD_WORKERS,
     [constants.ZSTD_c_checksumFlag]: 0,
   };
-  return through(inPieces(source, CHUNK_BYTES), () => createZstdCompress({ chunkSize: CHUNK_BYTES, params }), "zstd");
 }
 
 /** What the first bytes of a file say; "none" for everything that is neither gzip nor zstd. */

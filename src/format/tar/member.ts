@@ -20,6 +20,20 @@ export interface Extensions {
   readonly longLink: string | undefined;
 }
 
+/** What a member's headers say as it stands there, before paths are normalised: for formats that repeat it. */
+export interface TarOrigin {
+  readonly name: ByteName;
+  readonly target: ByteName;
+  readonly mode: number;
+  readonly accessTime: TarTime | undefined;
+  readonly changeTime: TarTime | undefined;
+}
+
+export interface TarTime {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
 /** Bytes of a path or a link target. Longer ones could not be created on Linux. */
 export const PATH_BYTES_MAX = 32 * 1024;
 const XATTR_NAME_BYTES_MAX = 255;
@@ -59,6 +73,21 @@ export function readMember(header: TarHeader, extensions: Extensions): TarMember
     default:
       throw new SyntaxError(`its type is ${JSON.stringify(type)}, wanted one of 0 1 2 3 4 5 6 7`);
   }
+}
+
+export function readOrigin(header: TarHeader, extensions: Extensions): TarOrigin {
+  const pax = mergeRecords(extensions);
+  const time = (key: string): TarTime | undefined => {
+    const text = pax?.get(key);
+    return text === undefined ? undefined : parsePaxTime(text);
+  };
+  return {
+    name: (pax?.get("path") ?? extensions.longName ?? header.name) as ByteName,
+    target: (pax?.get("linkpath") ?? extensions.longLink ?? header.linkname) as ByteName,
+    mode: header.mode,
+    accessTime: time("atime"),
+    changeTime: time("ctime"),
+  };
 }
 
 /** Local records over global ones; an empty value takes both back. Undefined when there are none. */

@@ -9,12 +9,14 @@
  */
 import { byteNameToText } from "../../core/bytes.ts";
 import { BLOCK_BYTES, isZeroBlock, paddingOf, readHeader, type TarHeader } from "./header.ts";
-import { readMember, type TarMember } from "./member.ts";
+import { readMember, readOrigin, type TarMember, type TarOrigin } from "./member.ts";
 import { type PaxRecords, readPaxRecords } from "./pax.ts";
 
 export interface TarSink {
   /** Bytes that are no file's content, in archive order. The view is only valid during the call. */
   raw(bytes: Buffer): void;
+  /** Called before member(), by those who want it. */
+  origin?(origin: TarOrigin): void;
   /** A member's header is complete; its bytes were given to raw() before. A file of size > 0 has content next. */
   member(member: TarMember): void;
   /** Content of the last member; the pieces add up to its size. The view is only valid during the call. */
@@ -99,7 +101,9 @@ export function createTarParser(sink: TarSink): TarParser {
   };
 
   const startMember = (header: TarHeader): void => {
-    const member = readMember(header, { globals, locals, longName, longLink });
+    const extensions = { globals, locals, longName, longLink };
+    const member = readMember(header, extensions);
+    sink.origin?.(readOrigin(header, extensions));
     locals = undefined;
     longName = undefined;
     longLink = undefined;
