@@ -5,6 +5,7 @@
 import { digestHex } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { writeTar } from "../format/tar/write.ts";
+import { recompressLayer } from "../store/layer-encoding.ts";
 import type { StoredImage } from "../store/store.ts";
 import { assembleImage } from "./assemble.ts";
 import { cacheKey, type LayerResult, type StepResult } from "./build-cache.ts";
@@ -103,7 +104,8 @@ async function applyStep(
   const result = known ?? (await prepared.work());
   if (known?.layer !== undefined) stage.state.push(known.layer.diffId);
   if (known === undefined) parts.cache.putStep(prepared.key, result);
-  if (result.layer !== undefined) stage.layers.push(result.layer);
+  if (result.layer !== undefined)
+    stage.layers.push(await recompressLayer(parts.store, result.layer, parts.encoding, parts.signal));
   stage.history.push({
     created: result.created,
     created_by: createdBy,
@@ -122,7 +124,7 @@ async function finish(
   const { parts } = run;
   const { store, cache, request, output, names } = parts;
   const stage = stageOf(run, plan.stage.index);
-  if (stage.layers.length === 0) stage.layers.push(await store.addLayer(writeTar([])));
+  if (stage.layers.length === 0) stage.layers.push(await store.addLayer(writeTar([]), { encoding: parts.encoding }));
   const annotations = new Map(request.annotations);
   if (stage.base !== undefined) {
     const written = stage.baseName ?? "";

@@ -53,6 +53,7 @@ const OCI_TYPES = { none: LAYER, gzip: LAYER_GZIP, zstd: LAYER_ZSTD } as const;
 /** A layer that came with a Docker manifest keeps its bytes; only the name of its type changes. */
 function ociLayer(descriptor: Descriptor): Descriptor {
   const compression = layerCompression(descriptor.mediaType);
-  const { digest, size } = descriptor;
-  return { mediaType: compression === undefined ? descriptor.mediaType : OCI_TYPES[compression], digest, size };
+  const { digest, size, annotations } = descriptor;
+  const mediaType = compression === undefined ? descriptor.mediaType : OCI_TYPES[compression];
+  return { mediaType, digest, size, ...(annotations && { annotations }) };
 }

@@ -4,6 +4,7 @@ import type { Progress } from "../core/progress.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { asArray, asObject, optional, parseJsonObject } from "../core/json.ts";
 import { formatImageRef, type ImageRef, parseImageRef } from "../oci/reference.ts";
+import type { LayerEncoding } from "../store/layer-encoding.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { applyBuild } from "./apply.ts";
 import { openBuildCache } from "./build-cache.ts";
@@ -19,6 +20,8 @@ export interface BuildImageOptions {
   readonly context: SourceTree;
   readonly names: readonly string[];
   readonly useCache: boolean;
+  /** Of the layers that are made; those of the base stay as they are. */
+  readonly encoding: LayerEncoding;
   readonly output: BuildOutput;
   readonly progress: Progress;
   readonly runProcess: RunProcess;
@@ -70,6 +73,7 @@ export async function buildImage(host: Host, store: Store, options: BuildImageOp
     plan,
     context: options.context,
     useCache: options.useCache,
+    encoding: options.encoding,
     findImage: (name) => findImage(store, name),
     runProcess: options.runProcess,
     output: options.output,

@@ -6,6 +6,7 @@ import type { Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import type { HistoryEntry, RunConfig } from "../oci/config.ts";
+import type { LayerEncoding } from "../store/layer-encoding.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import type { BuildCache, LayerResult } from "./build-cache.ts";
 import type { BuildOutput } from "./build-output.ts";
@@ -25,6 +26,7 @@ export interface BuildParts {
   /** undefined: a build without context, from standard input alone. */
   readonly context: SourceTree | undefined;
   readonly useCache: boolean;
+  readonly encoding: LayerEncoding;
   readonly findImage: (name: string) => StoredImage | undefined;
   readonly runProcess: RunProcess;
   readonly output: BuildOutput;

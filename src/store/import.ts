@@ -2,17 +2,18 @@
  * importLayer() and addLayer(): one pass over a layer's bytes hashes them compressed and uncompressed, splits the tar into
  * objects and keeps the blob. Digests are checked before anything gets a name; one syncfs comes before the names.
  */
-import { compressZstd, decompress } from "../core/compress.ts";
+import { decompress } from "../core/compress.ts";
 import { createDigester, type Digest, digestAlgorithm } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { verified } from "../core/verified.ts";
 import type { Descriptor } from "../oci/manifest.ts";
-import { LAYER_ZSTD, layerCompression } from "../oci/media-types.ts";
+import { layerCompression } from "../oci/media-types.ts";
 import { beginBlob, blobSize, hasBlob } from "./blobs.ts";
+import { DEFAULT_ENCODING, encodeLayer } from "./layer-encoding.ts";
 import { streamName } from "./layout.ts";
 import { type Repository, syncRepository } from "./repository.ts";
 import { createLayerSplitter } from "./split-layer.ts";
-import type { ImportOptions } from "./store.ts";
+import type { AddLayerOptions, ImportOptions } from "./store.ts";
 import { findStream, linkStream } from "./streams.ts";
 
 /** Failure "digest-mismatch", "bad-input", "unsupported", "no-space"; the store is then as it was. */
@@ -71,7 +72,7 @@ export async function importLayer(
 export async function addLayer(
   repository: Repository,
   tar: AsyncIterable<Uint8Array>,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: AddLayerOptions = {},
 ): Promise<{ descriptor: Descriptor; diffId: Digest }> {
   const blob = beginBlob(repository);
   const splitter = createLayerSplitter(repository);
@@ -87,14 +88,17 @@ export async function addLayer(
         yield chunk;
       }
     };
-    for await (const chunk of compressZstd(split())) {
+    const encoded = encodeLayer(split(), options.encoding ?? DEFAULT_ENCODING);
+    for await (const chunk of encoded.bytes) {
       digester.update(chunk);
       size += chunk.length;
       blob?.write(chunk);
     }
     const bytes = await splitter.finish();
     const diffId = diff.digest();
-    const descriptor: Descriptor = { mediaType: LAYER_ZSTD, digest: digester.digest(), size };
+    const annotations = encoded.annotations();
+    const { mediaType } = encoded;
+    const descriptor: Descriptor = { mediaType, digest: digester.digest(), size, ...(annotations && { annotations }) };
     const objectId = repository.writer.put(bytes);
     syncRepository(repository);
     blob?.publish(descriptor.digest);

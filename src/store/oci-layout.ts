@@ -3,7 +3,6 @@
  * in and out; what is exported is byte for byte what was imported.
  */
 import { byteNameToText, collectBytes, textToByteName } from "../core/bytes.ts";
-import { compressZstd } from "../core/compress.ts";
 import { mapConcurrent } from "../core/concurrency.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
@@ -23,7 +22,8 @@ import {
   parseLayoutIndex,
 } from "../oci/layout.ts";
 import { type Descriptor, type Index, MANIFEST_BYTES_MAX, parseIndex, parseManifest } from "../oci/manifest.ts";
-import { isIndexType, LAYER, LAYER_ZSTD } from "../oci/media-types.ts";
+import { isIndexType } from "../oci/media-types.ts";
+import { encodeLayer, encodingOf } from "./layer-encoding.ts";
 import { requireSpace } from "./space.ts";
 import type { StoredImage, Store } from "./store.ts";
 
@@ -150,8 +150,9 @@ export function isComplete(store: Store, layer: Descriptor, diffId: Digest): boo
 /** The blob as it came; where it was not kept, made again when that gives the same bytes. */
 function layerBytes(store: Store, layer: Descriptor, diffId: Digest): AsyncIterable<Uint8Array> {
   if (store.hasBlob(layer.digest)) return store.readBlob(layer.digest);
-  if (layer.mediaType === LAYER) return store.readLayer(diffId);
-  if (layer.mediaType === LAYER_ZSTD) return compressZstd(store.readLayer(diffId));
+  const encoding = encodingOf(layer);
+  if (encoding === "none") return store.readLayer(diffId);
+  if (encoding === "zstd" || encoding === "zstd:chunked") return encodeLayer(store.readLayer(diffId), encoding).bytes;
   throw new Failure("not-found", `Cannot read blob "${layer.digest}": the store does not keep compressed layers`, {
     hint: "pull the image on a workstation, whose store keeps them",
   });

@@ -19,6 +19,7 @@ import type { Mount } from "../host/host.ts";
 import type { ImageConfig } from "../oci/config.ts";
 import type { Descriptor, Manifest } from "../oci/manifest.ts";
 import type { Directory } from "../tree/node.ts";
+import type { LayerEncoding } from "./layer-encoding.ts";
 
 export interface StoredImage {
   readonly digest: Digest;
@@ -39,6 +40,12 @@ export interface ImportOptions {
   readonly diffId: Digest;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: (count: number) => void;
+}
+
+export interface AddLayerOptions {
+  /** zstd:chunked by default. */
+  readonly encoding?: LayerEncoding;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A writable mount: the changes go to `upper` in the same overlay, so that the kernel stacks one file system less. */
@@ -89,10 +96,10 @@ export interface Store extends Disposable {
   readBlob(digest: Digest): AsyncIterable<Uint8Array>;
   /** Hash, decompress, split and write in one pass; verifies descriptor digest and diff id before anything is visible. */
   importLayer(source: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<void>;
-  /** A tar that was made here: imports it and compresses it to a blob (zstd level 3) in the same pass. */
+  /** A tar that was made here: imports it and compresses it to a blob in the same pass. */
   addLayer(
     tar: AsyncIterable<Uint8Array>,
-    options?: { signal?: AbortSignal },
+    options?: AddLayerOptions,
   ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
   /** Bytes of the uncompressed tar; Failure "not-found". */
   layerSize(diffId: Digest): number;

@@ -8,6 +8,7 @@ import { runBundle } from "../../containers/run-process.ts";
 import { textToByteName } from "../../core/bytes.ts";
 import { digestHex } from "../../core/digest.ts";
 import { pullImage } from "../../remote/pull.ts";
+import { DEFAULT_ENCODING, LAYER_ENCODINGS, toEncoding } from "../../store/layer-encoding.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { type Context, command } from "../command.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
@@ -49,6 +50,13 @@ export const buildCommand = command({
       type: "string",
       value: "SECONDS",
       summary: "time of the image and newest time of its files; default $SOURCE_DATE_EPOCH",
+    },
+    compression: {
+      type: "string",
+      value: "FORMAT",
+      choices: LAYER_ENCODINGS,
+      default: DEFAULT_ENCODING,
+      summary: "of the layers that are made",
     },
     quiet: { type: "boolean", short: "q", summary: "print the image's id only" },
     ...REMOTE_FLAGS,
@@ -93,6 +101,7 @@ export const buildCommand = command({
         ...read,
         names,
         useCache: !values["no-cache"],
+        encoding: toEncoding(values.compression),
         output:
           quiet ??
           createBuildOutput({ print: context.json ? (text) => say(text.replace(/\n$/, "")) : context.print, say }),

@@ -4,6 +4,7 @@ import { formatBytes } from "../../core/units.ts";
 import type { ImageRef } from "../../oci/reference.ts";
 import { formatImageRef } from "../../oci/reference.ts";
 import { pushImage } from "../../remote/push.ts";
+import { LAYER_ENCODINGS, recompressImage, toEncoding } from "../../store/layer-encoding.ts";
 import type { StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
@@ -17,6 +18,12 @@ export const pushCommand = command({
     "Uploads what the registry lacks. Digests stay as they are, also through a pull and a push to another registry.",
   flags: {
     ...REMOTE_FLAGS,
+    "compression-format": {
+      type: "string",
+      value: "FORMAT",
+      choices: LAYER_ENCODINGS,
+      summary: "Compress the layers so; the image gets another digest where that changes one",
+    },
     quiet: { type: "boolean", short: "q", summary: "Print nothing" },
   },
   operands: [
@@ -26,13 +33,20 @@ export const pushCommand = command({
   examples: [
     ["berth push registry.example.com/team/os:1", "to where its name says"],
     ["berth push localhost/os registry.example.com/team/os:1", "under another name"],
+    [
+      "berth push --compression-format gzip localhost/os registry.example.com/team/os:1",
+      "for clients that read gzip only",
+    ],
   ],
   async run(values, [name = "", destination], context) {
     const remote = remoteContext(context, values);
     using store = openWorkstationStore(context.host);
 
-    const image = findStoredImage(store, name);
-    const ref = readDestination(image, name, destination);
+    const found = findStoredImage(store, name);
+    const ref = readDestination(found, name, destination);
+    const format = values["compression-format"];
+    const image =
+      format === undefined ? found : await recompressImage(store, found, toEncoding(format), context.signal);
     const result = await pushImage(remote, store, image, ref);
     const { sentBytes, skippedBytes } = result;
     context.progress.say(

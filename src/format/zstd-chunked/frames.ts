@@ -82,6 +82,11 @@ export function formatAnnotations({ toc, tocDigest, tarSplit }: Positions): Read
   };
 }
 
+/** Whether a layer says that it is zstd:chunked, with a tar-split. */
+export function isChunked(annotations: Readonly<Record<string, string>> | undefined): boolean {
+  return [CHECKSUM, TOC_POSITION, TAR_SPLIT_POSITION].every((key) => annotations?.[key] !== undefined);
+}
+
 /**
  * undefined for a layer that is not zstd:chunked, or has no tar-split, without which its tar cannot be made again. Throws
  * SyntaxError for positions outside the blob.
