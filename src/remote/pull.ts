@@ -1,11 +1,11 @@
 /**
- * pullImage(): an image from a registry into a store. Only what the store lacks is fetched; several layers at a time, each
- * hashed, unpacked and stored while it arrives; interrupted downloads go on. The name is set last, so a pull that fails
+ * pullImage(): an image from a registry into a store. Only what the store lacks is fetched (layer-source.ts), several layers at a
+ * time, each hashed, unpacked and stored while it arrives. The name is set last, so a pull that fails
  * leaves no image behind.
  */
 import { mapConcurrent } from "../core/concurrency.ts";
 import { type Digest, digestHex } from "../core/digest.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import { verified } from "../core/verified.ts";
 import { collectBytes } from "../core/bytes.ts";
 import { type ImageConfig, parseImageConfig } from "../oci/config.ts";
@@ -15,16 +15,10 @@ import { formatImageRef, type ImageRef } from "../oci/reference.ts";
 import { requireSpace } from "../store/space.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
-import { fetchBlob } from "./fetch-blob.ts";
-import { openPartialBlob, type PartialBlob, sweepPartialBlobs } from "./partial-blob.ts";
+import { createBlobSource, isHere, type LayerPlan } from "./layer-source.ts";
+import { sweepPartialBlobs } from "./partial-blob.ts";
 import { type ResolvedImage, resolveImage } from "./resolve.ts";
 import { refusal } from "./answer.ts";
-import type { Session } from "./session.ts";
-
-export interface LayerPlan {
-  readonly descriptor: Descriptor;
-  readonly diffId: Digest;
-}
 
 export interface PullPlan {
   readonly present: readonly LayerPlan[];
@@ -61,11 +55,16 @@ export async function pullImage(
   if (required > 0) requireSpace(context.host, store.path, required, `pull ${formatImageRef(ref)}`);
   sweepPartialBlobs(context.host, store.path);
 
+  const source = createBlobSource(context, store, resolved.session, { onReceived: options.onReceived });
   for (const layer of plan.present) progress.task(blobLabel(layer.descriptor)).done("skipped: already exists");
   await mapConcurrent(
     plan.missing,
     { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
-    (layer) => pullLayer(context, store, resolved.session, layer, options),
+    async (layer) => {
+      const { descriptor } = layer;
+      const task = progress.task(blobLabel(descriptor), { total: descriptor.size, unit: "bytes" });
+      task.done(await source.obtain(layer, task));
+    },
   );
   progress.task(`Copying config ${digestHex(resolved.manifest.config.digest).slice(0, 12)}`).done();
   progress.say("Writing manifest to image destination");
@@ -100,12 +99,11 @@ export function planPull(
     }
     layers.set(descriptor.digest, { descriptor, diffId });
   }
-  const isHere = ({ descriptor, diffId }: LayerPlan): boolean =>
-    store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(descriptor.digest));
   const all = [...layers.values()];
-  const missing = all.filter((layer) => !isHere(layer));
+  const present = all.filter((layer) => isHere(store, layer));
+  const missing = all.filter((layer) => !present.includes(layer));
   const bytes = missing.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-  return { present: all.filter(isHere), missing, bytes };
+  return { present, missing, bytes };
 }
 
 /** The image's configuration, checked. For a look at an image that is not pulled. */
@@ -132,58 +130,6 @@ export async function fetchConfig(resolved: ResolvedImage): Promise<{ configByte
       { cause: error },
     );
   }
-}
-
-async function pullLayer(
-  context: RemoteContext,
-  store: Store,
-  session: Session,
-  layer: LayerPlan,
-  options: PullOptions,
-): Promise<void> {
-  const { descriptor } = layer;
-  const task = context.progress.task(blobLabel(descriptor), { total: descriptor.size, unit: "bytes" });
-  using partial = await openPartialBlob(context.host, store.path, descriptor.digest, context.signal);
-  if (planIsStale(store, layer)) {
-    partial.remove();
-    task.done("skipped: already exists");
-    return;
-  }
-  const kept = partial.size;
-  try {
-    await importOnce(context, store, session, layer, partial, options, (count) => task.advance(count));
-  } catch (error) {
-    if (!isFailure(error, "digest-mismatch")) throw error;
-    partial.reset();
-    if (kept === 0) {
-      partial.remove();
-      throw error;
-    }
-    // Bytes kept from before a power cut may be wrong: once more, from the first byte.
-    await importOnce(context, store, session, layer, partial, options, () => {});
-  }
-  partial.remove();
-  task.done();
-}
-
-async function importOnce(
-  context: RemoteContext,
-  store: Store,
-  session: Session,
-  layer: LayerPlan,
-  partial: PartialBlob,
-  options: PullOptions,
-  onBytes: (count: number) => void,
-): Promise<void> {
-  const source = fetchBlob(context, session, layer.descriptor, partial, {
-    ...(options.onReceived && { onReceived: options.onReceived }),
-  });
-  await store.importLayer(source, { ...layer, signal: context.signal, onBytes });
-}
-
-/** Another process has pulled the layer while we waited for its file. */
-function planIsStale(store: Store, { descriptor, diffId }: LayerPlan): boolean {
-  return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(descriptor.digest));
 }
 
 function nameOf(ref: ImageRef): string {
