@@ -11,6 +11,7 @@ import { containerLintCommand } from "./commands/container-lint.ts";
 import { containerfileCheckCommand } from "./commands/containerfile-check.ts";
 import { diskCommand } from "./commands/disk.ts";
 import { execCommand } from "./commands/exec.ts";
+import { generateKeyPairCommand } from "./commands/generate-key-pair.ts";
 import { historyCommand } from "./commands/history.ts";
 import { imageExportCommand } from "./commands/image-export.ts";
 import { imageImportCommand } from "./commands/image-import.ts";
@@ -32,6 +33,7 @@ import { rmCommand } from "./commands/rm.ts";
 import { rmiCommand } from "./commands/rmi.ts";
 import { rollbackCommand } from "./commands/rollback.ts";
 import { runCommand } from "./commands/run.ts";
+import { signCommand } from "./commands/sign.ts";
 import { statusCommand } from "./commands/status.ts";
 import { stopCommand } from "./commands/stop.ts";
 import { storeFsckCommand } from "./commands/store-fsck.ts";
@@ -41,6 +43,7 @@ import { tagCommand } from "./commands/tag.ts";
 import { tourCommand } from "./commands/tour.ts";
 import { upgradeCommand } from "./commands/upgrade.ts";
 import { usrOverlayCommand } from "./commands/usr-overlay.ts";
+import { verifyCommand } from "./commands/verify.ts";
 import { vmConsoleCommand } from "./commands/vm-console.ts";
 import { vmListCommand } from "./commands/vm-list.ts";
 import { vmRemoveCommand } from "./commands/vm-remove.ts";
@@ -77,6 +80,9 @@ export const commands: readonly Command[] = [
   logoutCommand,
   pushCommand,
   pullCommand,
+  signCommand,
+  verifyCommand,
+  generateKeyPairCommand,
   diskCommand,
   vmRunCommand,
   vmListCommand,

@@ -20,7 +20,10 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
     ],
   ],
   ["Run them as containers", ["run", "ps", "exec", "logs", "stop", "kill", "rm", "inspect"]],
-  ["Registry", ["registry init", "registry serve", "login", "logout", "push", "pull"]],
+  [
+    "Registry",
+    ["registry init", "registry serve", "login", "logout", "push", "pull", "sign", "verify", "generate-key-pair"],
+  ],
   ["Deploy", ["disk", "vm run", "vm list", "vm ssh", "vm console", "vm stop", "vm wait", "vm snapshot", "vm restore"]],
   ["On the machine", ["status", "upgrade", "switch", "rollback", "usr-overlay"]],
 ];

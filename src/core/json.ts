@@ -17,6 +17,36 @@ export function parseJsonObject(text: string, what: string): JsonObject {
   return asObject(value, what);
 }
 
+/** As parseJsonObject(), and no object in it may name a key twice: for documents where the reader must not have to choose. */
+export function parseUniqueJsonObject(text: string, what: string): JsonObject {
+  const object = parseJsonObject(text, what);
+  // The text is JSON, so strings and brackets are all that matters; undefined stands for an array.
+  const open: (Set<string> | undefined)[] = [];
+  for (const [token, key, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}[\]]/g)) {
+    if (token === "{" || token === "[") open.push(token === "{" ? new Set() : undefined);
+    else if (token === "}" || token === "]") open.pop();
+    else if (key !== undefined && colon !== undefined) {
+      const name = String(JSON.parse(key));
+      if (open.at(-1)?.has(name))
+        throw new SyntaxError(`Cannot read ${what}: it has the key ${JSON.stringify(name)} twice`);
+      open.at(-1)?.add(name);
+    }
+  }
+  return object;
+}
+
+/** An object with no other keys than these. */
+export function asExactObject(value: unknown, what: string, keys: readonly string[]): JsonObject {
+  const object = asObject(value, what);
+  const unknown = Object.keys(object).find((key) => !keys.includes(key));
+  if (unknown !== undefined) {
+    throw new SyntaxError(
+      `Cannot read ${what}: it has the unknown key ${JSON.stringify(unknown)}, wanted ${keys.join(", ")}`,
+    );
+  }
+  return object;
+}
+
 export function asObject(value: unknown, what: string): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(what, "an object", value);
   return value as JsonObject;

@@ -66,6 +66,12 @@ export function formatRepository(ref: ImageRef): string {
   return `${ref.host}/${ref.path}`;
 }
 
+/** docker.io's other name, and its images without a namespace, as they are meant: `docker.io/library/debian`. */
+export function expandDockerHub(ref: ImageRef): ImageRef {
+  if (ref.host !== "docker.io" && ref.host !== "index.docker.io") return ref;
+  return { ...ref, host: "docker.io", path: ref.path.includes("/") ? ref.path : `library/${ref.path}` };
+}
+
 /** What a registry's manifest endpoint is asked for: the digest if there is one, else the tag. */
 export function manifestSelector(ref: ImageRef): string {
   return ref.digest ?? ref.tag ?? "latest";

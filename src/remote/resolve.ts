@@ -1,6 +1,6 @@
 /**
- * resolveImage(): a reference to the manifest that it names now, for this machine's architecture. The bytes are checked against
- * the digest asked for, or against the one that the registry states.
+ * resolveImage(): a reference to the manifest that it names now, for this machine's architecture. What it returns, the host's
+ * policy.json accepts: nothing else of an image is read before that.
  *
  * @see OCI distribution-spec "Pulling manifests"; image-spec image-index.md
  */
@@ -13,6 +13,7 @@ import type { RemoteContext } from "./context.ts";
 import { pullEndpoints, readRegistriesConf } from "./registries-conf.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
 import { openSession, type Session } from "./session.ts";
+import { requireTrust } from "./trust/require-trust.ts";
 
 export interface ResolvedImage {
   readonly ref: ImageRef;
@@ -22,17 +23,21 @@ export interface ResolvedImage {
   readonly bytes: Buffer;
   /** Where the manifest came from: its blobs are there too. */
   readonly session: Session;
+  /** Digests of the indexes that led to it, inner first. */
+  readonly indexes: readonly Digest[];
 }
 
 const INDEX_DEPTH_MAX = 3;
 
-/** Mirrors first; a mirror that fails is passed over with a warning. Failure "not-found", "network", "unauthorized", "bad-input". */
+/** Mirrors first; a mirror that fails is passed over with a warning. Failure "not-found", "network", "unauthorized", "denied", "bad-input". */
 export async function resolveImage(context: RemoteContext, ref: ImageRef): Promise<ResolvedImage> {
   const endpoints = pullEndpoints(readRegistriesConf(context.host), ref);
   for (const endpoint of endpoints) {
     try {
       const session = await openSession(context, endpoint, { access: "pull" });
-      return await resolveAt(context, session, ref, manifestSelector(ref), 0);
+      const resolved = await resolveAt(context, session, ref, [manifestSelector(ref)]);
+      await requireTrust(context, { ref, session, digests: [resolved.digest, ...resolved.indexes] });
+      return resolved;
     } catch (error) {
       if (!endpoint.isMirror || !isFailure(error) || error.code === "aborted") throw error;
       context.progress.warn(`Mirror ${endpoint.host}/${endpoint.path} is passed over: ${error.message}`);
@@ -45,11 +50,12 @@ async function resolveAt(
   context: RemoteContext,
   session: Session,
   ref: ImageRef,
-  selector: string,
-  depth: number,
+  [selector, ...indexes]: readonly [string, ...Digest[]],
 ): Promise<ResolvedImage> {
   const name = formatImageRef(ref);
-  const fetched = await fetchManifest(session, selector, { name });
+  // The next mirror is nearer than the end of an outage.
+  const retries = session.endpoint.isMirror ? 1 : undefined;
+  const fetched = await fetchManifest(session, selector, { name, retries });
   if (fetched === undefined) {
     throw new Failure("not-found", `Cannot find image "${name}": "${session.endpoint.host}" does not know it`, {
       hint: "check the name and the tag",
@@ -67,9 +73,9 @@ async function resolveAt(
     }
   };
   if (!isIndexType(mediaType)) {
-    return { ref, manifest: read(() => parseManifest(text, mediaType)), digest, bytes, session };
+    return { ref, manifest: read(() => parseManifest(text, mediaType)), digest, bytes, session, indexes };
   }
-  if (depth >= INDEX_DEPTH_MAX)
+  if (indexes.length >= INDEX_DEPTH_MAX)
     throw new Failure("bad-input", `Cannot use image "${name}": its indexes are nested too deep`);
   const child = choosePlatform(
     read(() => parseIndex(text, mediaType)),
@@ -81,7 +87,7 @@ async function resolveAt(
       `Cannot use image "${name}": it has no variant for linux/${context.host.architecture}`,
     );
   }
-  return resolveAt(context, session, ref, child.digest, depth + 1);
+  return resolveAt(context, session, ref, [child.digest, digest, ...indexes]);
 }
 
 /** The first entry for linux on this architecture; an entry without a platform serves when there is no other. */

@@ -1,0 +1,68 @@
+/**
+ * Is one signature good for one image? Three things must hold, in this order: the signature over the bytes by a trusted key, the
+ * claim's digest, the claim's name.
+ */
+import type { KeyObject } from "node:crypto";
+import type { Digest } from "../../core/digest.ts";
+import type { ImageRef } from "../../oci/reference.ts";
+import type { RemoteContext } from "../context.ts";
+import { type Claim, parseClaim, SIGSTORE_CLAIM, SIMPLE_CLAIM } from "./claim.ts";
+import { openSigned } from "./gpg.ts";
+import type { SigstoreSignature, SimpleSignature } from "./signatures.ts";
+import { describeIdentity, matchesIdentity, type SignedIdentity } from "./signed-identity.ts";
+import { verifyPayload } from "./sigstore-key.ts";
+
+export interface Subject {
+  readonly ref: ImageRef;
+  readonly digest: Digest;
+}
+
+export type Verdict =
+  | { readonly kind: "good"; readonly claim: Claim; readonly where: string }
+  | { readonly kind: "bad"; readonly reason: string; readonly where: string };
+
+export function checkSigstoreSignature(
+  { where, payload, signature }: SigstoreSignature,
+  keys: readonly KeyObject[],
+  identity: SignedIdentity,
+  subject: Subject,
+): Verdict {
+  if (!keys.some((key) => verifyPayload(key, payload, signature)))
+    return { kind: "bad", where, reason: "it is signed by another key, or changed" };
+  return checkClaim(where, payload.toString("utf8"), SIGSTORE_CLAIM, identity, subject);
+}
+
+/** Failure "missing-tool" without gpgv. */
+export async function checkSimpleSignature(
+  context: RemoteContext,
+  { where, message }: SimpleSignature,
+  keyrings: readonly Uint8Array[],
+  identity: SignedIdentity,
+  subject: Subject,
+): Promise<Verdict> {
+  const opened = await openSigned(context.host, message, keyrings, context.signal);
+  if (opened.kind === "refused") return { kind: "bad", where, reason: opened.reason };
+  return checkClaim(where, opened.content, SIMPLE_CLAIM, identity, subject);
+}
+
+function checkClaim(
+  where: string,
+  text: string,
+  type: Parameters<typeof parseClaim>[1],
+  identity: SignedIdentity,
+  { ref, digest }: Subject,
+): Verdict {
+  let claim: Claim;
+  try {
+    claim = parseClaim(text, type);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { kind: "bad", where, reason: error.message };
+  }
+  if (claim.digest !== digest) return { kind: "bad", where, reason: `it is for ${claim.digest}` };
+  if (!matchesIdentity(identity, ref, claim.dockerReference)) {
+    const reason = `it is for ${claim.dockerReference}, wanted ${describeIdentity(identity, ref)}`;
+    return { kind: "bad", where, reason };
+  }
+  return { kind: "good", where, claim };
+}
