@@ -45,6 +45,7 @@ export async function copyImage(
       options.onObject?.(sizeBytes);
     }
     const objectId = to.putObject(bytes);
+    copyContents(host, { from, to, objectId });
     host.files.syncFileSystem(to.path);
     host.files.replaceSymlink(
       `${to.path}/streams/${streamName("layer", diffId)}`,
@@ -56,6 +57,14 @@ export async function copyImage(
 
 function readLayerStream(host: Host, from: Store, diffId: StoredImage["config"]["rootfs"]["diff_ids"][number]): Buffer {
   return host.files.read(`${from.path}/streams/${streamName("layer", diffId)}`);
+}
+
+/** So that the first update of the machine need not read all of its files. */
+function copyContents(host: Host, { from, to, objectId }: { from: Store; to: Store; objectId: string }): void {
+  const source = `${from.path}/contents/${objectId}`;
+  if (!host.files.exists(source)) return;
+  host.files.makeDirectory(`${to.path}/contents`, { mode: 0o700 });
+  host.files.copy(source, `${to.path}/contents/${objectId}`);
 }
 
 /** Returns the object's size. */

@@ -61,6 +61,9 @@ export function collectGarbage(repository: Repository, options: GcOptions): GcRe
       remove(`${directory}/${rest}`);
     }
   }
+  for (const name of files.listIfAny(repository.paths.contents)) {
+    if (!marks.objects.has(objectName(name))) remove(`${repository.paths.contents}/${name}`);
+  }
   const blobs = sweepBlobs(repository, marks.blobs, remove);
   task.done();
   return { objects, bytes: bytes + blobs.bytes, images, streams, blobs: blobs.count, dryRun: options.dryRun };

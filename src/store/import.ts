@@ -9,6 +9,7 @@ import { verified } from "../core/verified.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import { layerCompression } from "../oci/media-types.ts";
 import { beginBlob, blobSize, hasBlob } from "./blobs.ts";
+import { saveContents } from "./contents.ts";
 import { DEFAULT_ENCODING, encodeLayer } from "./layer-encoding.ts";
 import { streamName } from "./layout.ts";
 import { type Repository, syncRepository } from "./repository.ts";
@@ -50,9 +51,10 @@ export async function importLayer(
         await splitter.push(chunk);
       }
       await whole.finish();
-      const bytes = await splitter.finish();
+      const { bytes, contents } = await splitter.finish();
       requireDiffId(diff.digest(), diffId, descriptor.digest);
       const objectId = repository.writer.put(bytes);
+      saveContents(repository, objectId, contents);
       syncRepository(repository);
       blob?.publish(descriptor.digest);
       linkStream(repository, streamName("layer", diffId), objectId);
@@ -94,12 +96,13 @@ export async function addLayer(
       size += chunk.length;
       blob?.write(chunk);
     }
-    const bytes = await splitter.finish();
+    const { bytes, contents } = await splitter.finish();
     const diffId = diff.digest();
     const annotations = encoded.annotations();
     const { mediaType } = encoded;
     const descriptor: Descriptor = { mediaType, digest: digester.digest(), size, ...(annotations && { annotations }) };
     const objectId = repository.writer.put(bytes);
+    saveContents(repository, objectId, contents);
     syncRepository(repository);
     blob?.publish(descriptor.digest);
     linkStream(repository, streamName("layer", diffId), objectId);

@@ -4,7 +4,8 @@ import { Failure } from "../core/failure.ts";
 import { verified } from "../core/verified.ts";
 import type { TarMember } from "../format/tar/member.ts";
 import { createTarParser } from "../format/tar/parser.ts";
-import { createLayerMerger, type LayerMerger, ROOT_STAT } from "../tree/apply-layer.ts";
+import { createLayerMerger, ROOT_STAT } from "../tree/apply-layer.ts";
+import type { LayerEntry } from "../tree/layer-entry.ts";
 import type { Directory, FileContent } from "../tree/node.ts";
 import { streamName } from "./layout.ts";
 import type { Repository } from "./repository.ts";
@@ -28,7 +29,7 @@ export function layerSize(repository: Repository, diffId: Digest): number {
  */
 export function readTree(repository: Repository, diffIds: readonly Digest[]): Directory {
   const merger = createLayerMerger();
-  for (const diffId of diffIds) applyLayer(requireLayer(repository, diffId), merger);
+  for (const diffId of diffIds) visitMembers(requireLayer(repository, diffId), (entry) => merger.apply(entry));
   const root = merger.finish();
   if (root.stat === ROOT_STAT) root.stat = { ...ROOT_STAT, mode: 0o755 };
   return root;
@@ -45,18 +46,27 @@ async function* expand(repository: Repository, layer: NamedStream): AsyncGenerat
   }
 }
 
-function applyLayer({ name, stream }: NamedStream, merger: LayerMerger): void {
+/** The contents of files that are part of the image itself; empty ones are left out. */
+export function visitInlineFiles(layer: NamedStream, visit: (bytes: Buffer) => void): void {
+  visitMembers(layer, (entry) => {
+    if (entry.kind === "file" && entry.content.kind === "inline" && entry.size > 0)
+      visit(Buffer.from(entry.content.bytes));
+  });
+}
+
+/** Failure "corrupt" for a stream that is no layer. */
+function visitMembers({ name, stream }: NamedStream, visit: (entry: LayerEntry) => void): void {
   /** A file whose content has not come yet. */
   let waiting: Extract<TarMember, { kind: "file" }> | undefined;
   let inline = Buffer.alloc(0);
   const applyFile = (content: FileContent): void => {
-    if (waiting !== undefined) merger.apply({ ...waiting, content });
+    if (waiting !== undefined) visit({ ...waiting, content });
     waiting = undefined;
   };
   const parser = createTarParser({
     raw() {},
     member(member) {
-      if (member.kind !== "file") merger.apply(member);
+      if (member.kind !== "file") visit(member);
       else {
         waiting = member;
         inline = Buffer.alloc(0);

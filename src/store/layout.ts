@@ -19,6 +19,8 @@ export interface RepositoryPaths {
   readonly streamRefs: string;
   /** Names of images: links to manifest streams. */
   readonly names: string;
+  /** See contents.ts. */
+  readonly contents: string;
 }
 
 export function repositoryPaths(root: string): RepositoryPaths {
@@ -31,6 +33,7 @@ export function repositoryPaths(root: string): RepositoryPaths {
     streams: `${root}/streams`,
     streamRefs: `${root}/streams/refs`,
     names: `${root}/streams/refs/oci`,
+    contents: `${root}/contents`,
   };
 }
 

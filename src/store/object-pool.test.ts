@@ -32,7 +32,7 @@ test("workers write small, full-buffer and large objects under their digests", a
         const ids: string[] = [];
         for (const content of contents) {
           const index = ids.push("") - 1;
-          sink.begin(content.length, (id) => (ids[index] = id));
+          sink.begin(content.length, ({ id }) => (ids[index] = id));
           for (let at = 0; at < content.length; at += 300_000) {
             sink.write(content.subarray(at, at + 300_000));
             await sink.ready();

@@ -5,6 +5,7 @@
 import type { DigestAlgorithm } from "../core/digest.ts";
 import { Failure, type FailureCode } from "../core/failure.ts";
 import { startWorker } from "../host/worker.ts";
+import type { WrittenObject } from "./content-writer.ts";
 import { BUFFER_BYTES, type JobBuffer, type WorkerJob, type WorkerReply, type WorkerSetup } from "./object-protocol.ts";
 import { COLLECT_BYTES_MAX, type Sink } from "./object-queue.ts";
 
@@ -45,7 +46,7 @@ interface Lane {
 interface Job {
   readonly buffer: JobBuffer | undefined;
   readonly lane: Lane;
-  readonly done: readonly ((objectId: string) => void)[];
+  readonly done: readonly ((object: WrittenObject) => void)[];
   readonly owner: Owner;
 }
 
@@ -109,7 +110,7 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
     if (reply.kind === "failed") job.owner.error ??= toFailure(reply);
     else {
       try {
-        reply.ids.forEach((id, i) => job.done[i]?.(id));
+        reply.objects.forEach((object, i) => job.done[i]?.(object));
       } catch (error) {
         job.owner.error ??= error;
       }
@@ -160,9 +161,9 @@ export function createObjectPool(options: PoolOptions): ObjectPool {
     let buffer: Filling | undefined;
     let filled = 0;
     let sizes: number[] = [];
-    let done: ((objectId: string) => void)[] = [];
+    let done: ((object: WrittenObject) => void)[] = [];
     let large:
-      | { readonly lane: Lane; readonly object: number; left: number; readonly done: (objectId: string) => void }
+      | { readonly lane: Lane; readonly object: number; left: number; readonly done: (object: WrittenObject) => void }
       | undefined;
     let small: { left: number } | undefined;
 

@@ -1,5 +1,6 @@
 /** What the object pool and its workers say to each other. */
 import type { DigestAlgorithm } from "../core/digest.ts";
+import type { WrittenObject } from "./content-writer.ts";
 
 /** Bytes of one shared buffer; an object that is larger travels in parts. */
 export const BUFFER_BYTES = 1024 * 1024;
@@ -34,10 +35,10 @@ export type WorkerJob =
   /** Starts writing to disk what is in memory, so that the last sync has little to wait for. */
   | { readonly kind: "sync"; readonly job: number };
 
-/** From the worker: the buffer may be used again; the ids are of the objects that are complete. */
+/** From the worker: the buffer may be used again; the objects are those that are complete. */
 export type WorkerReply =
   | { readonly kind: "ready" }
-  | { readonly kind: "done"; readonly job: number; readonly ids: readonly string[] }
+  | { readonly kind: "done"; readonly job: number; readonly objects: readonly WrittenObject[] }
   | {
       readonly kind: "failed";
       readonly job: number;

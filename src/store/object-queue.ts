@@ -3,13 +3,16 @@
  * Small layers are written at once, in this thread; when a layer turns out to be large, the rest goes to worker threads.
  */
 import { Failure } from "../core/failure.ts";
-import type { ObjectInProgress, ObjectWriter } from "./object-writer.ts";
+import { type ContentInProgress, createContentWriter, type WrittenObject } from "./content-writer.ts";
+import type { ObjectWriter } from "./object-writer.ts";
 import type { ObjectPool } from "./object-pool.ts";
 import { BUFFER_BYTES } from "./object-protocol.ts";
 
 export interface ObjectQueue {
   /** Starts the next object. */
   begin(sizeBytes: number): void;
+  /** The next object is here already. */
+  reuse(object: WrittenObject, sizeBytes: number): void;
   /** Bytes of it; copied. The last of them end it. */
   write(bytes: Uint8Array): void;
   /** Waits while too much is under way. Throws what a worker threw. */
@@ -20,7 +23,7 @@ export interface ObjectQueue {
   abandon(): void;
 }
 
-export type OnObject = (objectId: string, sizeBytes: number) => void;
+export type OnObject = (object: WrittenObject, sizeBytes: number) => void;
 
 /** Objects up to this size are collected, hashed and then written; larger ones are written as they come. */
 export const COLLECT_BYTES_MAX = BUFFER_BYTES;
@@ -29,7 +32,7 @@ const LOCAL_BYTES_MAX = 4 * 1024 * 1024;
 
 interface Slot {
   readonly sizeBytes: number;
-  id: string | undefined;
+  object: WrittenObject | undefined;
 }
 
 /** `onObject` is called in the order of begin(). */
@@ -40,9 +43,9 @@ export function createObjectQueue(writer: ObjectWriter, pool: ObjectPool | undef
   let current: { readonly slot: Slot; left: number; readonly sink: Sink } | undefined;
 
   const settle = (): void => {
-    for (let slot = slots[first]; slot !== undefined && slot.id !== undefined; slot = slots[first]) {
+    for (let slot = slots[first]; slot?.object !== undefined; slot = slots[first]) {
       first += 1;
-      onObject(slot.id, slot.sizeBytes);
+      onObject(slot.object, slot.sizeBytes);
     }
     if (first > 1024) {
       slots.splice(0, first);
@@ -52,21 +55,25 @@ export function createObjectQueue(writer: ObjectWriter, pool: ObjectPool | undef
   const local = createLocalSink(writer);
   const remote = pool === undefined ? undefined : pool.open();
 
-  const finish = (slot: Slot, id: string): void => {
-    slot.id = id;
+  const finish = (slot: Slot, object: WrittenObject): void => {
+    slot.object = object;
     settle();
   };
 
   return {
     begin(sizeBytes) {
       if (current !== undefined) throw new Failure("io", "Cannot start an object: the last one is not complete");
-      const slot: Slot = { sizeBytes, id: undefined };
+      const slot: Slot = { sizeBytes, object: undefined };
       slots.push(slot);
       const useRemote = remote !== undefined && localBytes > LOCAL_BYTES_MAX && remote.isReady();
       if (!useRemote) localBytes += sizeBytes;
       const sink = useRemote ? remote : local;
-      sink.begin(sizeBytes, (id) => finish(slot, id));
+      sink.begin(sizeBytes, (object) => finish(slot, object));
       current = { slot, left: sizeBytes, sink };
+    },
+    reuse(object, sizeBytes) {
+      slots.push({ sizeBytes, object });
+      settle();
     },
     write(bytes) {
       if (current === undefined) throw new Failure("io", "Cannot write to an object: none was started");
@@ -89,18 +96,19 @@ export function createObjectQueue(writer: ObjectWriter, pool: ObjectPool | undef
   };
 }
 
-/** Where the bytes of objects go. `done` is called with the object's id, once. */
+/** Where the bytes of objects go. `done` is called with the object, once. */
 export interface Sink {
-  begin(sizeBytes: number, done: (objectId: string) => void): void;
+  begin(sizeBytes: number, done: (object: WrittenObject) => void): void;
   write(bytes: Uint8Array): void;
 }
 
-function createLocalSink(writer: ObjectWriter): Sink & { abandon(): void } {
+function createLocalSink(objects: ObjectWriter): Sink & { abandon(): void } {
+  const writer = createContentWriter(objects);
   let collected = Buffer.alloc(0);
   let size = 0;
   let filled = 0;
-  let large: ObjectInProgress | undefined;
-  let report: (objectId: string) => void = () => {};
+  let large: ContentInProgress | undefined;
+  let report: (object: WrittenObject) => void = () => {};
   return {
     begin(sizeBytes, done) {
       size = sizeBytes;
@@ -120,9 +128,9 @@ function createLocalSink(writer: ObjectWriter): Sink & { abandon(): void } {
       else large.write(bytes);
       filled += bytes.length;
       if (filled < size) return;
-      const id = large === undefined ? writer.put(collected.subarray(0, size)) : large.finish();
+      const object = large === undefined ? writer.put(collected.subarray(0, size)) : large.finish();
       large = undefined;
-      report(id);
+      report(object);
     },
     abandon() {
       large?.abandon();

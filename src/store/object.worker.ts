@@ -5,18 +5,19 @@
 import { isFailure } from "../core/failure.ts";
 import { createLinuxFiles } from "../host/linux-files.ts";
 import { connectToParent, workerSetup } from "../host/worker.ts";
+import { type ContentInProgress, createContentWriter, type WrittenObject } from "./content-writer.ts";
 import { BUFFER_BYTES, type WorkerJob, type WorkerReply, type WorkerSetup } from "./object-protocol.ts";
-import { createObjectWriter, type ObjectInProgress } from "./object-writer.ts";
+import { createObjectWriter } from "./object-writer.ts";
 
 const setup = workerSetup() as WorkerSetup;
 const files = createLinuxFiles();
-const writer = createObjectWriter(files, { ...setup, verity: () => setup.verity });
-const large = new Map<number, ObjectInProgress>();
+const writer = createContentWriter(createObjectWriter(files, { ...setup, verity: () => setup.verity }));
+const large = new Map<number, ContentInProgress>();
 const shared = Buffer.from(setup.memory);
 /** A copy of the job's buffer: hashing and writing from shared memory is slower than the copy. */
 const bytes = Buffer.allocUnsafeSlow(BUFFER_BYTES);
 
-function work(job: Exclude<WorkerJob, { kind: "abandon" }>): string[] {
+function work(job: Exclude<WorkerJob, { kind: "abandon" }>): WrittenObject[] {
   if (job.kind === "sync") {
     files.syncFileSystem(setup.directory);
     return [];
@@ -45,7 +46,7 @@ function receive(job: WorkerJob): void {
     return;
   }
   try {
-    answer({ kind: "done", job: job.job, ids: work(job) } satisfies WorkerReply);
+    answer({ kind: "done", job: job.job, objects: work(job) } satisfies WorkerReply);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const failure = isFailure(error) ? error : undefined;

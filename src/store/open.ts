@@ -5,7 +5,9 @@
 import type { DigestAlgorithm } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host, Lock } from "../host/host.ts";
+import { assembleLayer } from "./assemble-layer.ts";
 import { hasBlob, readBlob } from "./blobs.ts";
+import { readContents } from "./contents.ts";
 import { hasImage, imageId, mountImage, readImage, writeImage } from "./erofs-images.ts";
 import { checkRepository } from "./fsck.ts";
 import { collectGarbage } from "./gc.ts";
@@ -102,6 +104,8 @@ function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbo
     readBlob: (digest) => readBlob(repository, digest),
     importLayer: (source, options) => importLayer(repository, source, options),
     addLayer: (tar, options) => addLayer(repository, tar, options),
+    contents: () => readContents(repository),
+    assembleLayer: (parts, options) => assembleLayer(repository, parts, options),
     layerSize: (diffId) => layerSize(repository, diffId),
     readLayer: (diffId) => readLayer(repository, diffId),
     readTree: (diffIds) => readTree(repository, diffIds),

@@ -6,6 +6,7 @@
  */
 import { createSplitstreamWriter, type SplitstreamWriter } from "../format/splitstream/splitstream.ts";
 import { createTarParser } from "../format/tar/parser.ts";
+import type { WrittenObject } from "./content-writer.ts";
 import { createObjectQueue } from "./object-queue.ts";
 import type { Repository } from "./repository.ts";
 
@@ -18,30 +19,47 @@ const PUSH_BYTES = 512 * 1024;
 export interface LayerSplitter {
   /** Resolves when more may come. Throws SyntaxError for a bad tar. */
   push(chunk: Uint8Array): Promise<void>;
-  /** The splitstream; all its objects are written (not synced). */
-  finish(): Promise<Buffer>;
+  /** The content of the file whose header came last is an object that is here; it is not pushed. Throws SyntaxError where it does not fit. */
+  reuse(object: WrittenObject, sizeBytes: number): void;
+  /** All its objects are written (not synced). */
+  finish(): Promise<SplitLayer>;
   /** Takes away what is half written. */
   abandon(): void;
+}
+
+export interface SplitLayer {
+  /** The splitstream. */
+  readonly bytes: Buffer;
+  /** The sha256 of each object's content, in the order of the splitstream's references. */
+  readonly contents: Buffer;
 }
 
 export function createLayerSplitter(repository: Repository): LayerSplitter {
   const writer = createSplitstreamWriter("ocilayer", repository.algorithm);
   const tape = createTape(writer);
-  const queue = createObjectQueue(repository.writer, repository.pool(), (objectId, sizeBytes) =>
-    tape.resolve(objectId, sizeBytes),
-  );
+  /** Object id to the hash of its content, in the order of the stream's references. */
+  const contents = new Map<string, string>();
+  const queue = createObjectQueue(repository.writer, repository.pool(), ({ id, contentHash }, sizeBytes) => {
+    contents.set(id, contentHash);
+    tape.resolve(id, sizeBytes);
+  });
+  /** Of the last member, while its content has not begun. */
+  let expectedBytes = 0;
   let isExternal = false;
   const parser = createTarParser({
     raw: (bytes) => tape.inline(bytes),
     member(member) {
-      isExternal = member.kind === "file" && member.size > INLINE_BYTES_MAX;
-      if (!isExternal || member.kind !== "file") return;
-      tape.expect();
-      queue.begin(member.size);
+      expectedBytes = member.kind === "file" ? member.size : 0;
+      isExternal = expectedBytes > INLINE_BYTES_MAX;
     },
     content(bytes) {
-      if (isExternal) queue.write(bytes);
-      else tape.inline(bytes);
+      if (!isExternal) return tape.inline(bytes);
+      if (expectedBytes > 0) {
+        tape.expect();
+        queue.begin(expectedBytes);
+        expectedBytes = 0;
+      }
+      queue.write(bytes);
     },
   });
   return {
@@ -51,10 +69,18 @@ export function createLayerSplitter(repository: Repository): LayerSplitter {
         await queue.ready();
       }
     },
+    reuse(object, sizeBytes) {
+      if (!isExternal || sizeBytes !== expectedBytes)
+        throw new SyntaxError(`an object of ${sizeBytes} bytes stands where ${expectedBytes} are wanted`);
+      parser.skipContent();
+      expectedBytes = 0;
+      tape.expect();
+      queue.reuse(object, sizeBytes);
+    },
     async finish() {
       parser.end();
       await queue.flush();
-      return writer.finish();
+      return { bytes: writer.finish(), contents: Buffer.from([...contents.values()].join(""), "hex") };
     },
     abandon: () => queue.abandon(),
   };

@@ -7,6 +7,7 @@
  *   images/<id>                -> ../objects/xx/rest, an EROFS image
  *   streams/oci-layer-<diff id>, oci-config-<digest>, oci-manifest-<digest>   -> ../objects/xx/rest, splitstreams
  *   streams/refs/oci/<name>    -> ../../oci-manifest-<digest>; `/` in a name is written %2F
+ *   contents/<object id>       sha256 of the contents of a layer's objects (berth's own addition; may be deleted)
  *   blobs/<algorithm>/<hex>    compressed layers as they came (workstation only; berth's own addition)
  *
  * Durability: objects are written without fsync; one syncfs comes before the stream symlink that makes a layer visible.
@@ -19,6 +20,8 @@ import type { Mount } from "../host/host.ts";
 import type { ImageConfig } from "../oci/config.ts";
 import type { Descriptor, Manifest } from "../oci/manifest.ts";
 import type { Directory } from "../tree/node.ts";
+import type { AssembleOptions, LayerPart } from "./assemble-layer.ts";
+import type { Contents } from "./contents.ts";
 import type { LayerEncoding } from "./layer-encoding.ts";
 
 export interface StoredImage {
@@ -101,6 +104,10 @@ export interface Store extends Disposable {
     tar: AsyncIterable<Uint8Array>,
     options?: AddLayerOptions,
   ): Promise<{ descriptor: Descriptor; diffId: Digest }>;
+  /** Where the contents of files are, by their sha256, over all layers. */
+  contents(): Contents;
+  /** A layer from objects that are here and bytes that were brought; its blob is not kept. See assemble-layer.ts. */
+  assembleLayer(parts: AsyncIterable<LayerPart> | Iterable<LayerPart>, options: AssembleOptions): Promise<void>;
   /** Bytes of the uncompressed tar; Failure "not-found". */
   layerSize(diffId: Digest): number;
   /** The exact tar again. */
