@@ -11,7 +11,7 @@ import type { Host } from "../host/host.ts";
 import { NO_XATTRS } from "../tree/node.ts";
 import { existingStat, type FoundSource } from "./copy-layer.ts";
 import { applyMode, resolveOwner } from "./owner.ts";
-import { join, resolveInRoot } from "./resolve-path.ts";
+import { join, resolveInRoot } from "../host/resolve-in-root.ts";
 import type { Source, SourceTree } from "./source-tree.ts";
 import type { CopyAction } from "./step.ts";
 
@@ -111,7 +111,7 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
   return {
     async *unpack(view, nowSec) {
       const owner = action.chown === undefined ? undefined : resolveOwner(files, view, action.chown);
-      const top = resolveInRoot(files, view, textToByteName(action.target), { followLast: true });
+      const top = resolveInRoot(files, view, textToByteName(action.target));
       if (top.stat !== undefined && top.stat.kind !== "directory") {
         throw new Failure("conflict", `Cannot unpack to "${action.target}": it is no directory in the image`);
       }
@@ -136,7 +136,7 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
       const place = (name: string): string => {
         const target = top.path === "" ? name : name === "" ? top.path : `${top.path}/${name}`;
         const slash = target.lastIndexOf("/");
-        const parent = resolveInRoot(files, view, target.slice(0, Math.max(0, slash)), { followLast: true });
+        const parent = resolveInRoot(files, view, target.slice(0, Math.max(0, slash)));
         return parent.path === "" ? target.slice(slash + 1) : `${parent.path}/${target.slice(slash + 1)}`;
       };
       yield* parents(top.path);
@@ -154,7 +154,7 @@ function createArchive(host: Host, action: CopyAction, path: string, packing: Pa
           const stat = { ...member.stat, mode, mtimeNsec: 0, ...owner };
           if (
             member.kind === "directory" &&
-            resolveInRoot(files, view, here, { followLast: true }).stat?.kind === "directory" &&
+            resolveInRoot(files, view, here).stat?.kind === "directory" &&
             isLink(here, view)
           )
             continue;

@@ -10,7 +10,7 @@ import { compareTarPaths, type TarInput } from "../format/tar/write.ts";
 import type { Files } from "../host/host.ts";
 import { NO_XATTRS, type Stat } from "../tree/node.ts";
 import { applyMode, type Owner, resolveOwner, ROOT } from "./owner.ts";
-import { join, resolveInRoot } from "./resolve-path.ts";
+import { join, resolveInRoot } from "../host/resolve-in-root.ts";
 import { type Source, type SourceEntry, type SourceTree, walkSource } from "./source-tree.ts";
 import type { CopyAction } from "./step.ts";
 import type { Heredoc } from "../containerfile/logical-line.ts";
@@ -90,7 +90,7 @@ function below(directory: string, name: string): string {
 }
 
 function isExistingDirectory(files: Files, view: string, target: string): boolean {
-  return resolveInRoot(files, view, textToByteName(target), { followLast: true }).stat?.kind === "directory";
+  return resolveInRoot(files, view, textToByteName(target)).stat?.kind === "directory";
 }
 
 export interface Layer {
@@ -127,7 +127,7 @@ function createLayer(files: Files, input: CopyInput, chown: Owner | undefined): 
 
   /** The real place of `target`; its missing parents become members. */
   const place = (target: string, isDirectory: boolean): { path: string; exists: boolean } => {
-    const { path, stat } = resolveInRoot(files, view, target, { followLast: true });
+    const { path, stat } = resolveInRoot(files, view, target);
     refuseWhiteout(path);
     const kind = stat?.kind ?? members.get(path)?.member.kind;
     if (kind === "directory" && !isDirectory)

@@ -3,7 +3,7 @@
  */
 import { Failure } from "../core/failure.ts";
 import type { Files } from "../host/host.ts";
-import { join, resolveInRoot } from "./resolve-path.ts";
+import { join, resolveInRoot } from "../host/resolve-in-root.ts";
 
 export interface Owner {
   readonly uid: number;
@@ -12,7 +12,7 @@ export interface Owner {
 
 export const ROOT: Owner = { uid: 0, gid: 0 };
 
-type Reader = Pick<Files, "lstat" | "readlink" | "readTextIfAny">;
+type Reader = Pick<Files, "lstat" | "stat" | "readlink" | "readTextIfAny">;
 
 /** Only a user: the group is that user's own. Failure "not-found" for a name that the image does not know. */
 export function resolveOwner(files: Reader, root: string, text: string): Owner {
@@ -31,7 +31,7 @@ export function resolveOwner(files: Reader, root: string, text: string): Owner {
 }
 
 function entriesOf(files: Reader, root: string, name: string): string[][] {
-  const { path, stat } = resolveInRoot(files, root, `etc/${name}`, { followLast: true });
+  const { path, stat } = resolveInRoot(files, root, `etc/${name}`);
   if (stat?.kind !== "file") return [];
   return (files.readTextIfAny(join(root, path)) ?? "").split("\n").map((line) => line.split(":"));
 }

@@ -12,7 +12,7 @@ import { cacheKey, type StepResult } from "./build-cache.ts";
 import { type BuildRun, createdNow, imageOf, openTree, type StageResult, stageOf } from "./build-run.ts";
 import { copyMembers, existingStat, type FoundSource } from "./copy-layer.ts";
 import { resolveOwner, ROOT } from "./owner.ts";
-import { resolveInRoot } from "./resolve-path.ts";
+import { resolveInRoot } from "../host/resolve-in-root.ts";
 import { runStep, type Written } from "./run-step.ts";
 import { digestSources, findSources, type SourceTree } from "./source-tree.ts";
 import type { CopyAction, RunAction, SourceRef, Step } from "./step.ts";
@@ -138,7 +138,7 @@ async function doWorkdir(
   const { host, request } = run.parts;
   const { files } = host;
   const view = stage.state.view();
-  const { path, stat } = resolveInRoot(files, view, textToByteName(action.path), { followLast: true });
+  const { path, stat } = resolveInRoot(files, view, textToByteName(action.path));
   if (stat !== undefined && stat.kind !== "directory")
     throw new Failure("conflict", `Cannot make directory "${action.path}": it is no directory in the image`);
   if (stat !== undefined) return { layer: undefined, created: createdNow(run.parts) };

@@ -8,7 +8,7 @@ import { Failure } from "../core/failure.ts";
 import { globSource, isGlob } from "../containerfile/glob.ts";
 import { cleanPath, createIgnoreRules, type IgnoreRules } from "../containerfile/ignore.ts";
 import type { Files, FileStat } from "../host/host.ts";
-import { join, resolveInRoot } from "./resolve-path.ts";
+import { join, resolveInRoot } from "../host/resolve-in-root.ts";
 
 export interface SourceTree {
   /** Absolute byte path. */
@@ -37,7 +37,7 @@ export interface SourceEntry {
   readonly stat: FileStat;
 }
 
-type Reader = Pick<Files, "lstat" | "readlink" | "list" | "open">;
+type Reader = Pick<Files, "lstat" | "stat" | "readlink" | "list" | "open">;
 
 /** What a path or pattern names, in byte order. Failure "not-found" for a plain path that is missing and a pattern without a match. */
 export function findSources(files: Reader, tree: SourceTree, text: string): Source[] {
@@ -50,13 +50,13 @@ export function findSources(files: Reader, tree: SourceTree, text: string): Sour
   const named = textToByteName(components.join("/"));
   const found = lookUp(files, tree, named);
   if (found !== undefined) return [found];
-  const hidden = resolveInRoot(files, tree.root, named, { followLast: true }).stat !== undefined;
+  const hidden = resolveInRoot(files, tree.root, named).stat !== undefined;
   const state = hidden ? "an ignore rule excludes it" : "there is no such file";
   throw new Failure("not-found", `Cannot copy "${text}" from the ${tree.title}: ${state}`);
 }
 
 function lookUp(files: Reader, tree: SourceTree, named: string): Source | undefined {
-  const { path, stat } = resolveInRoot(files, tree.root, named, { followLast: true });
+  const { path, stat } = resolveInRoot(files, tree.root, named);
   if (stat === undefined) return undefined;
   if (named !== "" && isHidden(tree.rules, byteNameToText(named), stat)) return undefined;
   return { path, named, stat };
@@ -79,7 +79,7 @@ function* expandGlob(files: Reader, tree: SourceTree, components: readonly strin
     yield* expandGlob(files, tree, rest, below(textToByteName(component)));
     return;
   }
-  const { path, stat } = resolveInRoot(files, tree.root, named, { followLast: true });
+  const { path, stat } = resolveInRoot(files, tree.root, named);
   if (stat?.kind !== "directory") return;
   if (component === "**") yield* expandGlob(files, tree, rest, named);
   const pattern = new RegExp(`^${globSource(component)}$`, "su");

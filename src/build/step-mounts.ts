@@ -9,7 +9,7 @@ import type { Host, Lock } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import { cacheMountPath } from "./build-cache.ts";
 import type { SecretSource } from "./build-request.ts";
-import { join, resolveInRoot } from "./resolve-path.ts";
+import { join, resolveInRoot } from "../host/resolve-in-root.ts";
 import { findSources, type SourceTree, walkSource } from "./source-tree.ts";
 import type { SourceRef, StepMount } from "./step.ts";
 
@@ -70,7 +70,7 @@ function prepareBind(
 ): BundleMount {
   const { host } = parts;
   const tree = parts.openTree(mount.from);
-  const { path, stat } = resolveInRoot(host.files, tree.root, textToByteName(mount.source), { followLast: true });
+  const { path, stat } = resolveInRoot(host.files, tree.root, textToByteName(mount.source));
   if (stat === undefined)
     throw new Failure("not-found", `Cannot mount "${mount.source}" from the ${tree.title}: there is no such file`);
   let source = join(tree.root, path);

@@ -10,7 +10,7 @@ import type { ByteName } from "../core/bytes.ts";
 import { compareTarPaths, type TarInput } from "../format/tar/write.ts";
 import type { Files, FileStat } from "../host/host.ts";
 import { NO_XATTRS, type Stat, type Xattrs } from "../tree/node.ts";
-import { join } from "./resolve-path.ts";
+import { join } from "../host/resolve-in-root.ts";
 
 export interface UpperInput {
   /** The upper directory. */

@@ -3,7 +3,7 @@
  * the directory times set back, so that a layer made from the root file system shows nothing of them.
  */
 import type { Files, FileStat } from "../host/host.ts";
-import { resolveInRoot } from "./in-root.ts";
+import { resolveInRoot } from "../host/resolve-in-root.ts";
 
 export interface MountPoint {
   /** Absolute, in the container. */
@@ -29,12 +29,12 @@ export function makeMountPoints(files: Files, rootfs: string, points: readonly M
     else files.write(path, "", { mode: 0o644 });
   };
   const targets = points.map(({ target, kind, hides }) => {
-    const { path, existing } = resolveInRoot(files, rootfs, target);
+    const { path: inside, existing } = resolveInRoot(files, rootfs, target);
+    const path = `/${inside}`;
     if (!hidden.some((above) => path.startsWith(`${above}/`))) {
-      const depth = existing === "/" ? 1 : existing.split("/").length;
-      const names = path.split("/");
-      for (let i = depth + 1; i <= names.length; i += 1) {
-        make(`${rootfs}${names.slice(0, i).join("/")}`, i === names.length ? kind : "directory");
+      const names = inside.split("/");
+      for (let i = existing + 1; i <= names.length; i += 1) {
+        make(`${rootfs}/${names.slice(0, i).join("/")}`, i === names.length ? kind : "directory");
       }
     }
     if (hides) hidden.push(path);

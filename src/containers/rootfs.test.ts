@@ -5,28 +5,9 @@ import { isFailure } from "../core/failure.ts";
 import { createFakeHost } from "../host/fake.ts";
 import { grantableCapabilities } from "./capabilities.ts";
 import { crunError } from "./crun.ts";
-import { resolveInRoot } from "./in-root.ts";
 import { makeMountPoints } from "./mount-points.ts";
 import { hostsFile, resolvConf } from "./name-files.ts";
 import { resolveUser } from "./user.ts";
-
-test("resolveInRoot() never leaves the root", () => {
-  const { files } = createFakeHost({
-    files: {
-      "/r/etc/resolv.conf": { symlink: "../../../../run/stub" },
-      "/r/abs": { symlink: "/etc" },
-      "/r/loop": { symlink: "loop" },
-      "/etc/shadow": "the host's",
-    },
-  });
-  assert.deepEqual(resolveInRoot(files, "/r", "/etc/resolv.conf"), { path: "/run/stub", existing: "/" });
-  assert.deepEqual(resolveInRoot(files, "/r", "/abs/../../etc/new/x"), { path: "/etc/new/x", existing: "/etc" });
-  assert.deepEqual(resolveInRoot(files, "/r", "/abs/shadow"), { path: "/etc/shadow", existing: "/etc" });
-  assert.throws(
-    () => resolveInRoot(files, "/r", "/loop/x"),
-    (error) => isFailure(error, "bad-input"),
-  );
-});
 
 test("resolveUser() reads names, numbers and groups", () => {
   const { files } = createFakeHost({

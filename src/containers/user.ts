@@ -5,7 +5,7 @@
  */
 import { Failure } from "../core/failure.ts";
 import type { Files } from "../host/host.ts";
-import { resolveInRoot } from "./in-root.ts";
+import { join, resolveInRoot } from "../host/resolve-in-root.ts";
 
 export interface ContainerUser {
   readonly uid: number;
@@ -48,8 +48,8 @@ function groupNumber(groups: readonly (readonly string[])[], text: string): numb
 }
 
 function readTable(files: Files, rootfs: string, path: string): string[][] {
-  const resolved = resolveInRoot(files, rootfs, path).path;
-  const text = files.lstat(`${rootfs}${resolved}`)?.kind === "file" ? files.readText(`${rootfs}${resolved}`) : "";
+  const { path: inside, stat } = resolveInRoot(files, rootfs, path);
+  const text = stat?.kind === "file" ? files.readText(join(rootfs, inside)) : "";
   return text
     .split("\n")
     .map((line) => line.split(":"))

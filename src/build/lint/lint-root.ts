@@ -1,7 +1,7 @@
 /** LintRoot: the tree that a lint looks at, by paths relative to it, never leaving it. */
 import { byteNameToText } from "../../core/bytes.ts";
 import type { Files, FileStat } from "../../host/host.ts";
-import { join, resolveInRoot } from "../resolve-path.ts";
+import { join, resolveInRoot } from "../../host/resolve-in-root.ts";
 
 export interface LintRoot {
   /** The tree is the running system's own: `/`. */
@@ -17,7 +17,7 @@ export interface LintRoot {
   isMountPoint(path: string): boolean;
 }
 
-type Reader = Pick<Files, "lstat" | "readlink" | "listIfAny" | "readTextIfAny">;
+type Reader = Pick<Files, "lstat" | "stat" | "readlink" | "listIfAny" | "readTextIfAny">;
 
 export function openLintRoot(files: Reader, root: string): LintRoot {
   const resolve = (path: string, followLast: boolean): { absolute: string; stat: FileStat | undefined } => {
