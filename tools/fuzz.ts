@@ -1,5 +1,6 @@
 /**
- * Fuzzes the readers of composefs formats with mutated vectors: `node tools/fuzz.ts erofs|dump [--seed N] [--seconds S]`.
+ * Fuzzes the readers of composefs formats with mutated vectors, or the registry with random requests:
+ * `node tools/fuzz.ts erofs|dump|registry [--seed N] [--seconds S]`.
  * A failure prints its seed; `--seed N --seconds 0` runs that one case again.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -7,25 +8,44 @@ import { parseArgs } from "node:util";
 import { parseDump } from "../src/format/dumpfile/parse.ts";
 import { writeErofs } from "../src/format/erofs/write.ts";
 import { fuzzCase, type Target } from "../test/support/fuzz-formats.ts";
+import { fuzzRegistry } from "../test/support/fuzz-registry.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { seed: { type: "string", default: "1" }, seconds: { type: "string", default: "60" } },
 });
-const target = positionals[0];
-if (target !== "erofs" && target !== "dump") throw new Error("usage: fuzz.ts erofs|dump [--seed N] [--seconds S]");
-run(target, Number(values.seed), Number(values.seconds));
+const target = positionals[0] ?? "";
+const [firstSeed, seconds] = [Number(values.seed), Number(values.seconds)];
+switch (target) {
+  case "registry": {
+    let requests = 0;
+    const seeds = await run(async (seed) => {
+      requests += [...(await fuzzRegistry(seed, 1)).values()].reduce((sum, count) => sum + count, 0);
+    });
+    process.stdout.write(`registry: ${seeds}, ${requests} requests, no failure\n`);
+    break;
+  }
+  case "erofs":
+  case "dump": {
+    const samples = readSamples(target);
+    let accepted = 0;
+    const seeds = await run(async (seed) => void (accepted += Number(fuzzCase(target, samples, seed))));
+    process.stdout.write(`${target}: ${seeds}, ${accepted} accepted, no failure\n`);
+    break;
+  }
+  default:
+    throw new Error("usage: fuzz.ts erofs|dump|registry [--seed N] [--seconds S]");
+}
 
-function run(kind: Target, firstSeed: number, seconds: number): void {
-  const samples = readSamples(kind);
+/** One case at least. Returns which seeds ran. */
+async function run(runCase: (seed: number) => Promise<void>): Promise<string> {
   const end = performance.now() + seconds * 1000;
   let seed = firstSeed;
-  let accepted = 0;
   do {
-    if (fuzzCase(kind, samples, seed)) accepted += 1;
+    await runCase(seed);
     seed += 1;
   } while (performance.now() < end);
-  process.stdout.write(`${kind}: seeds ${firstSeed} to ${seed - 1}, ${accepted} accepted, no failure\n`);
+  return `seeds ${firstSeed} to ${seed - 1}`;
 }
 
 function readSamples(kind: Target): Buffer[] {

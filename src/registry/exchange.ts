@@ -4,6 +4,7 @@ import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import type { Principal } from "./auth.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { Driver } from "./driver.ts";
+import { RegistryError, type RegistryErrorCode } from "./errors.ts";
 
 export interface Exchange {
   readonly request: ServerRequest;
@@ -55,4 +56,29 @@ export function isUnchanged(request: ServerRequest, digest: Digest): boolean {
   const header = request.headers.get("if-none-match");
   if (header === null) return false;
   return header.split(",").some((tag) => ["*", `"${digest}"`].includes(tag.trim().replace(/^W\//, "")));
+}
+
+/** The body as it arrives; a client that goes away is its error, 400 with `code`. Stops once more than `limit` bytes came. */
+export async function* requestBody(
+  request: ServerRequest,
+  code: RegistryErrorCode,
+  limit?: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (request.body === null) return;
+  const chunks = request.body[Symbol.asyncIterator]();
+  let seen = 0;
+  try {
+    for (;;) {
+      const next = await chunks.next().catch((cause: unknown) => {
+        const message = `the body ended early (${cause instanceof Error ? cause.message : String(cause)})`;
+        throw new RegistryError(400, code, message);
+      });
+      if (next.done === true) return;
+      seen += next.value.length;
+      yield next.value;
+      if (limit !== undefined && seen > limit) return;
+    }
+  } finally {
+    await chunks.return?.().catch(() => undefined);
+  }
 }

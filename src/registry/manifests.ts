@@ -6,11 +6,12 @@
  *
  * @see OCI distribution-spec, "Pulling manifests", "Pushing manifests", "Pushing manifests with subject"
  */
+import { collectBytes } from "../core/bytes.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../core/digest.ts";
 import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import { type Descriptor, MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
 import { RegistryError } from "./errors.ts";
-import { contentResponse, emptyResponse, type Exchange, headResponse, isUnchanged } from "./exchange.ts";
+import { contentResponse, emptyResponse, type Exchange, headResponse, isUnchanged, requestBody } from "./exchange.ts";
 import { type ManifestFacts, readManifestFacts } from "./manifest-facts.ts";
 import type { Repository } from "./repository.ts";
 import { parseTag, type Reference } from "./route.ts";
@@ -121,14 +122,9 @@ function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number):
 async function readLimited(request: ServerRequest): Promise<Buffer> {
   const tooLarge = new RegistryError(413, "SIZE_INVALID", `manifest is larger than ${MANIFEST_BYTES_MAX} bytes`);
   if (Number(request.headers.get("content-length") ?? 0) > MANIFEST_BYTES_MAX) throw tooLarge;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length;
-    if (size > MANIFEST_BYTES_MAX) throw tooLarge;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  const bytes = await collectBytes(requestBody(request, "MANIFEST_INVALID", MANIFEST_BYTES_MAX));
+  if (bytes.length > MANIFEST_BYTES_MAX) throw tooLarge;
+  return bytes;
 }
 
 function manifestUnknown(reference: Reference): RegistryError {

@@ -7,10 +7,10 @@
  * @see OCI distribution-spec, "Pushing blobs"
  */
 import { type Digest, type DigestAlgorithm, digestAlgorithm, isDigest } from "../core/digest.ts";
-import type { ServerRequest, ServerResponse } from "../host/host.ts";
+import type { ServerResponse } from "../host/host.ts";
 import type { UploadInfo } from "./driver.ts";
 import { RegistryError } from "./errors.ts";
-import { emptyResponse, type Exchange } from "./exchange.ts";
+import { emptyResponse, type Exchange, requestBody } from "./exchange.ts";
 import { listRepositories, openRepository, type Repository } from "./repository.ts";
 import { isRepositoryName, parseRequestDigest } from "./route.ts";
 
@@ -37,7 +37,7 @@ export async function handleUploads(exchange: Exchange, repository: Repository):
     return emptyResponse(202, { ...sessionHeaders(repository, id), ...length });
   }
   try {
-    await driver.appendUpload(id, 0, requestBody(request));
+    await driver.appendUpload(id, 0, requestBody(request, "BLOB_UPLOAD_INVALID"));
   } catch (error) {
     await driver.cancelUpload(id);
     throw error;
@@ -88,7 +88,7 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
     throw new RegistryError(400, "SIZE_INVALID", "Content-Length and Content-Range differ");
   }
   if (request.body === null) return before;
-  const size = await driver.appendUpload(id, before, requestBody(request, chunk?.length));
+  const size = await driver.appendUpload(id, before, requestBody(request, "BLOB_UPLOAD_INVALID", chunk?.length));
   if (chunk !== undefined && size - before !== chunk.length) {
     await driver.truncateUpload(id, before);
     throw new RegistryError(400, "SIZE_INVALID", "the chunk is not as long as its Content-Range");
@@ -127,27 +127,6 @@ function parseAlgorithm(query: URLSearchParams): DigestAlgorithm {
   throw new RegistryError(400, "DIGEST_INVALID", "digest-algorithm is not sha256 or sha512", {
     detail: { algorithm: wanted.slice(0, 80) },
   });
-}
-
-/** The body as it arrives; a client that goes away is its error, not ours. Stops past `limit` bytes. */
-async function* requestBody(request: ServerRequest, limit?: number): AsyncGenerator<Uint8Array, void, undefined> {
-  if (request.body === null) return;
-  const chunks = request.body[Symbol.asyncIterator]();
-  let seen = 0;
-  try {
-    for (;;) {
-      const next = await chunks.next().catch((cause: unknown) => {
-        const message = `the upload ended early (${cause instanceof Error ? cause.message : String(cause)})`;
-        throw new RegistryError(400, "BLOB_UPLOAD_INVALID", message);
-      });
-      if (next.done === true) return;
-      seen += next.value.length;
-      yield next.value;
-      if (limit !== undefined && seen > limit) return;
-    }
-  } finally {
-    await chunks.return?.().catch(() => undefined);
-  }
 }
 
 function created(repository: Repository, digest: Digest): ServerResponse {
