@@ -29,6 +29,13 @@ import { pullCommand } from "./commands/pull.ts";
 import { pushCommand } from "./commands/push.ts";
 import { registryInitCommand } from "./commands/registry-init.ts";
 import { registryServeCommand } from "./commands/registry-serve.ts";
+import { registryTokenCreateCommand } from "./commands/registry-token-create.ts";
+import { registryTokenListCommand } from "./commands/registry-token-list.ts";
+import { registryTokenRevokeCommand } from "./commands/registry-token-revoke.ts";
+import { registryUserAddCommand } from "./commands/registry-user-add.ts";
+import { registryUserListCommand } from "./commands/registry-user-list.ts";
+import { registryUserPasswdCommand } from "./commands/registry-user-passwd.ts";
+import { registryUserRemoveCommand } from "./commands/registry-user-remove.ts";
 import { rmCommand } from "./commands/rm.ts";
 import { rmiCommand } from "./commands/rmi.ts";
 import { rollbackCommand } from "./commands/rollback.ts";
@@ -76,6 +83,13 @@ export const commands: readonly Command[] = [
   inspectCommand,
   registryInitCommand,
   registryServeCommand,
+  registryUserAddCommand,
+  registryUserListCommand,
+  registryUserPasswdCommand,
+  registryUserRemoveCommand,
+  registryTokenCreateCommand,
+  registryTokenListCommand,
+  registryTokenRevokeCommand,
   loginCommand,
   logoutCommand,
   pushCommand,

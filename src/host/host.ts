@@ -301,8 +301,14 @@ export interface HttpResponse {
   discard(): void;
 }
 
-/** The server's shape; `peer` is the client's address. */
-export type HttpHandler = (request: ServerRequest, peer: { readonly address: string }) => Promise<ServerResponse>;
+export type HttpHandler = (request: ServerRequest, peer: Peer) => Promise<ServerResponse>;
+
+/** The client at the other end of a server's connection. */
+export interface Peer {
+  readonly address: string;
+  /** Common name of a client certificate that the server's `clientCa` has signed. */
+  readonly certificateName?: string | undefined;
+}
 
 /** What a handler is given. A web Request is one; the server's own is lighter, because a Request costs more than the rest of a small answer. */
 export interface ServerRequest {

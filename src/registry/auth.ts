@@ -1,29 +1,41 @@
 /**
  * Who asks, and what they may do. Authentication is a function of the request; the handler asks the Principal that it returns
- * for each right. A new scheme (tokens, robots, client certificates) is another Authenticate, not another handler.
+ * for each right.
+ *
+ * What a caller may not read does not exist for them: a right is decided from the names alone, before the storage is touched,
+ * so that no answer and no duration tells whether the repository is there.
  */
-
-import type { ServerRequest } from "../host/host.ts";
+import type { Peer, ServerRequest } from "../host/host.ts";
 
 export type Action = "pull" | "push" | "delete";
+export const ACTIONS: readonly Action[] = ["pull", "push", "delete"];
 
 export interface Principal {
   /** undefined for an anonymous client. */
   readonly user: string | undefined;
   may(action: Action, repository: string): boolean;
+  /** /v2/ itself, and the catalog, which shows what the principal may pull. */
+  mayEnter(endpoint: "base" | "catalog"): boolean;
+  /** WWW-Authenticate with which the client could get what it lacks; undefined when it is known and simply may not. */
+  challenge(wanted: Wanted): string | undefined;
 }
+
+export type Wanted =
+  | { readonly kind: "base" }
+  | { readonly kind: "catalog" }
+  | { readonly kind: "repository"; readonly action: Action; readonly repository: string };
 
 export type Authentication =
   | { readonly kind: "principal"; readonly principal: Principal }
-  /** Answered with 401 and this WWW-Authenticate. */
-  | { readonly kind: "challenge"; readonly challenge: string; readonly message: string };
+  /** Credentials that are wrong. Answered with 401 and this WWW-Authenticate. */
+  | { readonly kind: "challenge"; readonly challenge: string; readonly message: string; readonly user?: string };
 
-export type Authenticate = (request: ServerRequest, peer: { readonly address: string }) => Promise<Authentication>;
+export type Authenticate = (request: ServerRequest, peer: Peer) => Promise<Authentication>;
 
 /** Everybody may do everything: for a registry on loopback. */
 export const openToAll: Authenticate = async () => ({
   kind: "principal",
-  principal: { user: undefined, may: () => true },
+  principal: { user: undefined, may: () => true, mayEnter: () => true, challenge: () => undefined },
 });
 
 /** User and password of a Basic Authorization header; undefined when it is none. */

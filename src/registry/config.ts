@@ -3,7 +3,9 @@
  * a file of its own under config/; `docs/registry.schema.json` is the same tables as a JSON schema.
  */
 import { parse } from "smol-toml";
-import { authSection } from "./config/auth.ts";
+import { Failure } from "../core/failure.ts";
+import type { Host } from "../host/host.ts";
+import { authSection, groupsSection, permissionsSection } from "./config/auth.ts";
 import { type JsonSchema, ROOT, table, type ValueOf } from "./config/fields.ts";
 import { listenField } from "./config/listen.ts";
 import { storageSection } from "./config/storage.ts";
@@ -16,6 +18,8 @@ const registryTable = table("Configuration of `berth registry serve`", {
   storage: storageSection,
   tls: tlsSection,
   auth: authSection,
+  groups: groupsSection,
+  permissions: permissionsSection,
 });
 
 export type RegistryConfig = ValueOf<typeof registryTable>;
@@ -29,4 +33,26 @@ export const registrySchema: JsonSchema = {
 /** Throws SyntaxError (or TomlError) naming the key. */
 export function parseRegistryConfig(content: string): RegistryConfig {
   return registryTable.read(parse(content), CONFIG_NAME);
+}
+
+/** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
+export function readRegistryConfig(host: Pick<Host, "files">, directory: string): RegistryConfig {
+  const content = host.files.readTextIfAny(`${directory}/${CONFIG_NAME}`);
+  if (content === undefined) {
+    throw new Failure("not-found", `Cannot use registry "${directory}": there is no ${CONFIG_NAME} in it`, {
+      hint: `make a registry with: berth registry init ${directory} --user NAME --password-stdin`,
+    });
+  }
+  try {
+    return parseRegistryConfig(content);
+  } catch (error) {
+    throw new Failure("bad-input", `Cannot use registry "${directory}": its ${CONFIG_NAME} is malformed`, {
+      cause: error,
+    });
+  }
+}
+
+/** Makes the configuration's paths absolute. */
+export function inDirectory(directory: string): (path: string) => string {
+  return (path) => (path.startsWith("/") ? path : `${directory}/${path}`);
 }

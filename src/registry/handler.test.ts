@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { digestOf } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
-import { htpasswdAuth, htpasswdLine, parseHtpasswd } from "./htpasswd.ts";
-import { openTestRegistry } from "./testing.ts";
+import { htpasswdLine, parseHtpasswd, withoutUser, withUser } from "./htpasswd.ts";
+import { htpasswdAuth, openTestRegistry } from "./testing.ts";
 import { createLinuxHost } from "../host/linux.ts";
 
 const basic = (text: string): Record<string, string> => ({
@@ -101,7 +101,18 @@ test("parseHtpasswd() takes what htpasswd -B writes and rejects other hashes by 
   }
 });
 
+test("users are changed a line at a time", async () => {
+  const text = `# staff\nanna:old\nanna2:x\n`;
+  const line = await htpasswdLine("anna", "secret");
+  assert.equal(withUser(text, line), `# staff\n${line}anna2:x\n`);
+  assert.equal(withUser("anna2:x", line), `anna2:x\n${line}`);
+  assert.equal(withUser("", line), line);
+  assert.equal(withoutUser(text, "anna"), "# staff\nanna2:x\n");
+  assert.equal(withoutUser(text, "bert"), text);
+});
+
 for (const [user, password] of [
+  ["#a", "x"],
   ["a:b", "x"],
   ["", "x"],
   ["a b", "x"],

@@ -5,13 +5,13 @@
  *
  * @see OCI distribution-spec 1.1
  */
-import { Failure, isFailure } from "../core/failure.ts";
 import type { Host, HttpHandler, ServerResponse } from "../host/host.ts";
-import type { Action, Authenticate, Principal } from "./auth.ts";
+import { answering, type LogEntry } from "./answering.ts";
+import type { Action, Authenticate, Principal, Wanted } from "./auth.ts";
 import { handleBlob } from "./blobs.ts";
 import { createContentCache } from "./content-cache.ts";
 import type { Driver } from "./driver.ts";
-import { errorResponse, RegistryError } from "./errors.ts";
+import { RegistryError } from "./errors.ts";
 import { emptyResponse, type Exchange } from "./exchange.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./listings.ts";
 import { handleManifest } from "./manifests.ts";
@@ -26,57 +26,25 @@ export interface RegistryOptions {
   readonly log?: (entry: LogEntry) => void;
 }
 
-/** One request, as the log shows it. */
-export interface LogEntry {
-  readonly address: string;
-  readonly user: string | undefined;
-  readonly method: string;
-  /** Path and query. */
-  readonly target: string;
-  readonly status: number;
-  /** From the request to the head of the response. */
-  readonly tookMs: number;
-  /** An error of ours, with its stack. */
-  readonly error?: unknown;
-}
-
 export function createRegistry(options: RegistryOptions): HttpHandler {
   const { host, driver } = options;
   const cache = createContentCache(driver);
   const boundary = (): string => Buffer.from(host.random(18)).toString("hex");
 
-  return async (request, peer) => {
-    const started = host.clock.elapsed();
-    const url = new URL(request.url);
-    let user: string | undefined;
-    let error: unknown;
-    let response: ServerResponse;
-    try {
-      const route = parseRoute(url.pathname);
-      if (route === undefined) throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
-      const authentication = await options.authenticate(request, peer);
-      if (authentication.kind === "challenge") throw unauthorized(authentication.message, authentication.challenge);
-      const { principal } = authentication;
-      user = principal.user;
-      requireRight(principal, route, request.method);
-      response = await dispatch({ request, url, principal, driver, cache, boundary }, route);
-    } catch (thrown) {
-      const known = asRegistryError(thrown);
-      if (known.status >= 500) error = thrown;
-      response = errorResponse(known, request.method === "HEAD");
+  return answering(options, async ({ request, peer, url, note }) => {
+    const route = parseRoute(url.pathname);
+    if (route === undefined) throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
+    note.route = route;
+    const authentication = await options.authenticate(request, peer);
+    if (authentication.kind === "challenge") {
+      note.user = authentication.user;
+      throw unauthorized(authentication.message, authentication.challenge);
     }
-    response.headers.set("docker-distribution-api-version", "registry/2.0");
-    options.log?.({
-      address: peer.address,
-      user,
-      method: request.method,
-      target: url.pathname + url.search,
-      status: response.status,
-      tookMs: host.clock.elapsed() - started,
-      ...(error !== undefined && { error }),
-    });
-    return response;
-  };
+    const { principal } = authentication;
+    note.user = principal.user;
+    requireRight(principal, route, request.method);
+    return dispatch({ request, url, principal, driver, cache, boundary }, route);
+  });
 }
 
 function dispatch(exchange: Exchange, route: Route): Promise<ServerResponse> | ServerResponse {
@@ -100,12 +68,20 @@ function dispatch(exchange: Exchange, route: Route): Promise<ServerResponse> | S
 }
 
 function requireRight(principal: Principal, route: Route, method: string): void {
-  if (route.kind === "base" || route.kind === "catalog") return;
-  const action = actionOf(route, method);
-  if (principal.may(action, route.repository)) return;
+  const wanted = wantedBy(route, method);
+  const allowed =
+    wanted.kind === "repository" ? principal.may(wanted.action, wanted.repository) : principal.mayEnter(wanted.kind);
+  if (allowed) return;
+  const challenge = principal.challenge(wanted);
+  if (challenge !== undefined) throw unauthorized("authentication required", challenge);
   throw new RegistryError(403, "DENIED", "requested access to the resource is denied", {
-    detail: { action, name: route.repository },
+    ...(wanted.kind === "repository" && { detail: { action: wanted.action, name: wanted.repository } }),
   });
+}
+
+function wantedBy(route: Route, method: string): Wanted {
+  if (route.kind === "base" || route.kind === "catalog") return { kind: route.kind };
+  return { kind: "repository", action: actionOf(route, method), repository: route.repository };
 }
 
 function actionOf(route: Route, method: string): Action {
@@ -115,17 +91,4 @@ function actionOf(route: Route, method: string): Action {
 
 function unauthorized(message: string, challenge: string): RegistryError {
   return new RegistryError(401, "UNAUTHORIZED", message, { headers: { "www-authenticate": challenge } });
-}
-
-function asRegistryError(error: unknown): RegistryError {
-  if (error instanceof RegistryError) return error;
-  if (isFailure(error, "busy"))
-    return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
-  if (isFailure(error, "not-found")) return new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "content is gone");
-  if (isFailure(error, "no-space")) return new RegistryError(507, "UNKNOWN", "the registry has no space left");
-  return new RegistryError(
-    500,
-    "UNKNOWN",
-    error instanceof Failure ? "the registry cannot read its storage" : "internal error",
-  );
 }

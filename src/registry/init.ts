@@ -55,6 +55,8 @@ function firstConfig(listen: string, tls: boolean): string {
     '[storage]\ndriver = "files"\ndirectory = "data"',
     ...(tls ? ['[tls]\ncertificate = "tls/registry.crt"\nkey = "tls/registry.key"'] : []),
     '[auth.htpasswd]\nfile = "htpasswd"',
+    '[auth.robots]\nfile = "robots.json"',
+    '[auth.tokens]\nkey = "token.key"',
   ];
   return `${sections.join("\n\n")}\n`;
 }

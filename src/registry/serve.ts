@@ -2,15 +2,16 @@
  * startRegistry(): a registry's directory as a server on the network, and its upkeep while it runs. When the signal comes, running
  * requests end first.
  */
-import { Failure, isFailure } from "../core/failure.ts";
+import { isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
-import { openToAll } from "./auth.ts";
-import { CONFIG_NAME, parseRegistryConfig, type RegistryConfig } from "./config.ts";
+import { openAccess } from "./access/open-access.ts";
+import { answering, type LogEntry } from "./answering.ts";
+import { inDirectory, readRegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
+import { withEndpoints } from "./endpoints.ts";
 import { filesDriver } from "./files-driver.ts";
-import { createRegistry, type LogEntry } from "./handler.ts";
-import { htpasswdAuth } from "./htpasswd.ts";
+import { createRegistry } from "./handler.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
   /** `https://HOST:PORT`. */
@@ -37,17 +38,16 @@ export async function startRegistry(
   directory: string,
   options: StartOptions,
 ): Promise<RunningRegistry> {
-  const config = readConfig(host, directory);
-  const at = (path: string): string => (path.startsWith("/") ? path : `${directory}/${path}`);
+  const config = readRegistryConfig(host, directory);
+  const at = inDirectory(directory);
   const driver = filesDriver(host, at(config.storage.directory));
-  const htpasswd = config.auth?.htpasswd;
-  const handler = createRegistry({
-    host,
-    driver,
-    authenticate:
-      htpasswd === undefined ? openToAll : htpasswdAuth({ host, path: at(htpasswd.file), realm: htpasswd.realm }),
-    log: (entry) => logRequest(options.progress, entry),
-  });
+  const access = openAccess(host, config, at);
+  const log = (entry: LogEntry): void => logRequest(options.progress, entry);
+  const registry = createRegistry({ host, driver, authenticate: access.authenticate, log });
+  const handler = withEndpoints(
+    { ...(access.tokenServer && { "/token": answering({ host, log }, access.tokenServer) }) },
+    registry,
+  );
   const listen = options.listen ?? config.listen;
   const server = await host.network.serve(handler, {
     ...listen,
@@ -66,20 +66,6 @@ export async function startRegistry(
   };
   const url = `${config.tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
   return { url, close, [Symbol.asyncDispose]: close };
-}
-
-function readConfig(host: Pick<Host, "files">, directory: string): RegistryConfig {
-  const text = host.files.readTextIfAny(`${directory}/${CONFIG_NAME}`);
-  if (text === undefined) {
-    throw new Failure("not-found", `Cannot serve "${directory}": there is no ${CONFIG_NAME} in it`, {
-      hint: `make a registry with: berth registry init ${directory} --user NAME --password-stdin`,
-    });
-  }
-  try {
-    return parseRegistryConfig(text);
-  } catch (error) {
-    throw new Failure("bad-input", `Cannot serve "${directory}": its ${CONFIG_NAME} is malformed`, { cause: error });
-  }
 }
 
 async function keepUp(

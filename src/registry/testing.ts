@@ -3,10 +3,12 @@ import { digestOf, type Digest } from "../core/digest.ts";
 import type { Host, ServerRequest, ServerResponse } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
+import { openAccess } from "./access/open-access.ts";
 import { type Authenticate, openToAll } from "./auth.ts";
 import type { Driver } from "./driver.ts";
 import { filesDriver } from "./files-driver.ts";
-import { createRegistry, type LogEntry } from "./handler.ts";
+import { createRegistry } from "./handler.ts";
+import type { LogEntry } from "./answering.ts";
 
 export interface TestRegistry extends Disposable {
   readonly host: Host;
@@ -33,6 +35,12 @@ export function openTestRegistry(options: { authenticate?: Authenticate; driver?
   const host = createLinuxHost();
   const directory = host.files.temporaryDirectory("/tmp/berth-registry-test-");
   return registryOver(host, directory.path, options, () => directory[Symbol.dispose]());
+}
+
+/** Basic logins of the users in this file, who may do everything. */
+export function htpasswdAuth({ host, path, realm }: { host: Host; path: string; realm: string }): Authenticate {
+  const auth = { htpasswd: { file: path, realm }, robots: undefined, tokens: undefined };
+  return openAccess(host, { auth, groups: new Map(), permissions: undefined }, (file) => file).authenticate;
 }
 
 export function blobUpload(location: string | null, digest: string): string {

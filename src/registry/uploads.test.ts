@@ -232,7 +232,12 @@ test("a mount needs the right to read where the blob comes from", async () => {
   using registry = openTestRegistry({
     authenticate: async () => ({
       kind: "principal",
-      principal: { user: "eve", may: (action, name) => name !== "secret/os" || action === "push" },
+      principal: {
+        user: "eve",
+        may: (action, name) => name !== "secret/os" || action === "push",
+        mayEnter: () => true,
+        challenge: () => undefined,
+      },
     }),
   });
   await registry.pushBlob("secret/os", content);

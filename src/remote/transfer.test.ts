@@ -6,8 +6,8 @@ import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { INDEX, MANIFEST } from "../oci/media-types.ts";
 import { parseImageRef } from "../oci/reference.ts";
-import { htpasswdAuth, htpasswdLine } from "../registry/htpasswd.ts";
-import { openTestRegistry, type TestRegistry } from "../registry/testing.ts";
+import { htpasswdLine } from "../registry/htpasswd.ts";
+import { htpasswdAuth, openTestRegistry, type TestRegistry } from "../registry/testing.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import {

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseJsonObject } from "../../core/json.ts";
+import { createFakeHost, type FakeHost } from "../../host/fake.ts";
+import { parseHtpasswd } from "../../registry/htpasswd.ts";
+import { commands } from "../commands.ts";
+import { runProgram } from "../run-command.ts";
+
+const CONFIG = `
+listen = ":5000"
+[storage]
+driver = "files"
+directory = "data"
+[auth.htpasswd]
+file = "htpasswd"
+[auth.robots]
+file = "robots.json"
+[groups]
+ops = ["bert"]
+`;
+
+function registryHost(config = CONFIG): FakeHost {
+  const host = createFakeHost();
+  host.files.makeDirectory("/srv/r");
+  host.files.write("/srv/r/registry.toml", config);
+  return host;
+}
+
+async function berth(
+  host: FakeHost,
+  words: readonly string[],
+  input = "",
+): Promise<{ status: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const status = await runProgram(["registry", ...words], commands, {
+    host,
+    signal: new AbortController().signal,
+    version: "test",
+    terminal: {
+      stdout: (text) => void (out += text),
+      stderr: (text) => void (err += text),
+      stdoutIsTerminal: false,
+      stdinIsTerminal: true,
+      stderrColumns: undefined,
+      readStdin: () => Promise.resolve(input),
+      ask: (question) =>
+        Promise.resolve(question === "Again: " ? (input.split(" ")[1] ?? input) : (input.split(" ")[0] ?? "")),
+    },
+  });
+  return { status, out, err };
+}
+
+test("user add, list, passwd and remove change one line of the file", async () => {
+  const host = registryHost();
+  const hashes = (): ReadonlyMap<string, string> => parseHtpasswd(host.files.readText("/srv/r/htpasswd"));
+  const added = await berth(host, ["user", "add", "/srv/r", "bert", "--password-stdin"], "secret\n");
+  assert.deepEqual(added, { status: 0, out: "Added user bert\n", err: "" });
+  assert.equal(host.files.stat("/srv/r/htpasswd")?.mode, 0o600);
+  assert.equal((await berth(host, ["user", "add", "/srv/r", "anna"], "secret")).status, 0);
+  assert.equal((await berth(host, ["user", "list", "/srv/r"])).out, "USER  GROUPS\nbert  ops\nanna\n");
+  assert.deepEqual(JSON.parse((await berth(host, ["user", "list", "/srv/r", "--json"])).out), [
+    { name: "bert", groups: ["ops"] },
+    { name: "anna", groups: [] },
+  ]);
+  const before = hashes();
+  assert.equal((await berth(host, ["user", "passwd", "/srv/r", "bert", "--password-stdin"], "other")).status, 0);
+  assert.notEqual(hashes().get("bert"), before.get("bert"));
+  assert.equal(hashes().get("anna"), before.get("anna"));
+  assert.equal((await berth(host, ["user", "remove", "/srv/r", "bert"])).status, 0);
+  assert.deepEqual([...hashes().keys()], ["anna"]);
+});
+
+test("token create prints the key once; list shows what it may; revoke ends it", async () => {
+  const host = registryHost();
+  const made = await berth(host, [
+    "token",
+    "create",
+    "/srv/r",
+    "ci",
+    "-r",
+    "team/**",
+    "--allow",
+    "push",
+    "--allow",
+    "pull",
+  ]);
+  assert.equal(made.status, 0, made.err);
+  assert.match(made.out, /^berth_[0-9a-f]{16}_[\w-]{43}\n$/);
+  assert.equal(host.files.readText("/srv/r/robots.json").includes(made.out.trim()), false);
+  const forever = await berth(host, [
+    "token",
+    "create",
+    "/srv/r",
+    "mirror",
+    "-r",
+    "**",
+    "--expires",
+    "never",
+    "--json",
+  ]);
+  const value = parseJsonObject(forever.out, "token");
+  assert.match(String(value["key"]), /^berth_/);
+  const list = await berth(host, ["token", "list", "/srv/r"]);
+  assert.match(
+    list.out,
+    /^TOKEN +REPOSITORIES +ACTIONS +EXPIRES\nci +team\/\*\* +push,pull +\d{4}-\S+Z\nmirror +\*\* +pull +never\n$/,
+  );
+  assert.doesNotMatch((await berth(host, ["token", "list", "/srv/r", "--json"])).out, /"hash"|"key"/);
+  assert.equal((await berth(host, ["token", "revoke", "/srv/r", "ci"])).status, 0);
+  assert.doesNotMatch((await berth(host, ["token", "list", "/srv/r"])).out, /ci/);
+});
+
+const R = "/srv/r";
+for (const [what, words, input, status, message] of [
+  ["a folder without a registry", ["user", "list", "/srv/none"], "", 1, /Cannot use registry "\/srv\/none"/],
+  ["an empty password", ["user", "add", R, "bert", "--password-stdin"], "", 1, /the password is empty/],
+  ["two different passwords", ["user", "add", R, "bert"], "one two", 2, /the two are not the same/],
+  ["a name with a colon", ["user", "add", R, "a:b", "--password-stdin"], "x", 1, /a name has no colon/],
+  [
+    "a user that is there",
+    ["user", "add", R, "anna", "--password-stdin"],
+    "x",
+    1,
+    /there is one already[\s\S]*user passwd/,
+  ],
+  ["an unknown user", ["user", "remove", R, "bert"], "", 1, /Cannot remove user "bert": there is none/],
+  ["an unknown user's password", ["user", "passwd", R, "bert", "--password-stdin"], "x", 1, /there is none/],
+  ["a token without repositories", ["token", "create", R, "x"], "", 2, /Cannot use --repository/],
+  ["a token with a bad glob", ["token", "create", R, "x", "-r", "Team"], "", 2, /Cannot use --repository/],
+  ["a token with a bad action", ["token", "create", R, "x", "-r", "a", "--allow", "fly"], "", 2, /"fly" is no action/],
+  [
+    "a token with a bad time",
+    ["token", "create", R, "x", "-r", "a", "--expires", "soon"],
+    "",
+    2,
+    /"soon" is no duration/,
+  ],
+  ["a token with a bad name", ["token", "create", R, "A B", "-r", "a"], "", 1, /Cannot create a token named "A B"/],
+  ["a token that is there", ["token", "create", R, "ci", "-r", "a"], "", 1, /Cannot create token "ci": there is one/],
+  ["an unknown token", ["token", "revoke", R, "x"], "", 1, /Cannot revoke token "x": there is none/],
+] as const) {
+  test(`${what} is one clear error and changes nothing`, async () => {
+    const host = registryHost();
+    await berth(host, ["user", "add", R, "anna", "--password-stdin"], "secret");
+    await berth(host, ["token", "create", R, "ci", "-r", "a"]);
+    const files = (): string => host.files.readText(`${R}/htpasswd`) + host.files.readText(`${R}/robots.json`);
+    const before = files();
+    const got = await berth(host, words, input);
+    assert.equal(got.status, status, got.err);
+    assert.match(got.err, message);
+    assert.equal(files(), before);
+  });
+}
+
+test("a registry without the section, and a malformed file, are clear errors", async () => {
+  const bare = registryHost(CONFIG.slice(0, CONFIG.indexOf("[auth")));
+  assert.match((await berth(bare, ["user", "list", R])).err, /has no \[auth\.htpasswd\]/);
+  assert.match((await berth(bare, ["token", "list", R])).err, /has no \[auth\.robots\]/);
+  const broken = registryHost();
+  broken.files.write(`${R}/htpasswd`, "anna:plain\n");
+  assert.match(
+    (await berth(broken, ["user", "add", R, "bert", "--password-stdin"], "x")).err,
+    /htpasswd" *: it is malformed[\s\S]*line 1/,
+  );
+});

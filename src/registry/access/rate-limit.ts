@@ -1,0 +1,48 @@
+/**
+ * RateLimiter: a bucket of tokens for each key, filled at a steady rate. What is kept is one number a key, and full buckets are
+ * forgotten.
+ */
+import type { Clock } from "../../host/host.ts";
+import { RegistryError } from "../errors.ts";
+
+export interface RateLimiter {
+  /** Milliseconds until the key has a token again; 0 when it has one. Takes nothing. */
+  waitMs(key: string): number;
+  spend(key: string): void;
+}
+
+const KEYS_MAX = 100_000;
+
+/** `burst` tokens at first, one more each `refillMs`. */
+export function createRateLimiter(
+  clock: Pick<Clock, "elapsed">,
+  { burst, refillMs }: { readonly burst: number; readonly refillMs: number },
+): RateLimiter {
+  /** When each key's bucket will be full again: the one number from which its level follows. */
+  const fullAt = new Map<string, number>();
+  const sweep = (now: number): void => {
+    for (const [key, at] of fullAt) if (at <= now) fullAt.delete(key);
+    // A flood of keys that are all in use: half of them start anew, so that the next sweep is far away.
+    for (const key of fullAt.keys()) {
+      if (fullAt.size <= KEYS_MAX / 2) break;
+      fullAt.delete(key);
+    }
+  };
+  return {
+    waitMs: (key) => Math.max(0, (fullAt.get(key) ?? 0) - clock.elapsed() - (burst - 1) * refillMs),
+    spend(key) {
+      const now = clock.elapsed();
+      if (fullAt.size >= KEYS_MAX) sweep(now);
+      const at = Math.max(fullAt.get(key) ?? 0, now) + refillMs;
+      fullAt.set(key, Math.min(at, now + burst * refillMs));
+    },
+  };
+}
+
+export const unlimited: RateLimiter = { waitMs: () => 0, spend: () => {} };
+
+export function tooManyRequests(waitMs: number, message: string): RegistryError {
+  return new RegistryError(429, "TOOMANYREQUESTS", message, {
+    headers: { "retry-after": String(Math.max(1, Math.ceil(waitMs / 1000))) },
+  });
+}

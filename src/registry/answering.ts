@@ -1,0 +1,82 @@
+/** answering(): every request ends as a response and a log entry. An error of ours is a 500 that says nothing; the log has it whole. */
+import { Failure, isFailure } from "../core/failure.ts";
+import type { Host, HttpHandler, Peer, ServerRequest, ServerResponse } from "../host/host.ts";
+import { errorResponse, RegistryError } from "./errors.ts";
+import type { Route } from "./route.ts";
+
+/** One request, as the log shows it. */
+export interface LogEntry {
+  readonly address: string;
+  /** Who asked, or claimed to; undefined for nobody. */
+  readonly user: string | undefined;
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  /** undefined for what is no endpoint of the specification. */
+  readonly route: Route | undefined;
+  readonly status: number;
+  /** Docker-Content-Digest of the answer. */
+  readonly digest: string | undefined;
+  /** From the request to the head of the response. */
+  readonly tookMs: number;
+  /** An error of ours, with its stack. */
+  readonly error?: unknown;
+}
+
+export interface Call {
+  readonly request: ServerRequest;
+  readonly peer: Peer;
+  readonly url: URL;
+  /** What the log should know, filled in on the way. */
+  readonly note: { user?: string | undefined; route?: Route };
+}
+
+export interface AnsweringOptions {
+  readonly host: Pick<Host, "clock">;
+  readonly log?: ((entry: LogEntry) => void) | undefined;
+}
+
+export function answering(
+  { host, log }: AnsweringOptions,
+  answer: (call: Call) => Promise<ServerResponse> | ServerResponse,
+): HttpHandler {
+  return async (request, peer) => {
+    const started = host.clock.elapsed();
+    const call: Call = { request, peer, url: new URL(request.url), note: {} };
+    let error: unknown;
+    let response: ServerResponse;
+    try {
+      response = await answer(call);
+    } catch (thrown) {
+      const known = asRegistryError(thrown);
+      if (known.status >= 500) error = thrown;
+      response = errorResponse(known, request.method === "HEAD");
+    }
+    response.headers.set("docker-distribution-api-version", "registry/2.0");
+    log?.({
+      address: peer.address,
+      user: call.note.user,
+      method: request.method,
+      target: call.url.pathname + call.url.search,
+      route: call.note.route,
+      status: response.status,
+      digest: response.headers.get("docker-content-digest") ?? undefined,
+      tookMs: host.clock.elapsed() - started,
+      ...(error !== undefined && { error }),
+    });
+    return response;
+  };
+}
+
+function asRegistryError(error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  if (isFailure(error, "busy"))
+    return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
+  if (isFailure(error, "not-found")) return new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "content is gone");
+  if (isFailure(error, "no-space")) return new RegistryError(507, "UNKNOWN", "the registry has no space left");
+  return new RegistryError(
+    500,
+    "UNKNOWN",
+    error instanceof Failure ? "the registry cannot read its storage" : "internal error",
+  );
+}
