@@ -2,7 +2,7 @@
 import type { ImageConfig } from "../oci/config.ts";
 import { layerCompression } from "../oci/media-types.ts";
 import type { Descriptor, Manifest } from "../oci/manifest.ts";
-import { planPull } from "../remote/pull.ts";
+import { planPull } from "../remote/plan-pull.ts";
 import type { Store } from "../store/store.ts";
 
 export interface LayerSum {

@@ -32,7 +32,7 @@ export async function openPartialBlob(
 ): Promise<PartialBlob> {
   const directory = `${storePath}/partial`;
   host.files.makeDirectory(directory, { mode: 0o700 });
-  const path = `${directory}/${digest.replace(":", "-")}`;
+  const path = partialPath(storePath, digest);
   const lock = await takeLock(host, path, signal);
   const file = host.files.open(path, "read-write");
   let size = file.sizeBytes();
@@ -57,6 +57,15 @@ export async function openPartialBlob(
       lock.release();
     },
   };
+}
+
+/** Bytes that an earlier attempt left. */
+export function keptBytes(host: Pick<Host, "files">, storePath: string, digest: Digest): number {
+  return host.files.lstat(partialPath(storePath, digest))?.size ?? 0;
+}
+
+function partialPath(storePath: string, digest: Digest): string {
+  return `${storePath}/partial/${digest.replace(":", "-")}`;
 }
 
 /** Removes what earlier pulls left behind and nobody came back for. */

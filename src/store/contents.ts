@@ -18,6 +18,7 @@ export type StoredContent =
   | { readonly kind: "inline"; readonly bytes: Uint8Array };
 
 export interface Contents {
+  readonly size: number;
   /** A file's content that is here, by its sha256. */
   find(digest: Digest): StoredContent | undefined;
 }
@@ -36,7 +37,10 @@ export function readContents(repository: Repository): Contents {
     });
     visitInlineFiles(layer, (bytes) => void found.set(hash("sha256", bytes, "hex"), { kind: "inline", bytes }));
   }
-  return { find: (digest) => (digest.startsWith("sha256:") ? found.get(digestHex(digest)) : undefined) };
+  return {
+    size: found.size,
+    find: (digest) => (digest.startsWith("sha256:") ? found.get(digestHex(digest)) : undefined),
+  };
 }
 
 /** `hashes` as the file has them, for the stream that became `objectId`. */

@@ -1,0 +1,74 @@
+/**
+ * LayerOption: one way to get a layer that the store lacks, and what it would move. A pull asks every LayerMethod for its option and
+ * takes, layer by layer, the one that moves least; one whose parts turn out wrong is passed over for the next, and the whole blob is
+ * the last. A new way to move less is one LayerMethod more in transfer-plan.ts (createMethods), nothing else.
+ */
+import { isFailure } from "../core/failure.ts";
+import type { ProgressTask } from "../core/progress.ts";
+import type { LayerPlan } from "./layer-source.ts";
+
+export type LayerMethodKind = "blob" | "ranges" | "delta";
+
+export interface LayerOption {
+  readonly kind: LayerMethodKind;
+  /** Bodies of answers, all that this way costs, what was fetched to plan it included. */
+  readonly bytes: number;
+  readonly requests: number;
+  /**
+   * Afterwards the store has the layer. Sets the total of `task` and advances it by the bytes that come. Answers the note that ends the task. Failure
+   * "digest-mismatch", "bad-input", "not-found", "unsupported" or "corrupt" when it cannot be done this way.
+   */
+  obtain(task: ProgressTask): Promise<string | undefined>;
+}
+
+export interface LayerMethod {
+  /** undefined where this way is not open, which is never an error. */
+  option(layer: LayerPlan): Promise<LayerOption | undefined>;
+}
+
+export interface PlannedLayer {
+  readonly layer: LayerPlan;
+  /** The cheapest first; at least one. */
+  readonly options: readonly [LayerOption, ...LayerOption[]];
+}
+
+/** Headers of a request and its answer, with a token, about: what a request costs besides its body. */
+const REQUEST_BYTES = 700;
+
+/** Bytes over the network. */
+export function costOf(option: Pick<LayerOption, "bytes" | "requests">): number {
+  return option.bytes + option.requests * REQUEST_BYTES;
+}
+
+/** `last` is the way that is always open. */
+export async function planLayer(
+  layer: LayerPlan,
+  methods: readonly LayerMethod[],
+  last: LayerOption,
+): Promise<PlannedLayer> {
+  const found: LayerOption[] = [];
+  for (const method of methods) {
+    const option = await method.option(layer);
+    if (option !== undefined && costOf(option) < costOf(last)) found.push(option);
+  }
+  const [first, ...others] = found.sort((left, right) => costOf(left) - costOf(right));
+  return { layer, options: first === undefined ? [last] : [first, ...others, last] };
+}
+
+/** The cheapest way that works. What goes wrong besides (a network that is down) ends it: it goes on where it was when it is run again. */
+export async function obtainLayer({ options }: PlannedLayer, task: ProgressTask): Promise<string | undefined> {
+  for (const [i, option] of options.entries()) {
+    try {
+      return await option.obtain(task);
+    } catch (error) {
+      if (i === options.length - 1 || !isUnsuited(error)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function isUnsuited(error: unknown): boolean {
+  return (["digest-mismatch", "bad-input", "not-found", "unsupported", "corrupt"] as const).some((code) =>
+    isFailure(error, code),
+  );
+}

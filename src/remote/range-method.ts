@@ -1,0 +1,159 @@
+/**
+ * createRangeMethod(): a zstd:chunked layer from the files that the store holds and ranges of the blob with the others. The store checks
+ * the whole layer against its diff id, so table of contents, registry and index can cost time when they are wrong, never a wrong file.
+ */
+import { decompress, expandFrames } from "../core/compress.ts";
+import { digestOf } from "../core/digest.ts";
+import { isFailure } from "../core/failure.ts";
+import { formatBytes } from "../core/units.ts";
+import { parseAnnotations } from "../format/zstd-chunked/frames.ts";
+import { readRecipe, type Recipe, tablesRange } from "../format/zstd-chunked/read.ts";
+import type { TocFile } from "../format/zstd-chunked/toc.ts";
+import type { LayerPart } from "../store/assemble-layer.ts";
+import type { Contents } from "../store/contents.ts";
+import type { Store } from "../store/store.ts";
+import { type ByteReader, createByteReader } from "./byte-reader.ts";
+import type { RemoteContext } from "./context.ts";
+import { fetchRange, fetchRanges, type RangeSource } from "./fetch-ranges.ts";
+import type { LayerMethod } from "./layer-option.ts";
+import type { BlobSourceOptions, LayerPlan } from "./layer-source.ts";
+import { openPartialBlob } from "./partial-blob.ts";
+import { bytesOf, type ByteRange, planRanges } from "./plan-ranges.ts";
+import type { Session } from "./session.ts";
+
+/** Compressed bytes of a file that is decompressed in one go. */
+const WHOLE_BYTES_MAX = 4 * 1024 * 1024;
+
+export function createRangeMethod(
+  context: RemoteContext,
+  store: Store,
+  session: Session,
+  options: BlobSourceOptions = {},
+): LayerMethod {
+  let contents: Contents | undefined;
+  let isUnsupported = false;
+  return {
+    async option(layer) {
+      // A store that keeps blobs needs them whole.
+      if (store.keepsBlobs || isUnsupported) return undefined;
+      contents ??= store.contents();
+      if (contents.size === 0) return undefined;
+      const source: RangeSource = { context, session, descriptor: layer.descriptor, onReceived: options.onReceived };
+      try {
+        const tables = await fetchTables(source, layer);
+        return tables === undefined ? undefined : makeOption(store, contents, { ...tables, source, layer });
+      } catch (error) {
+        if (isFailure(error, "unsupported")) isUnsupported = true;
+        const isMalformed = isFailure(error, "digest-mismatch") || isFailure(error, "bad-input");
+        if (isUnsupported || isMalformed || error instanceof SyntaxError) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+interface Tables {
+  readonly recipe: Recipe;
+  readonly tablesBytes: number;
+}
+
+async function fetchTables(source: RangeSource, { descriptor }: LayerPlan): Promise<Tables | undefined> {
+  const positions = parseAnnotations(descriptor.annotations, descriptor.size);
+  if (positions === undefined) return undefined;
+  const range = tablesRange(positions);
+  return { recipe: readRecipe(positions, await fetchRange(source, range)), tablesBytes: range.end - range.start };
+}
+
+function makeOption(
+  store: Store,
+  contents: Contents,
+  { recipe, tablesBytes, source, layer }: Tables & { readonly source: RangeSource; readonly layer: LayerPlan },
+): Awaited<ReturnType<LayerMethod["option"]>> {
+  const missing = recipe.files.filter(({ digest }) => contents.find(digest) === undefined);
+  const ranges = planRanges(missing.map(({ offset, endOffset }) => ({ start: offset, end: endOffset })));
+  const { context, descriptor } = source;
+  return {
+    kind: "ranges",
+    bytes: tablesBytes + bytesOf(ranges),
+    requests: ranges.length + 1,
+    async obtain(task) {
+      task.total(tablesBytes + bytesOf(ranges));
+      task.advance(tablesBytes);
+      // Named by what it holds: the same ranges again go on where they were.
+      const name = digestOf(JSON.stringify([descriptor.digest, ranges]));
+      using partial = await openPartialBlob(context.host, store.path, name, context.signal);
+      task.advance(partial.size);
+      const onReceived = (count: number): void => {
+        task.advance(count);
+        source.onReceived?.(count);
+      };
+      const bytes = createByteReader(fetchRanges({ ...source, onReceived }, ranges, partial));
+      try {
+        await store.assembleLayer(partsOf(recipe, contents, { ranges, bytes }), {
+          diffId: layer.diffId,
+          signal: context.signal,
+        });
+      } catch (error) {
+        // What was kept may be what is wrong.
+        if (!isFailure(error, "network")) partial.remove();
+        throw error;
+      } finally {
+        await bytes.close();
+      }
+      partial.remove();
+      const total = recipe.files.length;
+      return `${formatBytes(tablesBytes + bytesOf(ranges))} fetched, ${total - missing.length} of ${total} files reused`;
+    },
+  };
+}
+
+interface Fetched {
+  readonly ranges: readonly ByteRange[];
+  /** The bytes of the ranges, joined. */
+  readonly bytes: ByteReader;
+}
+
+/** Files and ranges are both in the blob's order, so that one pass over each is enough. */
+async function* partsOf(
+  recipe: Recipe,
+  contents: Contents,
+  { ranges, bytes }: Fetched,
+): AsyncGenerator<LayerPart, void, undefined> {
+  let index = 0;
+  /** Fetched bytes in the ranges before ranges[index]. */
+  let before = 0;
+  let consumed = 0;
+  const positionOf = (offset: number): number => {
+    for (let range = ranges[index]; range !== undefined; range = ranges[index]) {
+      if (offset < range.end) return before + offset - range.start;
+      before += range.end - range.start;
+      index += 1;
+    }
+    return before;
+  };
+  for (const step of recipe.steps()) {
+    if (step.kind === "raw") {
+      yield { kind: "bytes", bytes: step.bytes };
+      continue;
+    }
+    const { digest, sizeBytes, offset, endOffset } = step.file;
+    const found = contents.find(digest);
+    if (found?.kind === "object") yield { ...found, sizeBytes, digest };
+    else if (found !== undefined) yield { kind: "bytes", bytes: found.bytes };
+    else {
+      const position = positionOf(offset);
+      await bytes.skip(position - consumed);
+      yield* readFile(step.file, bytes);
+      consumed = position + endOffset - offset;
+    }
+  }
+}
+
+async function* readFile(file: TocFile, bytes: ByteReader): AsyncGenerator<LayerPart, void, undefined> {
+  const compressedBytes = file.endOffset - file.offset;
+  if (compressedBytes <= WHOLE_BYTES_MAX && file.sizeBytes <= 4 * WHOLE_BYTES_MAX) {
+    yield { kind: "bytes", bytes: expandFrames(await bytes.read(compressedBytes), file.sizeBytes) };
+    return;
+  }
+  for await (const chunk of decompress(bytes.stream(compressedBytes), "zstd")) yield { kind: "bytes", bytes: chunk };
+}

@@ -1,0 +1,310 @@
+/** Updates by ranges of zstd:chunked layers, against the real registry handler and a real store, with faults on the way. */
+import assert from "node:assert/strict";
+import { createServer, connect } from "node:net";
+import { test } from "node:test";
+import { streamOf } from "../core/bytes.ts";
+import { Failure, isFailure } from "../core/failure.ts";
+import { silent } from "../core/progress.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { type ImageRef, parseImageRef } from "../oci/reference.ts";
+import { openTestRegistry, type TestRegistry } from "../registry/testing.ts";
+import { openStore } from "../store/open.ts";
+import type { Store, StoredImage } from "../store/store.ts";
+import { type FixtureEntries, fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
+import { fetchConfig, pullImage } from "./pull.ts";
+import { bytesOf, GAP_BYTES_MAX, planRanges, RANGE_BYTES_MAX } from "./plan-ranges.ts";
+import { pushImage } from "./push.ts";
+import { resolveImage } from "./resolve.ts";
+import { createTestClient, cutAfter, type Fault, REGISTRY, type TestClient } from "./testing.ts";
+import { planTransfer, sumByKind, type TransferPlan } from "./transfer-plan.ts";
+
+const host = createLinuxHost();
+const refOf = (tag: string): ImageRef => parseImageRef(`${REGISTRY}/team/os:${tag}`);
+
+/** Forty files, of which an update changes some; incompressible, so that bytes can be counted. */
+function tree(changed: readonly number[]): FixtureEntries {
+  const files = Array.from({ length: 40 }, (_, i) => {
+    const size = i % 10 === 9 ? 40 : 60_000 + i * 1000;
+    return [`file${String(i).padStart(2, "0")}`, noise(size, `${i}${changed.includes(i) ? " newer" : ""}`)] as const;
+  });
+  return { "": null, ...Object.fromEntries(files), large: noise(6_000_000, changed.includes(40) ? "newer" : "large") };
+}
+
+const OLD = tree([]);
+const NEW = tree([3, 4, 9, 20]);
+const CHANGED_BYTES = 63_000 + 64_000 + 40 + 80_000;
+
+interface World extends Disposable {
+  readonly registry: TestRegistry;
+  readonly client: TestClient;
+  /** A machine's: no blobs are kept. */
+  readonly store: Store;
+  readonly builder: Store;
+}
+
+function openWorld(): World {
+  const resources = new DisposableStack();
+  const registry = resources.use(openTestRegistry());
+  const open = (name: string, keepBlobs: boolean): Store =>
+    resources.use(openStore(host, `${registry.root}/${name}/composefs`, { keepBlobs, create: true, access: "shared" }));
+  return {
+    registry,
+    client: createTestClient({ [REGISTRY]: registry.handler }),
+    store: open("machine", false),
+    builder: open("builder", true),
+    [Symbol.dispose]: () => resources.dispose(),
+  };
+}
+
+async function publish({ builder, client }: World, entries: FixtureEntries, ref: ImageRef): Promise<StoredImage> {
+  const tar = await fixtureTar(entries);
+  const layer = await builder.addLayer(streamOf(tar));
+  const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+  await pushImage(client.context, builder, image, ref);
+  return image;
+}
+
+/** A machine that runs v1, and v2 in the registry. */
+async function openUpdate(entries: FixtureEntries = NEW): Promise<World & { readonly next: StoredImage }> {
+  const world = openWorld();
+  await publish(world, OLD, refOf("v1"));
+  const next = await publish(world, entries, refOf("v2"));
+  await pullImage(world.client.context, world.store, refOf("v1"));
+  world.client.requests.length = 0;
+  world.client.lines.length = 0;
+  return { ...world, next };
+}
+
+async function plan({ client, store }: World, onReceived?: (count: number) => void): Promise<TransferPlan> {
+  const resolved = await resolveImage(client.context, refOf("v2"));
+  const { config } = await fetchConfig(resolved);
+  return planTransfer({ context: client.context, store, resolved, config, onReceived });
+}
+
+async function pull(world: World): Promise<number> {
+  let received = 0;
+  await pullImage(world.client.context, world.store, refOf("v2"), { onReceived: (count) => void (received += count) });
+  return received;
+}
+
+/** The store has what it would have after a pull of the whole blob. */
+async function assertWhole(world: World & { readonly next: StoredImage }): Promise<void> {
+  const { registry, store, next } = world;
+  using fresh = openStore(host, `${registry.root}/fresh/composefs`, {
+    keepBlobs: false,
+    create: true,
+    access: "shared",
+  });
+  const whole = await pullImage(world.client.context, fresh, refOf("v2"));
+  const mine = store.image(next.digest);
+  assert.ok(mine !== undefined);
+  assert.equal(store.imageId(mine, "raw"), fresh.imageId(whole, "raw"));
+  assert.deepEqual(store.fsck({ repair: false }), []);
+}
+
+const size = (image: StoredImage): number => image.manifest.layers[0]?.size ?? 0;
+
+test("an update fetches the changed files of a layer and nothing else", async () => {
+  using world = await openUpdate();
+  const planned = await plan(world);
+  assert.deepEqual(
+    sumByKind(planned).map(({ kind, layers, wholeBytes }) => ({ kind, layers, wholeBytes })),
+    [{ kind: "ranges", layers: 1, wholeBytes: size(world.next) }],
+  );
+  const received = await pull(world);
+  const tables = received - CHANGED_BYTES;
+  assert.ok(tables > 0 && tables < 15_000, `tables and frames are ${tables} bytes`);
+  assert.match(world.client.lines.join("\n"), /fetched, 37 of 41 files reused/);
+  await assertWhole(world);
+  assert.deepEqual(host.files.listIfAny(`${world.store.path}/partial`), []);
+});
+
+test("nothing is fetched by ranges into an empty store, or one that keeps blobs", async () => {
+  using world = openWorld();
+  const image = await publish(world, NEW, refOf("v2"));
+  const kinds = async (store: Store): Promise<string[]> =>
+    sumByKind(await plan({ ...world, store })).map(({ kind, bytes }) => `${kind} ${bytes >= size(image)}`);
+  assert.deepEqual(await kinds(world.store), ["blob true"]);
+  using keeps = openStore(host, `${world.registry.root}/keeps/composefs`, {
+    keepBlobs: true,
+    create: true,
+    access: "shared",
+  });
+  const old = await publish(world, OLD, refOf("v1"));
+  await pullImage(world.client.context, keeps, refOf("v1"));
+  assert.ok(keeps.image(old.digest) !== undefined);
+  assert.deepEqual(await kinds(keeps), ["blob true"]);
+});
+
+const FAULTS: readonly (readonly [what: string, fault: Fault])[] = [
+  [
+    "ignores ranges",
+    (request, next) => {
+      const { range: _, ...headers } = request.headers ?? {};
+      return next({ ...request, headers });
+    },
+  ],
+  [
+    "answers another range",
+    async (request, next) => {
+      const range = request.headers?.["range"];
+      if (range === undefined) return next(request);
+      return next({
+        ...request,
+        headers: {
+          ...request.headers,
+          range: range.replace(/=(\d+)-/, (_, start: string) => `=${Number(start) + 1}-`),
+        },
+      });
+    },
+  ],
+  [
+    "refuses ranges",
+    async (request, next) => {
+      const response = await next(request);
+      return request.headers?.["range"] === undefined ? response : { ...response, status: 416 };
+    },
+  ],
+  [
+    "ignores ranges after the first",
+    (() => {
+      let count = 0;
+      return (request, next) => {
+        if (request.headers?.["range"] !== undefined) count += 1;
+        const { range: _, ...headers } = request.headers ?? {};
+        return next(count > 1 ? { ...request, headers } : request);
+      };
+    })(),
+  ],
+  [
+    "sends wrong bytes",
+    async (request, next) => {
+      const response = await next(request);
+      if (request.headers?.["range"] === undefined) return response;
+      return { ...response, body: flipped(response.body) };
+    },
+  ],
+];
+for (const [what, fault] of FAULTS) {
+  test(`a registry that ${what} costs bytes, not correctness`, async () => {
+    using world = await openUpdate();
+    world.client.fault = fault;
+    await pull(world);
+    world.client.fault = undefined;
+    await assertWhole(world);
+    assert.deepEqual(host.files.listIfAny(`${world.store.path}/partial`), []);
+  });
+}
+
+async function* flipped(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) yield Buffer.from(chunk).map((byte) => byte ^ 1);
+}
+
+test("an index of contents that lies is found out, and the whole blob comes", async () => {
+  using world = await openUpdate();
+  const directory = `${world.store.path}/contents`;
+  const [name = ""] = host.files.list(directory);
+  const hashes = host.files.read(`${directory}/${name}`);
+  // Every content under its neighbour's hash.
+  host.files.write(`${directory}/${name}`, Buffer.concat([hashes.subarray(32), hashes.subarray(0, 32)]));
+  await pull(world);
+  await assertWhole(world);
+});
+
+test("a connection that breaks inside a range is taken up again there", async () => {
+  using world = await openUpdate(tree([40]));
+  let cuts = 0;
+  world.client.fault = async (request, next) => {
+    const response = await next(request);
+    if (request.headers?.["range"] === undefined || cuts >= 2) return response;
+    cuts += 1;
+    return cutAfter(response, 1000);
+  };
+  const received = await pull(world);
+  assert.equal(cuts, 2);
+  assert.ok(received > 6_000_000 && received < 6_020_000, "no byte is fetched twice");
+  await assertWhole(world);
+});
+
+test("an update that was broken off goes on where it was", async () => {
+  using world = await openUpdate(tree([40]));
+  let served = 0;
+  world.client.fault = async (request, next) => {
+    const range = request.headers?.["range"];
+    if (range !== undefined && (served += 1) > 2) throw new Failure("network", "Cannot reach: the line is cut");
+    return next(request);
+  };
+  await assert.rejects(pull(world), (error) => isFailure(error, "network"));
+  world.client.fault = undefined;
+  const rest = await pull(world);
+  assert.ok(rest < 6_000_000 - RANGE_BYTES_MAX + 20_000, `${rest} bytes in the second run`);
+  await assertWhole(world);
+});
+
+const span = (start: number, end: number): { start: number; end: number } => ({ start, end });
+const PLANS: readonly (readonly [
+  what: string,
+  wanted: { start: number; end: number }[],
+  ranges: { start: number; end: number }[],
+])[] = [
+  ["nothing", [], []],
+  ["neighbours are one range", [span(0, 10), span(10, 20)], [span(0, 20)]],
+  ["a small gap comes along", [span(0, 10), span(10 + GAP_BYTES_MAX, 9000)], [span(0, 9000)]],
+  [
+    "a large gap does not",
+    [span(0, 10), span(11 + GAP_BYTES_MAX, 9000)],
+    [span(0, 10), span(11 + GAP_BYTES_MAX, 9000)],
+  ],
+  [
+    "a long range comes in parts",
+    [span(5, 5 + RANGE_BYTES_MAX + 1)],
+    [span(5, 5 + RANGE_BYTES_MAX), span(5 + RANGE_BYTES_MAX, 6 + RANGE_BYTES_MAX)],
+  ],
+];
+for (const [what, wanted, ranges] of PLANS) {
+  test(`planRanges(): ${what}`, () => {
+    assert.deepEqual(planRanges(wanted), ranges);
+    assert.ok(bytesOf(ranges) >= bytesOf(wanted));
+  });
+}
+
+/** Bytes both ways between a client and the server behind it. */
+async function countingProxy(
+  port: number,
+): Promise<{ readonly port: number; readonly bytes: () => number } & Disposable> {
+  let bytes = 0;
+  const server = createServer((client) => {
+    const upstream = connect(port, "127.0.0.1");
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      from.on("data", (chunk) => void (bytes += chunk.length));
+      from.on("error", () => to.destroy());
+      from.pipe(to);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return { port: address.port, bytes: () => bytes, [Symbol.dispose]: () => void server.close() };
+}
+
+test("the plan is right within 2 % of what moves on the socket", async () => {
+  using world = await openUpdate();
+  await using server = await host.network.serve((request) => world.registry.handler(request), {
+    host: "127.0.0.1",
+    port: 0,
+  });
+  using proxy = await countingProxy(server.port);
+  const context = { host: { ...host, env: {} }, progress: silent, tlsVerify: false };
+  const ref = parseImageRef(`127.0.0.1:${proxy.port}/team/os:v2`);
+  const resolved = await resolveImage(context, ref);
+  const { config } = await fetchConfig(resolved);
+  const before = proxy.bytes();
+  const planned = await planTransfer({ context, store: world.store, resolved, config });
+  await pullImage(context, world.store, ref, { resolved, plan: planned });
+  const moved = proxy.bytes() - before - resolved.manifest.config.size;
+  const error = Math.abs(planned.bytes / moved - 1);
+  assert.ok(error < 0.02, `planned ${planned.bytes}, moved ${moved}: ${(error * 100).toFixed(2)} %`);
+});

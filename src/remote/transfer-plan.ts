@@ -1,0 +1,98 @@
+/**
+ * planTransfer(): how each layer of an image gets into a store, and the bytes that this moves, before any layer is touched. What is
+ * fetched to know it are the layers' tables of contents, a hundredth of what they describe.
+ */
+import { mapConcurrent } from "../core/concurrency.ts";
+import type { ImageConfig } from "../oci/config.ts";
+import type { Store } from "../store/store.ts";
+import type { RemoteContext } from "./context.ts";
+import {
+  costOf,
+  type LayerMethod,
+  type LayerMethodKind,
+  type LayerOption,
+  type PlannedLayer,
+  planLayer,
+} from "./layer-option.ts";
+import { createBlobSource, type LayerPlan } from "./layer-source.ts";
+import { keptBytes } from "./partial-blob.ts";
+import { planPull } from "./plan-pull.ts";
+import { createRangeMethod } from "./range-method.ts";
+import type { ResolvedImage } from "./resolve.ts";
+
+/** What a pull is about: each way to get a layer finds here what it needs. */
+export interface PullScope {
+  readonly context: RemoteContext;
+  readonly store: Store;
+  readonly resolved: ResolvedImage;
+  readonly config: ImageConfig;
+  /** Called with each count of bytes that came over the network. */
+  readonly onReceived?: ((count: number) => void) | undefined;
+}
+
+export interface TransferPlan {
+  readonly present: readonly LayerPlan[];
+  readonly missing: readonly PlannedLayer[];
+  /** Over the network, headers of requests included. */
+  readonly bytes: number;
+}
+
+/** The layers of a plan that come in one way. */
+export interface TransferSum {
+  readonly kind: LayerMethodKind;
+  readonly layers: number;
+  /** Over the network. */
+  readonly bytes: number;
+  /** Of the layers' whole blobs. */
+  readonly wholeBytes: number;
+}
+
+const PARALLEL_LAYERS = 4;
+
+/** Failure "bad-input" and "unsupported" as planPull(), "network". */
+export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
+  const { context, store, resolved, config } = scope;
+  const { present, missing: lacking } = planPull(store, resolved.manifest, config);
+  const methods = lacking.length === 0 ? [] : createMethods(scope);
+  const missing = await mapConcurrent(
+    lacking,
+    { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
+    (layer) => planLayer(layer, methods, blobOption(scope, layer)),
+  );
+  return { present, missing, bytes: missing.reduce((sum, { options: [best] }) => sum + costOf(best), 0) };
+}
+
+/** One entry for each way that is taken. */
+export function sumByKind({ missing }: Pick<TransferPlan, "missing">): TransferSum[] {
+  const sums = new Map<LayerMethodKind, TransferSum>();
+  for (const { layer, options } of missing) {
+    const [best] = options;
+    const { kind } = best;
+    const sum = sums.get(kind) ?? { kind, layers: 0, bytes: 0, wholeBytes: 0 };
+    sums.set(kind, {
+      kind,
+      layers: sum.layers + 1,
+      bytes: sum.bytes + costOf(best),
+      wholeBytes: sum.wholeBytes + layer.descriptor.size,
+    });
+  }
+  return [...sums.values()];
+}
+
+/** All ways besides the whole blob. */
+function createMethods({ context, store, resolved, onReceived }: PullScope): LayerMethod[] {
+  return [createRangeMethod(context, store, resolved.session, { onReceived })];
+}
+
+function blobOption({ context, store, resolved, onReceived }: PullScope, layer: LayerPlan): LayerOption {
+  const source = createBlobSource(context, store, resolved.session, { onReceived });
+  return {
+    kind: "blob",
+    bytes: Math.max(0, layer.descriptor.size - keptBytes(context.host, store.path, layer.descriptor.digest)),
+    requests: 1,
+    obtain(task) {
+      task.total(layer.descriptor.size);
+      return source.obtain(layer, task);
+    },
+  };
+}
