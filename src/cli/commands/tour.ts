@@ -18,7 +18,8 @@ export const tourCommand = command({
   summary: "Run the whole story on this machine: build, push, deploy to a VM, upgrade, roll back, switch",
   description:
     "Builds Debian base images and the tutorial's web server, tests it as a container, pushes it to a registry of its own, boots it in QEMU,\n" +
-    "changes local state, upgrades, rolls back and switches to the next Debian, and checks each promise. A second run re-uses what is built.",
+    "changes local state, upgrades, rolls back and switches to the next Debian, and checks each promise. A second run re-uses what is built.\n" +
+    "What it shows is also kept in transcript.txt in its folder.",
   needsRoot: true,
   flags: {
     dir: {
@@ -45,13 +46,18 @@ export const tourCommand = command({
       `127.0.0.1 localhost ${REGISTRY.replace(/:\d+$/, "")}\n${host.files.readTextIfAny("/etc/hosts") ?? ""}`,
     );
     host.mounts.bind(hosts, "/etc/hosts");
-    const stage = createStage(host, { print: context.print, signal: context.signal, folder: values.dir });
+    using transcript = host.files.open(`${values.dir}/transcript.txt`, "create");
+    const print = (text: string): void => {
+      transcript.write(Buffer.from(text));
+      context.print(text);
+    };
+    const stage = createStage(host, { print, signal: context.signal, folder: values.dir });
     await playStory(stage, {
       firmware: values.firmware === "bios" ? "bios" : "uefi",
       short: values.short,
       mirror: values.mirror,
     });
-    context.print(`\n${formatTimings(stage.timings)}\n`);
+    print(`\n${formatTimings(stage.timings)}\n`);
   },
 });
 
