@@ -1,62 +1,76 @@
 /**
- * fetchBlob(): a blob's bytes, first what an earlier attempt left, then the rest by one range request; a connection that breaks is
- * taken up again at the same byte. A registry that ignores the range and sends the whole blob costs bytes, not correctness.
+ * fetchBlob(): a blob's bytes from a position on, by single range requests; a connection that breaks is taken up again at the same
+ * byte. A registry that ignores the range and sends the whole blob costs bytes, not correctness. If-Range is not needed: the digest
+ * names the content, and whoever reads it checks the digest.
  *
  * @see RFC 9110 section 14
  */
 import { Failure, isFailure } from "../core/failure.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import type { RemoteContext } from "./context.ts";
-import type { PartialBlob } from "./partial-blob.ts";
 import { refusal } from "./answer.ts";
 import type { Session } from "./session.ts";
-import { backoffMs, isTransient, type TransportResponse } from "./transport.ts";
+import { backoffMs, isTransient, retryAfterMs, type TransportResponse } from "./transport.ts";
 
 /** Attempts without a new byte before it gives up. */
 const FRUITLESS_MAX = 5;
 
 export interface FetchOptions {
+  /** The first byte wanted; 0 by default. */
+  readonly from?: number;
   /** Called with bytes that came over the network. */
-  readonly onReceived?: (count: number) => void;
+  readonly onReceived?: ((count: number) => void) | undefined;
 }
 
-/** Never yields more than `descriptor.size` bytes. Failure "not-found", "network", "digest-mismatch" for a blob that is longer. */
+/** Never yields past `descriptor.size`. Failure "not-found", "network", "digest-mismatch" for a blob that is longer. */
 export async function* fetchBlob(
   context: RemoteContext,
   session: Session,
   descriptor: Descriptor,
-  partial: PartialBlob,
   options: FetchOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  if (partial.size > descriptor.size) partial.reset();
-  if (partial.size > 0) yield* partial.read();
+  let position = options.from ?? 0;
   let fruitless = 0;
-  while (partial.size < descriptor.size) {
-    const before = partial.size;
+  while (position < descriptor.size) {
+    const before = position;
     try {
-      for await (const chunk of requestRest(session, descriptor, before)) {
-        if (partial.size + chunk.length > descriptor.size) throw tooLong(descriptor);
-        partial.append(chunk);
+      for await (const chunk of requestRest(context, session, descriptor, position)) {
+        if (position + chunk.length > descriptor.size) throw tooLong(descriptor);
+        position += chunk.length;
         options.onReceived?.(chunk.length);
         yield chunk;
       }
-      if (partial.size < descriptor.size) {
+      if (position < descriptor.size) {
         throw new Failure(
           "network",
-          `Cannot fetch ${descriptor.digest}: it ended after ${partial.size} of ${descriptor.size} bytes`,
+          `Cannot fetch ${descriptor.digest}: it ended after ${position} of ${descriptor.size} bytes`,
         );
       }
     } catch (error) {
       if (!isFailure(error, "network")) throw error;
-      fruitless = partial.size > before ? 0 : fruitless + 1;
+      fruitless = position > before ? 0 : fruitless + 1;
       if (fruitless >= FRUITLESS_MAX) throw error;
-      await context.host.clock.sleep(backoffMs(fruitless), context.signal);
+      await context.host.clock.sleep(
+        (error instanceof TransientFailure ? error.waitMs : undefined) ?? backoffMs(fruitless, context.host),
+        context.signal,
+      );
     }
+  }
+}
+
+/** The server asked for time. */
+class TransientFailure extends Failure {
+  readonly waitMs: number | undefined;
+
+  constructor(message: string, waitMs: number | undefined) {
+    super("network", message);
+    this.waitMs = waitMs;
   }
 }
 
 /** The blob from byte `start` on. */
 async function* requestRest(
+  context: RemoteContext,
   session: Session,
   descriptor: Descriptor,
   start: number,
@@ -65,7 +79,7 @@ async function* requestRest(
     headers: start === 0 ? {} : { range: `bytes=${start}-` },
     retries: 0,
   });
-  let skip = await bytesToSkip(response, session, descriptor, start);
+  let skip = await bytesToSkip(context, response, session, descriptor, start);
   let isEnded = false;
   try {
     for await (const chunk of response.body) {
@@ -80,20 +94,23 @@ async function* requestRest(
 }
 
 async function bytesToSkip(
+  context: RemoteContext,
   response: TransportResponse,
   session: Session,
   descriptor: Descriptor,
   start: number,
 ): Promise<number> {
   if (response.status === 200) return start;
-  const from = /^bytes (\d+)-/.exec(response.headers["content-range"] ?? "")?.[1];
-  if (response.status === 206 && Number(from) <= start) return start - Number(from);
+  const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)/.exec(response.headers["content-range"] ?? "") ?? [];
+  if (response.status === 206 && Number(from) <= start && (total === "*" || Number(total) === descriptor.size))
+    return start - Number(from);
   if (response.status === 404) {
     response.discard();
     throw new Failure("not-found", `Cannot fetch ${descriptor.digest}: "${session.name}" does not have it`);
   }
-  const code = isTransient(response.status) ? "network" : "io";
-  throw new Failure(code, `Cannot fetch ${descriptor.digest} from "${session.name}": ${await refusal(response)}`);
+  const waitMs = retryAfterMs(response.headers["retry-after"], context.host.clock.now());
+  const message = `Cannot fetch ${descriptor.digest} from "${session.name}": ${await refusal(response)}`;
+  throw isTransient(response.status) ? new TransientFailure(message, waitMs) : new Failure("io", message);
 }
 
 function tooLong(descriptor: Descriptor): Failure {

@@ -48,7 +48,7 @@ export async function fetchRange(source: RangeSource, range: ByteRange): Promise
       if (!isFailure(error, "network")) throw error;
       fruitless = filled > before ? 0 : fruitless + 1;
       if (fruitless >= FRUITLESS_MAX) throw error;
-      await context.host.clock.sleep(backoffMs(fruitless), context.signal);
+      await context.host.clock.sleep(backoffMs(fruitless, context.host), context.signal);
     }
   }
   return bytes;

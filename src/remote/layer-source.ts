@@ -9,7 +9,7 @@ import type { Descriptor } from "../oci/manifest.ts";
 import type { Store } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import { fetchBlob } from "./fetch-blob.ts";
-import { openPartialBlob } from "./partial-blob.ts";
+import { openPartialBlob, readThrough } from "./partial-blob.ts";
 import type { Session } from "./session.ts";
 
 export interface LayerPlan {
@@ -48,7 +48,9 @@ export function createBlobSource(
       }
       const importOnce = (onBytes: (count: number) => void): Promise<void> => {
         const { onReceived } = options;
-        const source = fetchBlob(context, session, descriptor, partial, { ...(onReceived && { onReceived }) });
+        const open = (from: number): AsyncIterable<Uint8Array> =>
+          fetchBlob(context, session, descriptor, { from, onReceived });
+        const source = readThrough(partial, descriptor.size, open);
         return store.importLayer(source, { ...layer, signal: context.signal, onBytes });
       };
       const kept = partial.size;

@@ -68,6 +68,21 @@ function partialPath(storePath: string, digest: Digest): string {
   return `${storePath}/partial/${digest.replace(":", "-")}`;
 }
 
+/** The blob's bytes: first what is here, then what `open` gives from that position on, which is kept as it comes. */
+export async function* readThrough(
+  partial: PartialBlob,
+  sizeBytes: number,
+  open: (from: number) => AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (partial.size > sizeBytes) partial.reset();
+  if (partial.size > 0) yield* partial.read();
+  if (partial.size === sizeBytes) return;
+  for await (const chunk of open(partial.size)) {
+    partial.append(chunk);
+    yield chunk;
+  }
+}
+
 /** Removes what earlier pulls left behind and nobody came back for. */
 export function sweepPartialBlobs(host: Pick<Host, "files" | "clock">, storePath: string): void {
   const directory = `${storePath}/partial`;

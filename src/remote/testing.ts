@@ -81,6 +81,7 @@ export function createTestClient(
     user: { uid: 4_000_000_000, gid: 4_000_000_000 },
     exec: (argv, settings) => real.exec(argv, settings),
     architecture: options.architecture ?? "amd64",
+    random: (sizeBytes) => new Uint8Array(sizeBytes),
   };
   const progress: Progress = {
     task: (label) => ({
@@ -221,7 +222,7 @@ export function createMemoryStore(path: string, options: { keepsBlobs?: boolean 
     untag: (name) => names.delete(name),
     hasLayer: (diffId) => layers.has(diffId),
     hasBlob: (digest) => blobs.has(digest),
-    readBlob: (digest) => streamOf(blobs.get(digest) ?? Buffer.alloc(0)),
+    readBlob: (digest, from = 0) => streamOf((blobs.get(digest) ?? Buffer.alloc(0)).subarray(from)),
     async importLayer(source, { descriptor, diffId }) {
       const bytes = await collectBytes(verified(source, descriptor));
       if (digestOf(gunzipSync(bytes)) !== diffId) throw new Failure("digest-mismatch", "Cannot import: diff id");

@@ -1,13 +1,13 @@
 /**
  * Transport: one request to its answer, over redirects and through short outages.
  *
- * Retried with backoff: a connection that failed and 429, 502, 503, 504 (Retry-After counts). A redirect to another origin does
+ * Retried with backoff: a connection that failed and 408, 429, 502, 503, 504 (Retry-After counts). A redirect to another origin does
  * not get the Authorization header, and one from https to http is refused.
  *
  * @see RFC 9110 sections 10.2.3 and 15.4; distribution-spec, "Errors"
  */
 import { Failure, isFailure } from "../core/failure.ts";
-import type { ClientTls, HttpResponse } from "../host/host.ts";
+import type { ClientTls, Host, HttpResponse } from "../host/host.ts";
 import { certificatesFor } from "./certificates.ts";
 import type { RemoteContext } from "./context.ts";
 
@@ -45,7 +45,7 @@ export function createTransport(context: RemoteContext): Transport {
   return async (request) => {
     for (let attempt = 0; ; attempt += 1) {
       const last = attempt >= (request.retries ?? RETRIES);
-      let waitMs = backoffMs(attempt);
+      let waitMs = backoffMs(attempt, context.host);
       try {
         const response = await followRedirects(context, request, tlsFor);
         if (last || !isTransient(response.status)) return response;
@@ -61,12 +61,13 @@ export function createTransport(context: RemoteContext): Transport {
 
 /** Statuses that may be gone in a moment. */
 export function isTransient(status: number): boolean {
-  return [429, 502, 503, 504].includes(status);
+  return [408, 429, 502, 503, 504].includes(status);
 }
 
-/** 0.5 s, doubling, at most 16 s. */
-export function backoffMs(attempt: number): number {
-  return Math.min(16_000, 500 * 2 ** attempt);
+/** 0.5 s, doubling, at most 16 s; up to half of it is left to chance, so that many clients do not come back at the same time. */
+export function backoffMs(attempt: number, host: Pick<Host, "random">): number {
+  const fullMs = Math.min(16_000, 500 * 2 ** attempt);
+  return Math.round(fullMs * (1 - (host.random(1)[0] ?? 0) / 512));
 }
 
 /** Seconds or a date; capped, because a server may ask for an hour. */

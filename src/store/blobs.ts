@@ -31,13 +31,13 @@ export function blobSize(repository: Repository, digest: Digest): number {
 }
 
 /** Failure "not-found". */
-export function readBlob(repository: Repository, digest: Digest): AsyncIterable<Uint8Array> {
+export function readBlob(repository: Repository, digest: Digest, from = 0): AsyncIterable<Uint8Array> {
   if (repository.blobs === undefined || !hasBlob(repository, digest)) {
     throw new Failure("not-found", `Cannot read blob "${digest}": the store does not have it`, {
       ...(repository.blobs === undefined && { hint: "only a workstation's store keeps compressed layers" }),
     });
   }
-  return repository.host.files.readStream(blobPath(repository.blobs, digest));
+  return repository.host.files.readStream(blobPath(repository.blobs, digest), { start: from });
 }
 
 /** undefined where blobs are not kept. */

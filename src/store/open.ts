@@ -101,7 +101,7 @@ function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbo
     untag: (name) => untagImage(repository, name),
     hasLayer: (diffId) => findStream(repository, streamName("layer", diffId)) !== undefined,
     hasBlob: (digest) => hasBlob(repository, digest),
-    readBlob: (digest) => readBlob(repository, digest),
+    readBlob: (digest, from) => readBlob(repository, digest, from),
     importLayer: (source, options) => importLayer(repository, source, options),
     addLayer: (tar, options) => addLayer(repository, tar, options),
     contents: () => readContents(repository),

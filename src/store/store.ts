@@ -95,8 +95,8 @@ export interface Store extends Disposable {
   // Layers
   hasLayer(diffId: Digest): boolean;
   hasBlob(digest: Digest): boolean;
-  /** The compressed blob as it came; Failure "not-found" where blobs are not kept. */
-  readBlob(digest: Digest): AsyncIterable<Uint8Array>;
+  /** The compressed blob as it came, from byte `from` on; Failure "not-found" where blobs are not kept. */
+  readBlob(digest: Digest, from?: number): AsyncIterable<Uint8Array>;
   /** Hash, decompress, split and write in one pass; verifies descriptor digest and diff id before anything is visible. */
   importLayer(source: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<void>;
   /** A tar that was made here: imports it and compresses it to a blob in the same pass. */
