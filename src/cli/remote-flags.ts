@@ -10,11 +10,20 @@ export const REMOTE_FLAGS = {
     choices: ["true", "false"],
     summary: "false allows plain HTTP and any certificate",
   },
+  "cert-dir": {
+    type: "string",
+    value: "DIR",
+    summary: "Certificates from this directory only: *.crt to trust, *.cert with *.key to show",
+  },
 } as const satisfies Flags;
 
 export function remoteContext(
   context: Context,
-  values: { readonly authfile: string | undefined; readonly "tls-verify": string | undefined },
+  values: {
+    readonly authfile: string | undefined;
+    readonly "tls-verify"?: string | undefined;
+    readonly "cert-dir"?: string | undefined;
+  },
 ): RemoteContext {
   const tlsVerify = values["tls-verify"];
   return {
@@ -23,5 +32,6 @@ export function remoteContext(
     signal: context.signal,
     authFile: values.authfile,
     tlsVerify: tlsVerify === undefined ? undefined : tlsVerify === "true",
+    certDir: values["cert-dir"],
   };
 }

@@ -12,6 +12,7 @@ import type * as http from "node:http";
 import type * as https from "node:https";
 import { Failure } from "../core/failure.ts";
 import type { ClientTls, HttpRequest, HttpResponse } from "./host.ts";
+import { proxyFor, withoutPassword } from "./proxy.ts";
 import { httpModule, httpsModule, tlsModule } from "./http-modules.ts";
 
 const AGENT = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 32 } as const;
@@ -20,26 +21,27 @@ const DRAIN_LIMIT_BYTES = 1 << 16;
 /** Each client has its own pool of connections. */
 export function createHttpClient(): (request: HttpRequest) => Promise<HttpResponse> {
   const agents = new Map<string, http.Agent>();
-  const agentFor = (url: URL, settings: ClientTls): http.Agent => {
-    const proxy = isLoopback(url.hostname) ? {} : { proxyEnv: process.env };
-    const key = [url.protocol, Object.keys(proxy).length, tlsKey(settings)].join(" ");
+  const agentFor = (url: URL, settings: ClientTls, proxy: string | undefined): http.Agent => {
+    const key = [url.protocol, proxy ?? "", tlsKey(settings)].join(" ");
     const known = agents.get(key);
     if (known !== undefined) return known;
+    const options = { ...AGENT, ...(proxy !== undefined && { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }) };
     const agent =
       url.protocol === "https:"
-        ? new (httpsModule().Agent)({ ...AGENT, ...proxy, ...tlsOptions(settings) })
-        : new (httpModule().Agent)({ ...AGENT, ...proxy });
+        ? new (httpsModule().Agent)({ ...options, ...tlsOptions(settings) })
+        : new (httpModule().Agent)(options);
     agents.set(key, agent);
     return agent;
   };
   return async (request) => {
     const url = parseUrl(request.url);
-    const agent = agentFor(url, request.tls ?? {});
+    const proxy = proxyFor(url, process.env);
+    const way = { agent: agentFor(url, request.tls ?? {}, proxy), proxy };
     try {
-      return await exchange(request, url, agent);
+      return await exchange(request, url, way);
     } catch (error) {
       if (!(error instanceof StaleConnection)) throw error;
-      return await exchange(request, url, agent);
+      return await exchange(request, url, way);
     }
   };
 }
@@ -55,10 +57,16 @@ function parseUrl(text: string): URL {
   return url;
 }
 
-function exchange(request: HttpRequest, url: URL, agent: http.Agent): Promise<HttpResponse> {
+interface Way {
+  readonly agent: http.Agent;
+  readonly proxy: string | undefined;
+}
+
+function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promise<HttpResponse> {
   request.signal?.throwIfAborted();
   const repeatable = request.body === undefined || request.body instanceof Uint8Array;
-  const target = `${url.protocol}//${url.host}`;
+  const via = proxy === undefined ? "" : ` through the proxy "${withoutPassword(proxy)}"`;
+  const target = `"${url.protocol}//${url.host}"${via}`;
   return new Promise((resolve, reject) => {
     const message = (url.protocol === "https:" ? httpsModule() : httpModule()).request(url, {
       agent,
@@ -158,7 +166,7 @@ function networkFailure(request: HttpRequest, target: string, cause: unknown): F
   }
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   const text = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
-  return new Failure("network", `Cannot reach ${JSON.stringify(target)}: ${text}`, {
+  return new Failure("network", `Cannot reach ${target}: ${text}`, {
     cause,
     ...(code.includes("CERT") && {
       hint: "add the server's certificate to the trusted ones, or switch TLS verification off",
@@ -184,10 +192,6 @@ const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate comes from an authority that is not trusted",
   CERT_HAS_EXPIRED: "its certificate has expired",
 };
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
-}
 
 function tlsKey(settings: ClientTls): string {
   return createHash("sha256")

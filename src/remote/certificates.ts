@@ -1,23 +1,20 @@
 /**
  * certificatesFor(): what certs.d says about a registry: `*.crt` are authorities to trust, `NAME.cert` with `NAME.key` is who we
- * are. The directory is named exactly as the registry in a reference, port included.
+ * are. The directory is named exactly as the registry in a reference, port included. `--cert-dir` names the only directory.
  *
  * @see containers-certs.d(5)
  */
-import { textToByteName } from "../core/bytes.ts";
+import { type ByteName, textToByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { ClientTls } from "../host/host.ts";
 import { type ConfigHost, userConfigDirectory } from "./context.ts";
 
-/** Failure "bad-input" for a client certificate without its key, or a key alone. */
-export function certificatesFor(host: ConfigHost, registry: string): ClientTls {
-  const user = userConfigDirectory(host);
-  const roots = [...(user === undefined ? [] : [`${user}/containers`]), "/etc/containers", "/etc/docker"];
+/** Failure "bad-input" for a client certificate without its key, or a key alone; "not-found" for a `certDir` that is missing. */
+export function certificatesFor(host: ConfigHost, registry: string, certDir?: string): ClientTls {
   const ca: string[] = [];
   let pair: { cert: string; key: string } | undefined;
-  for (const root of roots) {
-    const directory = textToByteName(`${root}/certs.d/${registry}`);
-    const names = host.files.listIfAny(directory);
+  for (const directory of certDir === undefined ? directoriesFor(host, registry) : [textToByteName(certDir)]) {
+    const names = certDir === undefined ? host.files.listIfAny(directory) : host.files.list(directory);
     for (const name of names) {
       const path = `${directory}/${name}`;
       if (name.endsWith(".crt")) ca.push(host.files.readText(path));
@@ -35,4 +32,10 @@ export function certificatesFor(host: ConfigHost, registry: string): ClientTls {
     }
   }
   return { ...(ca.length > 0 && { ca }), ...pair };
+}
+
+function directoriesFor(host: ConfigHost, registry: string): readonly ByteName[] {
+  const user = userConfigDirectory(host);
+  const roots = [...(user === undefined ? [] : [`${user}/containers`]), "/etc/containers", "/etc/docker"];
+  return roots.map((root) => textToByteName(`${root}/certs.d/${registry}`));
 }

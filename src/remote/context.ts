@@ -10,6 +10,8 @@ export interface RemoteContext {
   readonly authFile?: string | undefined;
   /** `--tls-verify`: false allows plain HTTP and any certificate; undefined leaves it to registries.conf. */
   readonly tlsVerify?: boolean | undefined;
+  /** `--cert-dir`: certificates from this directory only. */
+  readonly certDir?: string | undefined;
 }
 
 export type ConfigHost = Pick<Host, "files" | "env" | "user">;

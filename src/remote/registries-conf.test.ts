@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
 import { createFakeHost } from "../host/fake.ts";
 import { parseImageRef } from "../oci/reference.ts";
-import { certificatesFor } from "./certificates.ts";
 import { parseRegistriesConf, pullEndpoints, pushEndpoint, readRegistriesConf } from "./registries-conf.ts";
 
 function pulls(text: string, name: string): string[] {
@@ -143,25 +142,4 @@ test("drop-ins replace rules of the same prefix, in order; a user's main file hi
   assert.equal(location({ "/h/.config/containers/registries.conf.d/1.conf": rule("user.lan", false) }), "user.lan");
   assert.equal(location({ "/h/.config/containers/registries.conf": "" }), "r.io");
   assert.equal(location({ "/x.conf": "" }, { CONTAINERS_REGISTRIES_CONF: "/x.conf" }), "twenty.lan");
-});
-
-test("certs.d gives authorities and a client's pair, by the exact name with port", () => {
-  const host = createFakeHost({
-    env: { HOME: "/h" },
-    files: {
-      "/etc/containers/certs.d/r.io:5000/ca.crt": "CA1",
-      "/h/.config/containers/certs.d/r.io:5000/own.crt": "CA0",
-      "/etc/docker/certs.d/r.io:5000/me.cert": "CERT",
-      "/etc/docker/certs.d/r.io:5000/me.key": "KEY",
-      "/etc/containers/certs.d/half/me.cert": "CERT",
-      "/etc/containers/certs.d/other/me.key": "KEY",
-    },
-  });
-  assert.deepEqual(certificatesFor(host, "r.io:5000"), { ca: ["CA0", "CA1"], cert: "CERT", key: "KEY" });
-  assert.deepEqual(certificatesFor(host, "r.io"), {});
-  for (const name of ["half", "other"])
-    assert.throws(
-      () => certificatesFor(host, name),
-      (error) => isFailure(error, "bad-input"),
-    );
 });

@@ -38,7 +38,7 @@ const RETRY_AFTER_MAX_MS = 60_000;
 export function createTransport(context: RemoteContext): Transport {
   const certificates = new Map<string, ClientTls>();
   const tlsFor = (url: URL, insecure: boolean): ClientTls => {
-    const known = certificates.get(url.host) ?? certificatesFor(context.host, url.host);
+    const known = certificates.get(url.host) ?? certificatesFor(context.host, url.host, context.certDir);
     certificates.set(url.host, known);
     return insecure ? { ...known, insecure: true } : known;
   };

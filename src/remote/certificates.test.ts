@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:https";
+import { test } from "node:test";
+import { isFailure } from "../core/failure.ts";
+import { silent } from "../core/progress.ts";
+import { createFakeHost } from "../host/fake.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { createCertificate } from "../registry/certificate.ts";
+import { certificatesFor } from "./certificates.ts";
+import { createTransport } from "./transport.ts";
+
+test("certs.d gives authorities and a client's pair, by the exact name with port", () => {
+  const host = createFakeHost({
+    env: { HOME: "/h" },
+    files: {
+      "/etc/containers/certs.d/r.io:5000/ca.crt": "CA1",
+      "/h/.config/containers/certs.d/r.io:5000/own.crt": "CA0",
+      "/etc/docker/certs.d/r.io:5000/me.cert": "CERT",
+      "/etc/docker/certs.d/r.io:5000/me.key": "KEY",
+      "/etc/containers/certs.d/half/me.cert": "CERT",
+      "/etc/containers/certs.d/other/me.key": "KEY",
+      "/only/x.crt": "CA2",
+    },
+  });
+  assert.deepEqual(certificatesFor(host, "r.io:5000"), { ca: ["CA0", "CA1"], cert: "CERT", key: "KEY" });
+  assert.deepEqual(certificatesFor(host, "r.io"), {});
+  assert.deepEqual(certificatesFor(host, "r.io:5000", "/only"), { ca: ["CA2"] });
+  assert.throws(
+    () => certificatesFor(host, "r.io:5000", "/missing"),
+    (error) => isFailure(error, "not-found"),
+  );
+  for (const [name, missing] of [
+    ["half", "me.key"],
+    ["other", "me.cert"],
+  ] as const) {
+    assert.throws(
+      () => certificatesFor(host, name),
+      (error) => isFailure(error, "bad-input") && error.message.includes(`"${missing}" is not beside it`),
+    );
+  }
+});
+
+test("a registry that wants a client's certificate gets the one of certs.d", async () => {
+  const host = createLinuxHost();
+  using directory = host.files.temporaryDirectory("/tmp/berth-certs-test-");
+  const server = await createCertificate(host, ["127.0.0.1"]);
+  const at = (name: string): string => `${directory.path}/${name}`;
+  const openssl = [
+    "openssl",
+    "req",
+    "-x509",
+    "-nodes",
+    "-subj",
+    "/CN=client",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+  ];
+  await host.exec([...openssl, "-keyout", at("me.key"), "-out", at("me.cert")], { timeoutMs: 60_000 });
+  const registry = createServer(
+    {
+      cert: server.certificate,
+      key: server.key,
+      ca: host.files.readText(at("me.cert")),
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
+    (_request, response) => void response.end("welcome"),
+  );
+  registry.listen(0, "127.0.0.1");
+  await once(registry, "listening");
+  const address = registry.address();
+  const name = `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  const certs = at(`containers/certs.d/${name}`);
+  const request = async (): Promise<number> => {
+    const context = { host: { ...host, env: { XDG_CONFIG_HOME: directory.path } }, progress: silent };
+    const response = await createTransport(context)({
+      method: "GET",
+      url: `https://${name}/`,
+      insecure: false,
+      retries: 0,
+    });
+    response.discard();
+    return response.status;
+  };
+  try {
+    await assert.rejects(request(), (error) => isFailure(error, "network") && /certificate/.test(error.message));
+    host.files.makeDirectory(certs);
+    host.files.write(`${certs}/ca.crt`, server.certificate);
+    await assert.rejects(request(), (error) => isFailure(error, "network"));
+    for (const name of ["me.cert", "me.key"]) host.files.copy(at(name), `${certs}/${name}`);
+    assert.equal(await request(), 200);
+  } finally {
+    registry.closeAllConnections();
+    registry.close();
+  }
+});
