@@ -14,7 +14,7 @@ export type Credentials =
 export interface AuthFile {
   /** By key as `normalizeKey` gives it: `host[:port][/path]`. */
   readonly entries: ReadonlyMap<string, Credentials>;
-  /** Host to suffix of `docker-credential-<suffix>`. */
+  /** Host, as `normalizeKey` gives it, to suffix of `docker-credential-<suffix>`. */
   readonly helpers: Readonly<Record<string, string>>;
   /** docker's helper for every host. */
   readonly defaultHelper: string | undefined;
@@ -33,7 +33,11 @@ export function parseAuthFile(text: string, shape: "auths" | "dockercfg"): AuthF
   if (shape === "dockercfg") return { entries, helpers: {}, defaultHelper: undefined };
   return {
     entries,
-    helpers: optional(object["credHelpers"], "auth file.credHelpers", asStringMap) ?? {},
+    helpers: Object.fromEntries(
+      Object.entries(optional(object["credHelpers"], "auth file.credHelpers", asStringMap) ?? {}).map(
+        ([key, suffix]) => [normalizeKey(key), suffix],
+      ),
+    ),
     defaultHelper: optional(object["credsStore"], "auth file.credsStore", asString),
   };
 }
@@ -45,6 +49,11 @@ export function withEntry(text: string | undefined, key: string, credentials: Cr
   const others = Object.entries(auths).filter(([name]) => normalizeKey(name) !== normalizeKey(key));
   const entry = credentials === undefined ? [] : [[key, formatEntry(credentials)] as const];
   return `${JSON.stringify({ ...object, auths: Object.fromEntries([...others, ...entry]) }, null, "\t")}\n`;
+}
+
+/** The file's text without any entry; its helpers stay. */
+export function withoutEntries(text: string): string {
+  return `${JSON.stringify({ ...parseJsonObject(text, "auth file"), auths: {} }, null, "\t")}\n`;
 }
 
 /** Keys written by docker are URLs; docker.io has several names. */

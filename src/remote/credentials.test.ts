@@ -114,7 +114,8 @@ for (const text of [
 }
 
 test("a credential helper is asked with the host; no entry and a failure are told apart", async () => {
-  const config = JSON.stringify({ credHelpers: { "r.io": "good", "n.io": "none", "b.io": "bad", "w.io": "../x" } });
+  const credHelpers = { "r.io": "good", "n.io": "none", "b.io": "bad", "w.io": "../x", "m.io": "absent" };
+  const config = JSON.stringify({ credHelpers: { ...credHelpers, "https://index.docker.io/v1/": "good" } });
   const options: FakeHostOptions = {
     files: { "/home/anna/.docker/config.json": config },
     programs: {
@@ -126,9 +127,51 @@ test("a credential helper is asked with the host; no entry and a failure are tol
     },
   };
   assert.equal(await found(options, "r.io/team/os"), "h:for r.io");
+  assert.equal(await found(options, "docker.io/library/debian"), "h:for https://index.docker.io/v1/");
+  await assert.rejects(
+    found(options, "m.io/a"),
+    (error) => isFailure(error, "missing-tool") && error.hint === '/home/anna/.docker/config.json names it for "m.io"',
+  );
   assert.match(await found(options, "n.io/a"), /docker-credential-none \(no entry\)/);
   await assert.rejects(found(options, "b.io/a"), /locked/);
   await assert.rejects(found(options, "w.io/a"), /it is no program's name/);
+});
+
+test("registries.conf may put helpers before the files, or leave the files out", async () => {
+  const options: FakeHostOptions = {
+    env,
+    user,
+    files: { "/etc/ostree/auth.json": auths({ "r.io": entry("file:1"), "q.io": entry("file:2") }) },
+    programs: {
+      "docker-credential-some": async ({ stdin }) =>
+        String(stdin) === "r.io"
+          ? { stdout: JSON.stringify({ Username: "<token>", Secret: "t" }) }
+          : { exitCode: 1, stdout: "credentials not found in native keychain" },
+    },
+  };
+  const find = async (repository: string, helpers: readonly string[]): Promise<unknown> =>
+    (await findCredentials(createFakeHost(options), repository, { helpers })).credentials;
+  assert.deepEqual(await find("r.io/a", ["some", "containers-auth.json"]), { kind: "identity-token", token: "t" });
+  assert.deepEqual(await find("q.io/a", ["some", "containers-auth.json"]), {
+    kind: "password",
+    username: "file",
+    password: "2",
+  });
+  assert.equal(await find("q.io/a", ["some"]), undefined);
+});
+
+test("docker's helper for every registry is asked when the file has no entry", async () => {
+  const options: FakeHostOptions = {
+    files: {
+      "/home/anna/.docker/config.json": JSON.stringify({
+        auths: { "r.io": {}, "q.io": entry("own:1") },
+        credsStore: "store",
+      }),
+    },
+    programs: { "docker-credential-store": async () => ({ stdout: JSON.stringify({ Username: "s", Secret: "p" }) }) },
+  };
+  assert.equal(await found(options, "r.io/a"), "s:p");
+  assert.equal(await found(options, "q.io/a"), "own:1");
 });
 
 test("withEntry() changes one entry and keeps the rest", () => {

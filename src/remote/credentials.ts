@@ -38,7 +38,8 @@ interface SearchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const FILES_HELPER = "containers-auth.json";
+/** The name that registries.conf has for the files themselves. */
+export const FILES_HELPER = "containers-auth.json";
 
 /** `repository` is `host[:port]/path`, or a host alone. Failure "bad-input" for a file that is malformed. */
 export async function findCredentials(
@@ -50,7 +51,13 @@ export async function findCredentials(
   const steps: SearchStep[] = [];
   for (const helper of options.helpers ?? [FILES_HELPER]) {
     if (helper !== FILES_HELPER) {
-      const credentials = await askHelper(host, helper, keys, steps, options.signal);
+      const credentials = await askHelper(
+        host,
+        { suffix: helper, namedIn: "registries.conf" },
+        keys,
+        steps,
+        options.signal,
+      );
       if (credentials !== undefined) return { credentials, steps };
       continue;
     }
@@ -98,23 +105,24 @@ export function authFiles(host: ConfigHost, authFile?: string): readonly AuthFil
 export async function runHelper(
   host: Pick<Host, "exec">,
   suffix: string,
-  verb: "get" | "store" | "erase",
+  verb: "get" | "store" | "erase" | "list",
   input: string,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(suffix)) {
     throw new Failure("bad-input", `Cannot use credential helper ${JSON.stringify(suffix)}: it is no program's name`);
   }
-  const result = await host.exec([`docker-credential-${suffix}`, verb], {
-    timeoutMs: 60_000,
-    signal,
-    stdin: input,
-    check: false,
-  });
+  const program = `docker-credential-${suffix}`;
+  const result = await host.exec([program, verb], { timeoutMs: 60_000, signal, stdin: input, check: false });
   if (result.exitCode === 0) return result.stdout.toString();
   const said = `${result.stdout.toString()} ${result.stderr.toString()}`.trim();
   if (/credentials not found/i.test(said)) return undefined;
-  throw new Failure("exec-failed", `Cannot ask credential helper "docker-credential-${suffix}": ${said.slice(0, 300)}`);
+  throw new Failure("exec-failed", `Cannot ask credential helper "${program}": ${said.slice(0, 300)}`);
+}
+
+/** What a helper knows a registry by: docker keeps its own under the address of the first version of the API. */
+export function helperKey(registry: string): string {
+  return normalizeKey(registry) === "docker.io" ? "https://index.docker.io/v1/" : registry;
 }
 
 /** Longest first: host/a/b, host/a, host. */
@@ -137,7 +145,7 @@ async function searchFile(
   }
   const registry = keys.at(-1) ?? "";
   const own = file.helpers[registry];
-  if (own !== undefined) return askHelper(host, own, keys, steps, options.signal);
+  if (own !== undefined) return askHelper(host, { suffix: own, namedIn: path }, keys, steps, options.signal);
   for (const key of keys) {
     const credentials = file.entries.get(key);
     if (credentials === undefined) continue;
@@ -147,7 +155,7 @@ async function searchFile(
   steps.push({ source: path, outcome: "no entry" });
   return file.defaultHelper === undefined
     ? undefined
-    : askHelper(host, file.defaultHelper, keys, steps, options.signal);
+    : askHelper(host, { suffix: file.defaultHelper, namedIn: path }, keys, steps, options.signal);
 }
 
 function readAuthFile(
@@ -172,16 +180,17 @@ function readAuthFile(
 
 async function askHelper(
   host: Pick<Host, "exec">,
-  suffix: string,
+  { suffix, namedIn }: { readonly suffix: string; readonly namedIn: string },
   keys: readonly string[],
   steps: SearchStep[],
   signal: AbortSignal | undefined,
 ): Promise<Credentials | undefined> {
   const source = `docker-credential-${suffix}`;
   const registry = keys.at(-1) ?? "";
-  // docker keeps its own registry under the address of the first version of the API.
-  const asked = registry === "docker.io" ? "https://index.docker.io/v1/" : registry;
-  const answer = await runHelper(host, suffix, "get", asked, signal);
+  const answer = await runHelper(host, suffix, "get", helperKey(registry), signal).catch((error: unknown) => {
+    if (!isFailure(error, "missing-tool")) throw error;
+    throw new Failure("missing-tool", error.message, { hint: `${namedIn} names it for "${registry}"` });
+  });
   if (answer === undefined) {
     steps.push({ source, outcome: "no entry" });
     return undefined;

@@ -3,10 +3,8 @@ import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { parseImageRef } from "../oci/reference.ts";
-import { htpasswdLine } from "../registry/htpasswd.ts";
-import { htpasswdAuth, openTestRegistry } from "../registry/testing.ts";
+import { openTestRegistry } from "../registry/testing.ts";
 import { parseChallenges } from "./challenge.ts";
-import { logIn, logOut, parseRegistryName } from "./login.ts";
 import { resolveImage } from "./resolve.ts";
 import { openSession } from "./session.ts";
 import { createTestClient, REGISTRY } from "./testing.ts";
@@ -205,36 +203,4 @@ test("a mirror that fails is passed over with a warning", async () => {
   const client = createTestClient({ [REGISTRY]: registry.handler }, { env: { CONTAINERS_REGISTRIES_CONF: conf } });
   assert.equal((await resolveImage(client.context, ref)).digest, digest);
   assert.match(client.lines[0] ?? "", /^Mirror mirror\.test\/team\/os is passed over: /);
-});
-
-test("login tries the credentials, keeps them for the owner only, and logout forgets them", async () => {
-  using base = openTestRegistry();
-  const { host, root } = base;
-  host.files.write(`${root}/htpasswd`, await htpasswdLine("anna", "secret"));
-  using registry = openTestRegistry({ authenticate: htpasswdAuth({ host, path: `${root}/htpasswd`, realm: "berth" }) });
-  const authFile = `${root}/new/auth.json`;
-  const { context } = createTestClient({ [REGISTRY]: registry.handler }, { authFile });
-  await assert.rejects(
-    logIn(context, REGISTRY, { username: "anna", password: "wrong" }),
-    /Cannot log in to ".*": invalid user name or password/,
-  );
-  assert.equal(host.files.exists(authFile), false);
-  assert.deepEqual(await logIn(context, REGISTRY, { username: "anna", password: "secret" }), { keptIn: authFile });
-  assert.equal(host.files.stat(authFile)?.mode, 0o600);
-  await logOut(context, REGISTRY);
-  assert.deepEqual(JSON.parse(host.files.readText(authFile)), { auths: {} });
-  await assert.rejects(logOut(context, REGISTRY), (error) => isFailure(error, "not-found"));
-  host.files.write(authFile, "{");
-  await assert.rejects(logOut(context, REGISTRY), (error) => isFailure(error, "bad-input"));
-  assert.equal(host.files.readText(authFile), "{");
-});
-
-test("parseRegistryName() takes hosts and paths below them, and rejects the rest", () => {
-  assert.deepEqual(parseRegistryName("https://r.io:5000/"), { host: "r.io:5000", key: "r.io:5000" });
-  assert.deepEqual(parseRegistryName("r.io/team"), { host: "r.io", key: "r.io/team" });
-  for (const bad of ["", "-x", "r.io:port", "a b", "r.io:123456"])
-    assert.throws(
-      () => parseRegistryName(bad),
-      (error) => isFailure(error, "usage"),
-    );
 });
