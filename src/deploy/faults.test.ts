@@ -85,6 +85,7 @@ test("a registry that goes away half-way: nothing changes, and the next try fetc
   const before = [fingerprint(machine.host, "/disk/esp"), fingerprint(machine.host, "/disk/root/state/deploy")];
   const flaky: ImageSource = {
     offer: (...request) => machine.source.offer(...request),
+    plan: (...request) => machine.source.plan(...request),
     async fetch(_reference, _offered, { store }) {
       const [layer] = TWO.layers;
       const [descriptor] = TWO.manifest.layers;

@@ -1,9 +1,6 @@
 /** Layers of an update compared with those of the running image, and with what the store holds. */
-import type { ImageConfig } from "../oci/config.ts";
-import { layerCompression } from "../oci/media-types.ts";
 import type { Descriptor, Manifest } from "../oci/manifest.ts";
-import { planPull } from "../remote/plan-pull.ts";
-import type { Store } from "../store/store.ts";
+import { sumByKind, type TransferPlan, type TransferSum } from "../remote/transfer-plan.ts";
 
 export interface LayerSum {
   readonly count: number;
@@ -30,26 +27,25 @@ export function diffLayers(before: Manifest | undefined, after: Manifest): Layer
 
 export interface FetchPlan {
   readonly present: LayerSum;
+  /** Whole. */
   readonly needed: LayerSum;
-  /** Room that the needed layers take once unpacked, an estimate. */
+  /** How the needed layers come, one entry for each way. */
+  readonly ways: readonly TransferSum[];
+  /** What comes over the network. */
+  readonly bytes: number;
+  /** Room that it takes, an estimate. */
   readonly spaceBytes: number;
 }
 
-/** Failure "bad-input" when config and manifest do not fit together. A layer that occurs twice is fetched once. */
-export function planFetch(store: Store, manifest: Manifest, config: ImageConfig): FetchPlan {
-  const plan = planPull(store, manifest, config);
-  const expanded = plan.missing.map(
-    ({ descriptor }) => descriptor.size * (layerCompression(descriptor.mediaType) === "none" ? 1 : EXPANSION),
-  );
+export function describeFetch(plan: TransferPlan): FetchPlan {
   return {
     present: sum(plan.present.map(({ descriptor }) => descriptor)),
-    needed: sum(plan.missing.map(({ descriptor }) => descriptor)),
-    spaceBytes: Math.ceil(expanded.reduce((total, size) => total + size, 0)),
+    needed: sum(plan.missing.map(({ layer }) => layer.descriptor)),
+    ways: sumByKind(plan),
+    bytes: plan.bytes,
+    spaceBytes: plan.spaceBytes,
   };
 }
-
-/** What a compressed layer of an operating system grows to, about. */
-const EXPANSION = 2.5;
 
 function sum(layers: readonly Descriptor[]): LayerSum {
   return { count: layers.length, bytes: layers.reduce((total, layer) => total + layer.size, 0) };

@@ -3,12 +3,12 @@ import type { Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { type Deployments, readDeployments } from "./deployments.ts";
 import type { ImageSource } from "./image-source.ts";
-import { planFetch } from "./layer-diff.ts";
+import type { FetchPlan } from "./layer-diff.ts";
 import type { Machine } from "./machine.ts";
 import { formatImageSpec, formatTransport } from "./origin.ts";
 import type { RollbackPlan } from "./rollback.ts";
 import { decideUpdate, offer, spaceNeededBytes, type UpdateRequest } from "./update.ts";
-import { formatSize, toFetchLine, versionLines } from "./update-texts.ts";
+import { fetchLines, formatSize, versionLines } from "./update-texts.ts";
 
 export interface UpdatePreview {
   /** would-stage: queue it for the next boot, after fetching what is missing. none: it runs, or it is staged already. */
@@ -17,6 +17,7 @@ export interface UpdatePreview {
   readonly digest: string;
   /** Still to come over the network. */
   readonly fetchBytes: number;
+  readonly plan?: FetchPlan;
 }
 
 /** Failures as update() up to the download; too little space is told in a line. */
@@ -39,20 +40,20 @@ export async function previewUpdate(
     request.print(NOTHING_CHANGED);
     return { ...result, kind: "none" };
   }
-  const plan = planFetch(store, offered.manifest, offered.config);
+  const plan = await source.plan(offered, { store, signal: request.signal });
   const { freeBytes } = host.files.space(sysroot.path);
   const needed = spaceNeededBytes(plan);
   const lines = [
     `Would queue for next boot: ${result.image}`,
     ...versionLines(offered),
-    toFetchLine(plan),
+    ...fetchLines(plan),
     `Space needed: ${formatSize(needed)}, available: ${formatSize(freeBytes)}${freeBytes < needed ? " (too little, unless unused objects can be freed)" : ""}`,
     `Would be kept for a rollback: ${nameOf(deployments, deployments.bootedId)}`,
     ...dropped(deployments, offered.digest).map((name) => `Would drop: ${name}`),
     NOTHING_CHANGED,
   ];
   request.print(lines.join("\n"));
-  return { ...result, kind: "would-stage", fetchBytes: plan.needed.bytes };
+  return { ...result, kind: "would-stage", fetchBytes: plan.bytes, plan };
 }
 
 /** `--from-downloaded`. Failure "not-found" when nothing is staged. */

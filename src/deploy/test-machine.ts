@@ -23,6 +23,9 @@ import type { Store, StoredImage } from "../store/store.ts";
 import { NO_XATTRS } from "../tree/node.ts";
 import { lookup, walk } from "../tree/walk.ts";
 import type { ImageSource } from "./image-source.ts";
+import { describeFetch } from "./layer-diff.ts";
+import type { PlannedLayer } from "../remote/layer-option.ts";
+import { planPull } from "../remote/plan-pull.ts";
 import { installDeployment } from "./install.ts";
 import { etcPath, deploymentPath, MENU } from "./layout.ts";
 import { type OpenMachine, openMachine } from "./machine.ts";
@@ -138,6 +141,16 @@ export function createTestSource(images: Map<string, TestImage>): ImageSource {
     async offer(reference) {
       const image = find(reference);
       return { digest: imageDigest(image), manifest: image.manifest, config: image.config };
+    },
+    async plan({ manifest, config }, { store }) {
+      const { present, missing } = planPull(store, manifest, config);
+      const planned = missing.map((layer): PlannedLayer => {
+        const bytes = layer.descriptor.size;
+        const obtain = (): Promise<never> => Promise.reject(new Error("a test source fetches in its own way"));
+        return { layer, options: [{ kind: "blob", bytes, requests: 0, spaceBytes: bytes, obtain }] };
+      });
+      const total = missing.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+      return describeFetch({ present, missing: planned, bytes: total, spaceBytes: total });
     },
     async fetch(reference, _offered, { store }) {
       const { stored, bytes } = await importImage(store, find(reference));

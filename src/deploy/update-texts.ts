@@ -40,9 +40,23 @@ export function diffLines(diff: LayerDiff): string[] {
   ];
 }
 
-export function toFetchLine(plan: FetchPlan): string {
-  return line("Layers to fetch:", plan.needed);
+export function fetchLines(plan: FetchPlan): string[] {
+  return [line("Layers to fetch:", plan.needed), ...wayLines(plan)];
 }
+
+/** How they come, when that moves less than their size. */
+export function wayLines({ ways, bytes }: FetchPlan): string[] {
+  if (ways.every(({ kind }) => kind === "blob")) return [];
+  return [
+    ...ways.map((way) => {
+      const whole = way.kind === "blob" ? "" : ` of ${formatSize(way.wholeBytes)}`;
+      return `${line(WAYS[way.kind], { count: way.layers, bytes: way.bytes })}${whole}`;
+    }),
+    `To download:      ${formatSize(bytes)}`,
+  ];
+}
+
+const WAYS = { blob: "  whole:", ranges: "  changed files:", delta: "  delta:" } as const;
 
 export function neededLine(plan: FetchPlan): string {
   return `layers already present: ${plan.present.count}; layers needed: ${plan.needed.count} (${formatSize(plan.needed.bytes)})`;

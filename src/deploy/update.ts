@@ -5,7 +5,7 @@ import { Failure } from "../core/failure.ts";
 import { cleanUp, collectGarbage } from "./cleanup.ts";
 import { type Deployments, readDeployments } from "./deployments.ts";
 import type { ImageSource, OfferedImage } from "./image-source.ts";
-import { diffLayers, type FetchPlan, type LayerDiff, planFetch } from "./layer-diff.ts";
+import { diffLayers, type FetchPlan, type LayerDiff } from "./layer-diff.ts";
 import { originPath } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { formatImageSpec, formatOrigin, formatTransport, type ImageSpec, type Origin } from "./origin.ts";
@@ -17,8 +17,9 @@ import {
   formatSeconds,
   formatSize,
   neededLine,
-  toFetchLine,
+  fetchLines,
   versionLines,
+  wayLines,
 } from "./update-texts.ts";
 import { formatImageRef, parseImageRef } from "../oci/reference.ts";
 import type { StoredImage } from "../store/store.ts";
@@ -42,6 +43,8 @@ export interface UpdateResult {
   readonly image: string;
   readonly digest: string;
   readonly fetchedBytes: number;
+  /** What an update would fetch, and how: the answer of a check. */
+  readonly plan?: FetchPlan;
 }
 
 /** What this machine follows: the staged image's reference, else the booted one's. Failure "not-found" when nothing says so. */
@@ -112,14 +115,15 @@ export async function checkUpdate(
     request.print(`No changes in: ${formatTransport(request.spec)}`);
     return { ...result, kind: "none" };
   }
+  const plan = await source.plan(offered, { store: machine.store, signal: request.signal });
   const lines = [
     `Update available for: ${formatTransport(request.spec)}`,
     ...versionLines(offered),
     ...diffLines(layerDiff(machine, deployments, offered)),
-    toFetchLine(planFetch(machine.store, offered.manifest, offered.config)),
+    ...fetchLines(plan),
   ];
   request.print(lines.join("\n"));
-  return { ...result, kind: "available" };
+  return { ...result, kind: "available", plan };
 }
 
 /** Failures: "network", "unauthorized", "bad-input", "conflict", "no-space", ...: what runs and what is staged stay as they were. */
@@ -174,7 +178,7 @@ async function fetchImage(
 ): Promise<{ stored: StoredImage; fetchedBytes: number }> {
   const { request, offered } = fetching;
   const { store, host, progress } = machine;
-  const plan = planFetch(store, offered.manifest, offered.config);
+  const plan = await source.plan(offered, { store, signal: request.signal });
   const present = plan.needed.count === 0 ? store.image(offered.digest) : undefined;
   if (present !== undefined) {
     request.print(`No changes in ${formatImageSpec(request.spec)} => ${offered.digest}`);
@@ -182,6 +186,7 @@ async function fetchImage(
   }
   checkSpace(machine, plan, formatImageSpec(request.spec));
   request.print(neededLine(plan));
+  for (const line of wayLines(plan)) request.print(line);
   const startedMs = host.clock.elapsed();
   const fetched = await source.fetch(request.spec.image, offered, { store, progress, signal: request.signal });
   request.print(fetchedLine(fetched.bytes, host.clock.elapsed() - startedMs));
@@ -232,7 +237,7 @@ export async function offer(
       `Cannot fetch "${formatImageSpec(spec)}": transport "${spec.transport}" is not supported here, wanted registry`,
     );
   }
-  const offered = await source.offer(spec.image, { signal: request.signal });
+  const offered = await source.offer(spec.image, { store: machine.store, signal: request.signal });
   const { architecture } = offered.config;
   if (architecture !== machine.host.architecture) {
     throw new Failure("bad-input", `Image has architecture ${architecture}; expected ${machine.host.architecture}`);

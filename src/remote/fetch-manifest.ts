@@ -55,6 +55,22 @@ export async function fetchManifest(
   return { bytes, digest, mediaType: documentType(bytes, contentType) };
 }
 
+/** The digest that a tag has now, without its manifest; a digest is its own. undefined when the registry does not say. */
+export async function findManifestDigest(
+  session: Session,
+  selector: string,
+  { retries }: FetchManifestOptions = {},
+): Promise<Digest | undefined> {
+  if (isDigest(selector)) return selector;
+  const response = await session.request("HEAD", `manifests/${selector}`, {
+    headers: { accept: ACCEPT },
+    ...(retries !== undefined && { retries }),
+  });
+  response.discard();
+  const stated = response.headers["docker-content-digest"];
+  return response.status === 200 && stated !== undefined && isDigest(stated) ? stated : undefined;
+}
+
 /** Malformed bytes keep the registry's word: parsing them is the caller's, and so is the error. */
 function documentType(bytes: Buffer, contentType: string): string {
   let value: unknown;

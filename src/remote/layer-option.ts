@@ -14,6 +14,8 @@ export interface LayerOption {
   /** Bodies of answers, all that this way costs, what was fetched to plan it included. */
   readonly bytes: number;
   readonly requests: number;
+  /** Room on disk for what comes and what becomes of it, an estimate. */
+  readonly spaceBytes: number;
   /**
    * Afterwards the store has the layer. Sets the total of `task` and advances it by the bytes that come. Answers the note that ends the task. Failure
    * "digest-mismatch", "bad-input", "not-found", "unsupported" or "corrupt" when it cannot be done this way.

@@ -18,7 +18,7 @@ import { obtainLayer } from "./layer-option.ts";
 import { sweepPartialBlobs } from "./partial-blob.ts";
 import { type ResolvedImage, resolveImage } from "./resolve.ts";
 import { refusal } from "./answer.ts";
-import { planTransfer, type TransferPlan } from "./transfer-plan.ts";
+import { describeTransfer, planTransfer, type TransferPlan } from "./transfer-plan.ts";
 
 export interface PullOptions {
   /** Answer of resolveImage(), when the caller has it already. */
@@ -27,6 +27,8 @@ export interface PullOptions {
   readonly plan?: TransferPlan;
   /** Names the image as the reference does; true by default. */
   readonly tag?: boolean;
+  /** Called before the first layer. */
+  readonly onPlan?: (plan: TransferPlan) => void;
   /** Called with each count of bytes that came over the network. */
   readonly onReceived?: (count: number) => void;
 }
@@ -46,11 +48,11 @@ export async function pullImage(
   const { configBytes, config } = await fetchConfig(resolved);
   const { onReceived } = options;
   const plan = options.plan ?? (await planTransfer({ context, store, resolved, config, onReceived }));
-  // Unpacked content is at least as large as the blob; the download itself, and a kept blob, come on top.
-  const required = plan.bytes * (store.keepsBlobs ? 3 : 2);
-  if (required > 0) requireSpace(context.host, store.path, required, `pull ${formatImageRef(ref)}`);
+  if (plan.spaceBytes > 0) requireSpace(context.host, store.path, plan.spaceBytes, `pull ${formatImageRef(ref)}`);
   sweepPartialBlobs(context.host, store.path);
 
+  progress.say(`Plan: ${describeTransfer(plan)}`);
+  options.onPlan?.(plan);
   for (const layer of plan.present) progress.task(blobLabel(layer.descriptor)).done("skipped: already exists");
   await mapConcurrent(
     plan.missing,
@@ -73,6 +75,10 @@ export async function pullImage(
 export async function fetchConfig(resolved: ResolvedImage): Promise<{ configBytes: Buffer; config: ImageConfig }> {
   const { session, manifest, ref } = resolved;
   const descriptor = manifest.config;
+  if (resolved.configBytes !== undefined) {
+    const { configBytes } = resolved;
+    return { configBytes, config: parseImageConfig(configBytes.toString("utf8")) };
+  }
   if (descriptor.size > CONFIG_BYTES_MAX) {
     throw new Failure(
       "bad-input",

@@ -76,6 +76,7 @@ function makeOption(
     kind: "ranges",
     bytes: tablesBytes + bytesOf(ranges),
     requests: ranges.length + 1,
+    spaceBytes: bytesOf(ranges) + missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     async obtain(task) {
       task.total(tablesBytes + bytesOf(ranges));
       task.advance(tablesBytes);

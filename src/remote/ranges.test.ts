@@ -1,10 +1,10 @@
 /** Updates by ranges of zstd:chunked layers, against the real registry handler and a real store, with faults on the way. */
 import assert from "node:assert/strict";
-import { createServer, connect } from "node:net";
 import { test } from "node:test";
 import { streamOf } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
+import { startCountingProxy } from "../../test/support/counting-proxy.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { type ImageRef, parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry, type TestRegistry } from "../registry/testing.ts";
@@ -268,35 +268,13 @@ for (const [what, wanted, ranges] of PLANS) {
   });
 }
 
-/** Bytes both ways between a client and the server behind it. */
-async function countingProxy(
-  port: number,
-): Promise<{ readonly port: number; readonly bytes: () => number } & Disposable> {
-  let bytes = 0;
-  const server = createServer((client) => {
-    const upstream = connect(port, "127.0.0.1");
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      from.on("data", (chunk) => void (bytes += chunk.length));
-      from.on("error", () => to.destroy());
-      from.pipe(to);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
-  return { port: address.port, bytes: () => bytes, [Symbol.dispose]: () => void server.close() };
-}
-
 test("the plan is right within 2 % of what moves on the socket", async () => {
   using world = await openUpdate();
   await using server = await host.network.serve((request) => world.registry.handler(request), {
     host: "127.0.0.1",
     port: 0,
   });
-  using proxy = await countingProxy(server.port);
+  using proxy = await startCountingProxy(server.port);
   const context = { host: { ...host, env: {} }, progress: silent, tlsVerify: false };
   const ref = parseImageRef(`127.0.0.1:${proxy.port}/team/os:v2`);
   const resolved = await resolveImage(context, ref);

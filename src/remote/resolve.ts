@@ -11,7 +11,7 @@ import { isIndexType } from "../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../oci/reference.ts";
 import type { RemoteContext } from "./context.ts";
 import { pullEndpoints, readRegistriesConf } from "./registries-conf.ts";
-import { fetchManifest } from "./fetch-manifest.ts";
+import { fetchManifest, findManifestDigest } from "./fetch-manifest.ts";
 import { openSession, type Session } from "./session.ts";
 import { requireTrust } from "./trust/require-trust.ts";
 
@@ -25,17 +25,33 @@ export interface ResolvedImage {
   readonly session: Session;
   /** Digests of the indexes that led to it, inner first. */
   readonly indexes: readonly Digest[];
+  /** Of an image that the caller knew. */
+  readonly configBytes?: Buffer;
+}
+
+export interface KnownImage {
+  readonly manifestBytes: Buffer;
+  readonly configBytes: Buffer;
+}
+
+export interface ResolveOptions {
+  /** An image that is here already: the registry is only asked whether it still is the one. */
+  readonly known?: ((digest: Digest) => KnownImage | undefined) | undefined;
 }
 
 const INDEX_DEPTH_MAX = 3;
 
 /** Mirrors first; a mirror that fails is passed over with a warning. Failure "not-found", "network", "unauthorized", "denied", "bad-input". */
-export async function resolveImage(context: RemoteContext, ref: ImageRef): Promise<ResolvedImage> {
+export async function resolveImage(
+  context: RemoteContext,
+  ref: ImageRef,
+  options: ResolveOptions = {},
+): Promise<ResolvedImage> {
   const endpoints = pullEndpoints(readRegistriesConf(context.host), ref);
   for (const endpoint of endpoints) {
     try {
       const session = await openSession(context, endpoint, { access: "pull" });
-      const resolved = await resolveAt(context, session, ref, [manifestSelector(ref)]);
+      const resolved = await resolveAt(context, session, { ref, known: options.known }, [manifestSelector(ref)]);
       await requireTrust(context, { ref, session, digests: [resolved.digest, ...resolved.indexes] });
       return resolved;
     } catch (error) {
@@ -49,12 +65,19 @@ export async function resolveImage(context: RemoteContext, ref: ImageRef): Promi
 async function resolveAt(
   context: RemoteContext,
   session: Session,
-  ref: ImageRef,
+  { ref, known }: Pick<ResolvedImage, "ref"> & ResolveOptions,
   [selector, ...indexes]: readonly [string, ...Digest[]],
 ): Promise<ResolvedImage> {
   const name = formatImageRef(ref);
   // The next mirror is nearer than the end of an outage.
   const retries = session.endpoint.isMirror ? 1 : undefined;
+  const digestThere = known === undefined ? undefined : await findManifestDigest(session, selector, { name, retries });
+  const own = digestThere === undefined ? undefined : known?.(digestThere);
+  if (digestThere !== undefined && own !== undefined) {
+    const { manifestBytes: bytes, configBytes } = own;
+    const manifest = parseManifest(bytes.toString("utf8"));
+    return { ref, manifest, digest: digestThere, bytes, session, indexes, configBytes };
+  }
   const fetched = await fetchManifest(session, selector, { name, retries });
   if (fetched === undefined) {
     throw new Failure("not-found", `Cannot find image "${name}": "${session.endpoint.host}" does not know it`, {
@@ -87,7 +110,7 @@ async function resolveAt(
       `Cannot use image "${name}": it has no variant for linux/${context.host.architecture}`,
     );
   }
-  return resolveAt(context, session, ref, [child.digest, digest, ...indexes]);
+  return resolveAt(context, session, { ref, known }, [child.digest, digest, ...indexes]);
 }
 
 /** The first entry for linux on this architecture; an entry without a platform serves when there is no other. */

@@ -4,6 +4,8 @@
  */
 import { mapConcurrent } from "../core/concurrency.ts";
 import type { ImageConfig } from "../oci/config.ts";
+import { layerCompression } from "../oci/media-types.ts";
+import { formatBytes } from "../core/units.ts";
 import type { Store } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import {
@@ -35,6 +37,8 @@ export interface TransferPlan {
   readonly missing: readonly PlannedLayer[];
   /** Over the network, headers of requests included. */
   readonly bytes: number;
+  /** Room on disk that it takes. */
+  readonly spaceBytes: number;
 }
 
 /** The layers of a plan that come in one way. */
@@ -48,6 +52,8 @@ export interface TransferSum {
 }
 
 const PARALLEL_LAYERS = 4;
+/** What a layer of an operating system grows to, about. */
+const EXPANSION = { none: 1, gzip: 2.5, zstd: 2.5 } as const;
 
 /** Failure "bad-input" and "unsupported" as planPull(), "network". */
 export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
@@ -59,7 +65,12 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
     { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
     (layer) => planLayer(layer, methods, blobOption(scope, layer)),
   );
-  return { present, missing, bytes: missing.reduce((sum, { options: [best] }) => sum + costOf(best), 0) };
+  return {
+    present,
+    missing,
+    bytes: missing.reduce((sum, { options: [best] }) => sum + costOf(best), 0),
+    spaceBytes: Math.ceil(missing.reduce((sum, { options: [best] }) => sum + best.spaceBytes, 0)),
+  };
 }
 
 /** One entry for each way that is taken. */
@@ -79,6 +90,17 @@ export function sumByKind({ missing }: Pick<TransferPlan, "missing">): TransferS
   return [...sums.values()];
 }
 
+/** "2 layers are here; 1 by ranges: 1.9 MB of 275 MB". */
+export function describeTransfer(plan: Pick<TransferPlan, "present" | "missing">): string {
+  const count = (layers: number): string => `${layers} ${layers === 1 ? "layer" : "layers"}`;
+  const ways = sumByKind(plan).map(({ kind, layers, bytes, wholeBytes }) =>
+    kind === "blob"
+      ? `${count(layers)} whole: ${formatBytes(bytes)}`
+      : `${count(layers)} by ${kind}: ${formatBytes(bytes)} of ${formatBytes(wholeBytes)}`,
+  );
+  return [...(plan.present.length > 0 ? [`${count(plan.present.length)} reused`] : []), ...ways].join("; ");
+}
+
 /** All ways besides the whole blob. */
 function createMethods({ context, store, resolved, onReceived }: PullScope): LayerMethod[] {
   return [createRangeMethod(context, store, resolved.session, { onReceived })];
@@ -86,10 +108,12 @@ function createMethods({ context, store, resolved, onReceived }: PullScope): Lay
 
 function blobOption({ context, store, resolved, onReceived }: PullScope, layer: LayerPlan): LayerOption {
   const source = createBlobSource(context, store, resolved.session, { onReceived });
+  const { size, mediaType } = layer.descriptor;
   return {
     kind: "blob",
     bytes: Math.max(0, layer.descriptor.size - keptBytes(context.host, store.path, layer.descriptor.digest)),
     requests: 1,
+    spaceBytes: size * (EXPANSION[layerCompression(mediaType) ?? "none"] + (store.keepsBlobs ? 2 : 1)),
     obtain(task) {
       task.total(layer.descriptor.size);
       return source.obtain(layer, task);

@@ -2,6 +2,7 @@
 import { digestHex } from "../../core/digest.ts";
 import { formatImageRef } from "../../oci/reference.ts";
 import { pullImage } from "../../remote/pull.ts";
+import { sumByKind, type TransferSum } from "../../remote/transfer-plan.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { readImageRef } from "../image-names.ts";
@@ -24,8 +25,9 @@ export const pullCommand = command({
     using store = openWorkstationStore(context.host);
 
     context.progress.say(`Trying to pull ${formatImageRef(ref)}...`);
-    const image = await pullImage(remote, store, ref);
-    return { id: digestHex(image.manifest.config.digest), digest: image.digest, names: image.names };
+    let ways: readonly TransferSum[] = [];
+    const image = await pullImage(remote, store, ref, { onPlan: (plan) => void (ways = sumByKind(plan)) });
+    return { id: digestHex(image.manifest.config.digest), digest: image.digest, names: image.names, ways };
   },
   view: ({ id }) => `${id}\n`,
 });

@@ -1,0 +1,95 @@
+/** Updates over a real socket: what is said before is what moves, and asking costs next to nothing. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startCountingProxy } from "../../test/support/counting-proxy.ts";
+import { streamOf } from "../core/bytes.ts";
+import { silent } from "../core/progress.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { parseImageRef } from "../oci/reference.ts";
+import type { RemoteContext } from "../remote/context.ts";
+import { pushImage } from "../remote/push.ts";
+import { openTestRegistry } from "../registry/testing.ts";
+import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
+import { fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
+import { createRegistrySource } from "./registry-source.ts";
+
+const host = createLinuxHost();
+const context: RemoteContext = { host: { ...host, env: {} }, progress: silent, tlsVerify: false };
+const { signal } = new AbortController();
+
+interface World {
+  /** A machine's, empty. */
+  readonly store: Store;
+  readonly reference: string;
+  readonly movedBytes: () => number;
+  readonly publish: (version: number) => Promise<void>;
+}
+
+async function openWorld(resources: AsyncDisposableStack): Promise<World> {
+  const registry = resources.use(openTestRegistry());
+  const open = (name: string, keepBlobs: boolean): Store =>
+    resources.use(openStore(host, `${registry.root}/${name}/composefs`, { keepBlobs, create: true, access: "shared" }));
+  const builder = open("builder", true);
+  const server = resources.use(
+    await host.network.serve((request) => registry.handler(request), { host: "127.0.0.1", port: 0 }),
+  );
+  const proxy = resources.use(await startCountingProxy(server.port));
+  const reference = `127.0.0.1:${proxy.port}/team/os:latest`;
+  return {
+    store: open("machine", false),
+    reference,
+    movedBytes: proxy.bytes,
+    async publish(version) {
+      const files = Array.from({ length: 30 }, (_, i) => {
+        const content = i < 10 ? `${i} of ${version}` : `${i}`;
+        return [`file${i}`, noise(100_000, content)] as const;
+      });
+      const tar = await fixtureTar({ "": null, ...Object.fromEntries(files) });
+      const layer = await builder.addLayer(streamOf(tar));
+      const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+      await pushImage(context, builder, image, parseImageRef(`127.0.0.1:${server.port}/team/os:latest`));
+    },
+  };
+}
+
+test("to ask for an image that is here already moves less than 2 KB", async () => {
+  await using resources = new AsyncDisposableStack();
+  const { store, reference, movedBytes, publish } = await openWorld(resources);
+  await publish(1);
+  const source = createRegistrySource(context);
+  const first = await source.offer(reference, { store, signal });
+  await source.fetch(reference, first, { store, signal, progress: silent });
+  const before = movedBytes();
+  const again = await source.offer(reference, { store, signal });
+  const moved = movedBytes() - before;
+  assert.deepEqual([again.digest, again.config], [first.digest, first.config]);
+  assert.ok(moved > 0 && moved < 2000, `${moved} bytes`);
+});
+
+test("what a check says is what an upgrade moves, within 2 %", async () => {
+  await using resources = new AsyncDisposableStack();
+  const { store, reference, movedBytes, publish } = await openWorld(resources);
+  await publish(1);
+  const source = createRegistrySource(context);
+  const first = await source.offer(reference, { store, signal });
+  assert.deepEqual(
+    (await source.plan(first, { store, signal })).ways.map(({ kind }) => kind),
+    ["blob"],
+  );
+  await source.fetch(reference, first, { store, signal, progress: silent });
+  await publish(2);
+  const checked = await source.offer(reference, { store, signal });
+  const plan = await source.plan(checked, { store, signal });
+  assert.deepEqual(
+    plan.ways.map(({ kind }) => kind),
+    ["ranges"],
+  );
+  const before = movedBytes();
+  const offered = await source.offer(reference, { store, signal });
+  const { bytes } = await source.fetch(reference, offered, { store, signal, progress: silent });
+  const moved = movedBytes() - before;
+  assert.ok(bytes > 1_000_000 && bytes < 1_050_000, "a third of the files");
+  const error = Math.abs(plan.bytes / moved - 1);
+  assert.ok(error < 0.02, `said ${plan.bytes}, moved ${moved}`);
+});
