@@ -10,6 +10,7 @@ import { type JsonSchema, ROOT, table, type ValueOf } from "./config/fields.ts";
 import { listenField } from "./config/listen.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
+import { webSection } from "./config/web.ts";
 
 export const CONFIG_NAME = ROOT;
 
@@ -20,6 +21,7 @@ const registryTable = table("Configuration of `berth registry serve`", {
   auth: authSection,
   groups: groupsSection,
   permissions: permissionsSection,
+  web: webSection,
 });
 
 export type RegistryConfig = ValueOf<typeof registryTable>;

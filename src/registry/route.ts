@@ -56,10 +56,13 @@ export function isRepositoryName(name: string): boolean {
   return name.length <= NAME_CHARACTERS_MAX && NAME.test(name);
 }
 
+export function isTag(text: string): boolean {
+  return TAG.test(text);
+}
+
 /** Throws RegistryError 400 TAG_INVALID. */
 export function parseTag(text: string): string {
-  if (!TAG.test(text))
-    throw new RegistryError(400, "TAG_INVALID", `tag ${JSON.stringify(text.slice(0, 160))} is invalid`);
+  if (!isTag(text)) throw new RegistryError(400, "TAG_INVALID", `tag ${JSON.stringify(text.slice(0, 160))} is invalid`);
   return text;
 }
 

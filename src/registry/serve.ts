@@ -12,6 +12,7 @@ import { formatListen, type Listen } from "./config/listen.ts";
 import { withEndpoints } from "./endpoints.ts";
 import { filesDriver } from "./files-driver.ts";
 import { createRegistry } from "./handler.ts";
+import { createWeb } from "./web/web.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
   /** `https://HOST:PORT`. */
@@ -43,10 +44,13 @@ export async function startRegistry(
   const driver = filesDriver(host, at(config.storage.directory));
   const access = openAccess(host, config, at);
   const log = (entry: LogEntry): void => logRequest(options.progress, entry);
-  const registry = createRegistry({ host, driver, authenticate: access.authenticate, log });
+  const { authenticate } = access;
+  const registry = createRegistry({ host, driver, authenticate, log });
+  const canSignIn = config.auth !== undefined;
+  const hasWeb = config.web?.enabled !== false;
   const handler = withEndpoints(
     { ...(access.tokenServer && { "/token": answering({ host, log }, access.tokenServer) }) },
-    registry,
+    hasWeb ? createWeb({ host, driver, authenticate, canSignIn, log }, registry) : registry,
   );
   const listen = options.listen ?? config.listen;
   const server = await host.network.serve(handler, {

@@ -1,0 +1,197 @@
+/**
+ * ImageView: an image as the page shows it, read from the registry's own storage. A configuration, a list of packages or a
+ * referrer that is missing or malformed leaves its part out; the rest is shown.
+ */
+import { collectBytes } from "../../core/bytes.ts";
+import { type Digest, isDigest } from "../../core/digest.ts";
+import { type HistoryEntry, type ImageConfig, parseImageConfig } from "../../oci/config.ts";
+import { type Descriptor, type Manifest, MANIFEST_BYTES_MAX, parseIndex, parseManifest } from "../../oci/manifest.ts";
+import { isIndexType } from "../../oci/media-types.ts";
+import type { Driver } from "../driver.ts";
+import type { Repository } from "../repository.ts";
+import type { Reference } from "../route.ts";
+import { isSbomType, type Packages, parsePackages, sbomLayer } from "./sbom.ts";
+
+export interface ImageView {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Entries of an index; empty for an image. */
+  readonly variants: readonly Descriptor[];
+  readonly layers: readonly LayerView[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly platform: string | undefined;
+  readonly created: string | undefined;
+  /** undefined when no SBOM is attached, or none that can be read. */
+  readonly packages: Packages | undefined;
+  readonly referrers: readonly Descriptor[];
+  readonly deltas: readonly DeltaView[];
+  /** What a delta that starts at this image may call it: its digest or its configuration's. */
+  readonly deltaBases: readonly Digest[];
+  /** Of manifest and configuration. */
+  readonly metadataBytes: number;
+  /** metadataBytes and all layers. */
+  readonly totalBytes: number;
+}
+
+export interface LayerView extends Descriptor {
+  /** From the configuration's history; undefined when that does not tell. */
+  readonly instruction: string | undefined;
+}
+
+export interface DeltaView {
+  readonly digest: Digest;
+  readonly size: number;
+  /** What its annotations name: the images that it starts from. */
+  readonly bases: readonly Digest[];
+}
+
+const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
+const SBOM_BYTES_MAX = 32 * 1024 * 1024;
+const REFERRERS_READ_MAX = 100;
+const PACKAGES_KEPT_MAX = 64;
+const DELTA_TYPE = /^application\/vnd\.berth\.delta\./;
+
+export interface ImageSources {
+  readonly driver: Driver;
+  /** By the SBOM's digest: reading one of many megabytes for each visit would keep other requests waiting. */
+  readonly packages: Map<Digest, Packages>;
+}
+
+/** Manifest and configuration only: for lists. undefined when the repository has no such image. */
+export async function readImageSummary(
+  { driver }: ImageSources,
+  repository: Repository,
+  reference: Reference,
+): Promise<ImageView | undefined> {
+  const record = await repository.findManifest(reference);
+  const bytes = record && (await readBlob(driver, record.digest, MANIFEST_BYTES_MAX));
+  if (record === undefined || bytes === undefined) return undefined;
+  const text = bytes.toString("utf8");
+  const common = { digest: record.digest, mediaType: record.mediaType, packages: undefined, referrers: [], deltas: [] };
+  if (isIndexType(record.mediaType)) {
+    const { manifests, annotations = {} } = parseIndex(text, record.mediaType);
+    const sizes = { metadataBytes: bytes.length, totalBytes: bytes.length };
+    const rest = {
+      layers: [],
+      labels: {},
+      annotations,
+      platform: undefined,
+      created: undefined,
+      deltaBases: [record.digest],
+    };
+    return { ...common, ...sizes, ...rest, variants: manifests };
+  }
+  const manifest = parseManifest(text, record.mediaType);
+  const config = await readConfig(driver, repository, manifest);
+  const metadataBytes = bytes.length + manifest.config.size;
+  return {
+    ...common,
+    variants: [],
+    layers: withInstructions(manifest.layers, config?.history ?? []),
+    labels: config?.config.Labels ?? {},
+    annotations: manifest.annotations ?? {},
+    platform: config && [config.os, config.architecture, config.variant].filter((part) => part !== undefined).join("/"),
+    created: config?.created,
+    deltaBases: [record.digest, manifest.config.digest],
+    metadataBytes,
+    totalBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, metadataBytes),
+  };
+}
+
+/** With packages, referrers and deltas. */
+export async function readImage(
+  sources: ImageSources,
+  repository: Repository,
+  reference: Reference,
+): Promise<ImageView | undefined> {
+  const summary = await readImageSummary(sources, repository, reference);
+  if (summary === undefined) return undefined;
+  const referrers = await repository.referrers(summary.digest);
+  let packages: Packages | undefined;
+  const deltas: DeltaView[] = [];
+  for (const referrer of referrers.slice(0, REFERRERS_READ_MAX)) {
+    const isDelta = DELTA_TYPE.test(referrer.artifactType ?? "");
+    if (!isDelta && (packages !== undefined || !isSbomType(referrer.artifactType))) continue;
+    const artifact = await readArtifact(sources.driver, referrer);
+    if (artifact === undefined) continue;
+    if (isDelta) deltas.push(deltaView(referrer, artifact));
+    else packages = await readPackages(sources, repository, artifact);
+  }
+  return { ...summary, packages, referrers, deltas };
+}
+
+/** The k-th layer was made by the k-th entry of the history that is not empty, if there are as many of one as of the other. */
+export function withInstructions(layers: readonly Descriptor[], history: readonly HistoryEntry[]): LayerView[] {
+  const makers = history.filter((entry) => entry.empty_layer !== true);
+  const isAligned = makers.length === layers.length;
+  return layers.map((layer, i) => ({ ...layer, instruction: isAligned ? instructionOf(makers[i]) : undefined }));
+}
+
+/** As it stood in the Containerfile: without the shell that docker and BuildKit put around it. */
+function instructionOf(entry: HistoryEntry | undefined): string | undefined {
+  const text = (entry?.created_by ?? entry?.comment ?? "").trim();
+  const bare = text
+    .replace(/^\/bin\/sh -c #\(nop\)\s+/, "")
+    .replace(/^(?:\|\d+ .*?)?\/bin\/sh -c /, "RUN ")
+    .replace(/\s+# buildkit$/, "");
+  return bare === "" ? undefined : bare;
+}
+
+function deltaView(referrer: Descriptor, artifact: Manifest): DeltaView {
+  const annotations = { ...referrer.annotations, ...artifact.annotations };
+  return {
+    digest: referrer.digest,
+    size: artifact.layers.reduce((sum, layer) => sum + layer.size, 0),
+    bases: Object.values(annotations).filter(isDigest),
+  };
+}
+
+async function readConfig(
+  driver: Driver,
+  repository: Repository,
+  { config }: Manifest,
+): Promise<ImageConfig | undefined> {
+  if (!(await repository.hasBlob(config.digest))) return undefined;
+  const bytes = await readBlob(driver, config.digest, CONFIG_BYTES_MAX);
+  return bytes && parsedOrNone(() => parseImageConfig(bytes.toString("utf8")));
+}
+
+async function readArtifact(driver: Driver, referrer: Descriptor): Promise<Manifest | undefined> {
+  const bytes = await readBlob(driver, referrer.digest, MANIFEST_BYTES_MAX);
+  return bytes && parsedOrNone(() => parseManifest(bytes.toString("utf8"), referrer.mediaType));
+}
+
+/** Only a blob that this repository holds: a manifest may name others, which its readers may not see. */
+async function readPackages(
+  { driver, packages }: ImageSources,
+  repository: Repository,
+  artifact: Manifest,
+): Promise<Packages | undefined> {
+  const digest = sbomLayer(artifact.layers)?.digest;
+  if (digest === undefined || !(await repository.hasBlob(digest))) return undefined;
+  const known = packages.get(digest);
+  if (known !== undefined) return known;
+  const bytes = await readBlob(driver, digest, SBOM_BYTES_MAX);
+  const read = bytes && parsedOrNone(() => parsePackages(bytes.toString("utf8")));
+  if (read === undefined) return undefined;
+  if (packages.size >= PACKAGES_KEPT_MAX) packages.clear();
+  packages.set(digest, read);
+  return read;
+}
+
+/** undefined when it is not here or larger than `limit` bytes. */
+async function readBlob(driver: Driver, digest: Digest, limit: number): Promise<Buffer | undefined> {
+  const size = await driver.blobSize(digest);
+  if (size === undefined || size > limit) return undefined;
+  return collectBytes(driver.readBlob(digest, { start: 0, end: size }));
+}
+
+function parsedOrNone<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

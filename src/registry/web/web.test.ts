@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Authenticate } from "../auth.ts";
+import { parseBasic } from "../auth.ts";
+import { RegistryError } from "../errors.ts";
+import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
+import { attach, pushWebImage } from "./testing.ts";
+import { createWeb, type WebOptions } from "./web.ts";
+
+/** anna may pull all below team/, others nothing; nobody signed in sees public/. */
+const authenticate: Authenticate = async (request) => {
+  const header = request.headers.get("authorization");
+  const basic = parseBasic(header);
+  if (header !== null && basic?.password !== "secret") {
+    return { kind: "challenge", challenge: "Basic", message: "invalid user name or password" };
+  }
+  const may = (_: string, name: string): boolean =>
+    name.startsWith("public/") || (basic?.user === "anna" && name.startsWith("team/"));
+  const principal = { user: basic?.user, may, mayEnter: () => true, challenge: () => undefined };
+  return { kind: "principal", principal };
+};
+
+interface Visit {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Headers;
+}
+
+interface VisitOptions {
+  readonly method?: string;
+  readonly user?: string;
+  readonly headers?: Record<string, string>;
+  readonly form?: Record<string, string>;
+}
+
+function visitor(registry: TestRegistry, options: Partial<WebOptions> = {}) {
+  const web = createWeb(
+    { host: registry.host, driver: registry.driver, authenticate, canSignIn: true, ...options },
+    async () => new Response("the API", { status: 418 }),
+  );
+  return async (path: string, { method = "GET", user, headers = {}, form }: VisitOptions = {}): Promise<Visit> => {
+    const authorization =
+      user === undefined ? {} : { authorization: `Basic ${Buffer.from(`${user}:secret`).toString("base64")}` };
+    const request = new Request(`http://registry.test${path}`, {
+      method: form === undefined ? method : "POST",
+      headers: { ...authorization, ...headers },
+      ...(form && { body: new URLSearchParams(form).toString() }),
+    });
+    const response = toWeb(await web(request, { address: "127.0.0.1" }));
+    return { status: response.status, text: await response.text(), headers: response.headers };
+  };
+}
+
+const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(1)'>`;
+
+test("the pages show repositories, tags, layers with their instructions, labels and packages", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  await pushWebImage(registry, "team/os", "v1.9", { layers: ["RUN one"], packages: { openssl: "3.0.1" } });
+  await pushWebImage(registry, "team/os", "v1.10", {
+    layers: ["RUN one", "/bin/sh -c #(nop) COPY file:1 in /etc", "/bin/sh -c apt-get update"],
+    labels: { title: "An image" },
+    packages: { openssl: "3.0.2", curl: "8" },
+  });
+  const home = await visit("/", { user: "anna" });
+  assert.match(home.text, /href="\/-\/repository\/team\/os">team\/os<\/a>.*<code>v1\.10<\/code>.*>2</s);
+  const tags = await visit("/-/repository/team/os", { user: "anna" });
+  assert.ok(tags.text.indexOf(">v1.10</code>") < tags.text.indexOf(">v1.9</code>"), "newest first");
+  const image = await visit("/-/image/team/os:v1.10", { user: "anna" });
+  for (const part of [
+    "<b>RUN</b> one",
+    "<b>COPY</b> file:1 in /etc",
+    "<b>RUN</b> apt-get update",
+    "An image",
+    "curl",
+    "3.0.2",
+  ]) {
+    assert.ok(image.text.includes(part), part);
+  }
+  const compared = await visit("/-/compare/team/os?from=v1.9&to=v1.10", { user: "anna" });
+  assert.equal(compared.status, 200);
+  assert.match(compared.text, /new<\/span> curl/);
+  assert.match(compared.text, /changed<\/span> openssl.*3\.0\.1.*3\.0\.2/s);
+  assert.match(compared.text, /2 new, 1 shared, 0 gone/);
+});
+
+test("hostile names, labels, versions and instructions stay text on every page", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  const spec = {
+    layers: [`RUN ${HOSTILE}`],
+    labels: { [HOSTILE]: HOSTILE },
+    packages: { [HOSTILE]: HOSTILE },
+    created: HOSTILE,
+  };
+  const digest = await pushWebImage(registry, "team/os", "v1", spec);
+  await pushWebImage(registry, "team/os", "v2", { layers: [HOSTILE], packages: { a: "1" } });
+  await attach(registry, "team/os", digest, `application/${HOSTILE}`, "x", { [HOSTILE]: HOSTILE });
+  const to = encodeURIComponent(HOSTILE);
+  for (const path of [
+    "/",
+    `/?q=${to}`,
+    "/-/repository/team/os",
+    "/-/image/team/os:v1",
+    "/-/compare/team/os?from=v1&to=v2",
+    `/-/sign-in?to=${to}`,
+    `/-/${to}`,
+  ]) {
+    const { text, headers } = await visit(path, { user: "anna", headers: { host: HOSTILE } });
+    assert.doesNotMatch(text, /<script|<img|onerror='/, path);
+    assert.match(headers.get("content-security-policy") ?? "", /default-src 'none'.*frame-ancestors 'none'/);
+  }
+  assert.match((await visit("/-/image/team/os:v1", { user: "anna" })).text, /&#60;script&#62;alert\(1\)/);
+});
+
+test("what a visitor may not read does not exist for them", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  await pushWebImage(registry, "team/os", "v1", { layers: ["RUN one"] });
+  await pushWebImage(registry, "public/os", "v1", { layers: ["RUN one"] });
+  const paths = (name: string) => [`/-/repository/${name}`, `/-/image/${name}:v1`, `/-/compare/${name}?from=v1&to=v1`];
+  for (const [i, path] of paths("team/os").entries()) {
+    const absent = paths("team/absent")[i] ?? "";
+    const [there, gone] = [await visit(path, { user: "eve" }), await visit(absent, { user: "eve" })];
+    assert.deepEqual([there.status, there.text], [404, gone.text], path);
+    const anonymous = await visit(path);
+    assert.deepEqual(
+      [anonymous.status, anonymous.headers.get("location")],
+      [303, `/-/sign-in?${new URLSearchParams({ to: path }).toString()}`],
+    );
+    assert.equal((await visit(path, { user: "anna" })).status, 200, path);
+  }
+  for (const user of ["eve", undefined]) {
+    const { text } = await visit("/", user === undefined ? {} : { user });
+    assert.match(text, /public\/os/);
+    assert.doesNotMatch(text, /team\/os/);
+  }
+  const wrong = await visit("/", { headers: { authorization: "Basic bm86bm8=" } });
+  assert.match(wrong.text, /public\/os/);
+});
+
+test("signing in gives a cookie that signs in, wrong credentials and forms of other sites do not", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  await pushWebImage(registry, "team/os", "v1", { layers: ["RUN one"] });
+  assert.equal((await visit("/")).headers.get("location"), "/-/sign-in");
+  const form = { user: "anna", password: "secret", to: "/-/repository/team/os" };
+  const signed = await visit("/-/sign-in", { form });
+  assert.deepEqual([signed.status, signed.headers.get("location")], [303, "/-/repository/team/os"]);
+  const cookie = signed.headers.get("set-cookie")?.split(";")[0] ?? "";
+  assert.match((await visit("/", { headers: { cookie } })).text, /team\/os.*/s);
+  assert.match(
+    (await visit("/-/sign-out", { form: {}, headers: { cookie } })).headers.get("set-cookie") ?? "",
+    /Max-Age=0/,
+  );
+  for (const to of ["//evil.test", "https://evil.test", "/\\evil.test", "/v2/", "/-/nothing", "javascript:alert(1)"]) {
+    assert.equal((await visit("/-/sign-in", { form: { ...form, to } })).headers.get("location"), "/", to);
+  }
+  for (const bad of [{ ...form, password: "no" }, {}, { ...form, user: "x".repeat(10_000) }]) {
+    const refused = await visit("/-/sign-in", { form: bad });
+    assert.deepEqual([refused.status, refused.headers.get("set-cookie")], [403, null]);
+  }
+  const foreign = await visit("/-/sign-in", { form, headers: { origin: "http://evil.test" } });
+  assert.deepEqual([foreign.status, foreign.headers.get("set-cookie")], [403, null]);
+});
+
+test("what is not the page's goes to the API, and the page answers its own errors as pages", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  for (const path of ["/v2/", "/v2/_catalog", "/token", "/-x", "/x/-/y"])
+    assert.equal((await visit(path)).status, 418, path);
+  assert.equal((await visit("/", { headers: { accept: "application/json" } })).status, 418);
+  const user = "anna";
+  for (const path of [
+    "/-/",
+    "/-/nothing",
+    "/-/image/team/os",
+    "/-/image/team/os@v1",
+    "/-/image/team/os:sha256:0",
+    "/-/repository/UPPER",
+    "/-/repository/team/os:v1",
+    "/-/image/%ff",
+    "/-/compare/team/os?from=v1",
+  ]) {
+    const answer = await visit(path, { user });
+    assert.deepEqual([answer.status, answer.headers.get("content-type")], [404, "text/html; charset=utf-8"], path);
+    assert.match(answer.text, /There is nothing here/);
+  }
+  assert.deepEqual([(await visit("/", { method: "DELETE", user })).status], [405]);
+  const head = await visit("/", { method: "HEAD", user });
+  assert.deepEqual([head.status, head.text], [200, ""]);
+  assert.match((await visit("/", { user })).text, /There is no repository here that you may read/);
+  assert.match((await visit("/-/style.css")).headers.get("content-type") ?? "", /text\/css/);
+});
+
+test("an error of the storage is a page that says nothing and a line in the log that says all", async () => {
+  using registry = openTestRegistry();
+  const errors: unknown[] = [];
+  const driver = { ...registry.driver, listRecords: async () => assert.fail("disk on fire") };
+  const visit = visitor(registry, { driver, log: (entry) => errors.push(entry.error) });
+  const { status, text } = await visit("/", { user: "anna" });
+  assert.equal(status, 500);
+  assert.doesNotMatch(text, /fire/);
+  assert.match(String(errors[0]), /disk on fire/);
+});
+
+test("too many wrong passwords are a page with Retry-After", async () => {
+  using registry = openTestRegistry();
+  const limited = new RegistryError(429, "TOOMANYREQUESTS", "slow down", { headers: { "retry-after": "3" } });
+  const visit = visitor(registry, { authenticate: () => Promise.reject(limited) });
+  const { status, text, headers } = await visit("/");
+  assert.deepEqual([status, headers.get("retry-after")], [429, "3"]);
+  assert.match(text, /Too many attempts/);
+});
+
+test("an upgrade costs the layers that are new, or the smallest delta that starts at the old image", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  const shared = `RUN ${"s".repeat(5000)}`;
+  const old = await pushWebImage(registry, "team/os", "v1", { layers: [shared, "RUN old"] });
+  const next = await pushWebImage(registry, "team/os", "v2", { layers: [shared, `RUN ${"n".repeat(3000)}`] });
+  const figure = async (): Promise<string | undefined> => {
+    const { text } = await visit("/-/compare/team/os?from=v1&to=v2", { user: "anna" });
+    return /class="figure"><span title="([\d,]+) bytes"/.exec(text)?.[1];
+  };
+  const { text } = await visit("/-/image/team/os:v2", { user: "anna" });
+  const total = Number(/<dt>Size<\/dt><dd><span title="([\d,]+) bytes"/.exec(text)?.[1]?.replace(",", ""));
+  assert.equal(Number((await figure())?.replace(",", "")), total - shared.length);
+  const type = "application/vnd.berth.delta.v1+json";
+  await attach(registry, "team/os", next, type, "d".repeat(100), { from: `sha256:${"0".repeat(64)}` });
+  assert.equal(Number((await figure())?.replace(",", "")), total - shared.length, "a delta from another image");
+  await attach(registry, "team/os", next, type, "d".repeat(77), { from: old });
+  assert.equal(await figure(), "77");
+  const same = await visit("/-/compare/team/os?from=v1&to=v1", { user: "anna" });
+  assert.match(same.text, /there is nothing to move/);
+});
+
+test("an SBOM that the repository does not hold, or that is malformed, is not shown", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  const digest = await pushWebImage(registry, "team/os", "v1", { layers: ["RUN one"] });
+  const secret = JSON.stringify({ spdxVersion: "SPDX-2.3", packages: [{ name: "secret-package" }] });
+  const elsewhere = await registry.pushBlob("other/os", secret);
+  const config = {
+    mediaType: "application/vnd.oci.empty.v1+json",
+    digest: await registry.pushBlob("team/os", "{}"),
+    size: 2,
+  };
+  const layers = [
+    { mediaType: "application/spdx+json", digest: elsewhere, size: secret.length, urls: ["http://x.test"] },
+  ];
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const subject = { mediaType, digest, size: 1 };
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType,
+    artifactType: "application/spdx+json",
+    config,
+    layers,
+    subject,
+  });
+  const put = await registry.call("PUT", "/v2/team/os/manifests/leak", {
+    body,
+    headers: { "content-type": mediaType },
+  });
+  assert.equal(put.status, 201);
+  await attach(registry, "team/os", digest, "application/spdx+json", "{}");
+  const { text, status } = await visit("/-/image/team/os:v1", { user: "anna" });
+  assert.equal(status, 200);
+  assert.doesNotMatch(text, /secret-package/);
+  assert.match(text, /No list of packages/);
+});
