@@ -1,6 +1,8 @@
 /** Names of images as a person writes them at the command line. Without a registry in front they mean localhost/. */
 import { Failure } from "../core/failure.ts";
 import { formatImageRef, type ImageRef, parseImageRef } from "../oci/reference.ts";
+import type { ConfigHost } from "../remote/context.ts";
+import { suggestFullNames } from "../remote/short-names.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 
 /** Failure "usage" for what is no reference. */
@@ -9,6 +11,17 @@ export function readImageRef(text: string): ImageRef {
     return parseImageRef(text);
   } catch (error) {
     throw new Failure("usage", error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** As readImageRef(), with a hint what a name without a registry may stand for. */
+export function readRemoteRef(host: ConfigHost, text: string): ImageRef {
+  try {
+    return parseImageRef(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const names = suggestFullNames(host, text);
+    throw new Failure("usage", error.message, names.length === 0 ? {} : { hint: `perhaps ${names.join(" or ")}` });
   }
 }
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
 import { createFakeHost } from "../host/fake.ts";
 import { parseImageRef } from "../oci/reference.ts";
+import { suggestFullNames } from "./short-names.ts";
 import { parseRegistriesConf, pullEndpoints, pushEndpoint, readRegistriesConf } from "./registries-conf.ts";
 
 function pulls(text: string, name: string): string[] {
@@ -76,6 +77,31 @@ for (const [name, text, ref, wanted] of [
     ["r.io/a"],
   ],
   [
+    "a wildcard with a location keeps docker.io's library",
+    '[[registry]]\nprefix="*.io"\nlocation="in.lan/hub"',
+    "docker.io/debian:12",
+    ["in.lan/hub/library/debian"],
+  ],
+  ["a wildcard does not match the domain itself", '[[registry]]\nprefix="*.r.io"\ninsecure=true', "r.io/x", ["r.io/x"]],
+  [
+    "a wildcard matches at any port",
+    '[[registry]]\nprefix="*.r.io"\ninsecure=true',
+    "a.r.io:5000/x",
+    ["a.r.io:5000/x insecure"],
+  ],
+  [
+    "a prefix may name one image",
+    '[[registry]]\nprefix="r.io/os"\nlocation="in.lan/os"\n[[registry]]\nprefix="r.io/os:1"\nlocation="old.lan/os"',
+    "r.io/os:2",
+    ["in.lan/os"],
+  ],
+  [
+    "mirrors take part of the pulls each",
+    '[[registry]]\nlocation="r.io"\n[[registry.mirror]]\nlocation="t.lan"\npull-from-mirror="tag-only"\n[[registry.mirror]]\nlocation="a.lan"\npull-from-mirror="all"\n[[registry.mirror]]\nlocation="d.lan"\npull-from-mirror="digest-only"',
+    "r.io/a:1",
+    ["t.lan/a mirror", "a.lan/a mirror", "r.io/a"],
+  ],
+  [
     "one-part names of docker.io are below library",
     '[[registry]]\nprefix="docker.io/library"\nlocation="hub.lan"',
     "docker.io/debian:12",
@@ -113,6 +139,15 @@ for (const [name, text] of [
     "a wrong pull-from-mirror",
     '[[registry]]\nlocation="a"\n[[registry.mirror]]\nlocation="b"\npull-from-mirror="some"',
   ],
+  [
+    "both ways to say which pulls a mirror takes",
+    '[[registry]]\nlocation="a"\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation="b"\npull-from-mirror="all"',
+  ],
+  ["blocked that is no boolean", '[[registry]]\nlocation="a"\nblocked="yes"'],
+  ["insecure that is no boolean", '[[registry]]\nlocation="a"\ninsecure=1'],
+  ["an unknown short-name-mode", 'short-name-mode="guess"'],
+  ["search registries that are no list", 'unqualified-search-registries="docker.io"'],
+  ["an alias that is no text", "[aliases]\nos=1"],
   ["no TOML", "[[registry"],
 ] as const) {
   test(`a file with ${name} is an error that names it`, () => {
@@ -142,4 +177,24 @@ test("drop-ins replace rules of the same prefix, in order; a user's main file hi
   assert.equal(location({ "/h/.config/containers/registries.conf.d/1.conf": rule("user.lan", false) }), "user.lan");
   assert.equal(location({ "/h/.config/containers/registries.conf": "" }), "r.io");
   assert.equal(location({ "/x.conf": "" }, { CONTAINERS_REGISTRIES_CONF: "/x.conf" }), "twenty.lan");
+});
+
+test("a short name suggests its alias, else one name for each registry that is searched", () => {
+  const files = {
+    "/etc/containers/registries.conf":
+      'unqualified-search-registries=["q.io", "docker.io"]\nshort-name-mode="enforcing"\n',
+    "/etc/containers/registries.conf.d/10.conf":
+      '[aliases]\nos="r.io/team/os"\ngone="r.io/gone"\n"team/web"="w.io/web"\n',
+    "/etc/containers/registries.conf.d/20.conf": '[aliases]\ngone=""\n',
+    "/var/cache/containers/short-name-aliases.conf": '[aliases]\n"chosen"="c.io/chosen"\n',
+  };
+  const suggest = (text: string): readonly string[] =>
+    suggestFullNames(createFakeHost({ files, user: { uid: 0, gid: 0 } }), text);
+  assert.deepEqual(suggest("os:13"), ["r.io/team/os:13"]);
+  assert.deepEqual(suggest("team/web"), ["w.io/web:latest"]);
+  assert.deepEqual(suggest("chosen"), ["c.io/chosen:latest"]);
+  assert.deepEqual(suggest("gone:1"), ["q.io/gone:1", "docker.io/library/gone:1"]);
+  assert.deepEqual(suggest(`debian@${digest}`), [`q.io/debian@${digest}`, `docker.io/library/debian@${digest}`]);
+  for (const text of ["", "UPPER", ":1", "a b"]) assert.deepEqual(suggest(text), []);
+  assert.deepEqual(suggestFullNames(createFakeHost(), "os"), []);
 });

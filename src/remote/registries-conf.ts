@@ -3,20 +3,24 @@
  * lives, and which mirrors are asked first. Mirrors and rewrites count for pulls only.
  *
  * A user's main file replaces the system's, and then only the user's drop-ins count; a later `[[registry]]` replaces an earlier
- * one of the same prefix. Short names are not resolved: an operating system wants a full name.
+ * one of the same prefix. Short names are only suggested for (short-names.ts): an operating system wants a full name.
  *
  * @see containers-registries.conf(5), containers-registries.conf.d(5)
  */
 import { parse } from "smol-toml";
 import { textToByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
-import { asArray, asObject, asString, optional } from "../core/json.ts";
-import { formatImageRef, formatRepository, type ImageRef } from "../oci/reference.ts";
+import { asArray, asObject, asString, asStringMap, type JsonObject, optional } from "../core/json.ts";
+import { expandDockerHub, formatImageRef, formatRepository, type ImageRef } from "../oci/reference.ts";
 import { type ConfigHost, userConfigDirectory } from "./context.ts";
 
 export interface RegistriesConf {
   readonly registries: readonly RegistryRule[];
   readonly credentialHelpers: readonly string[] | undefined;
+  /** Short name to repository. */
+  readonly aliases: ReadonlyMap<string, string>;
+  /** Registries where a short name may be. */
+  readonly searchRegistries: readonly string[] | undefined;
 }
 
 export interface RegistryRule {
@@ -26,7 +30,6 @@ export interface RegistryRule {
   readonly location: string;
   readonly insecure: boolean;
   readonly blocked: boolean;
-  readonly mirrorByDigestOnly: boolean;
   readonly mirrors: readonly MirrorRule[];
 }
 
@@ -66,7 +69,7 @@ export function readRegistriesConf(host: ConfigHost): RegistriesConf {
         .map((name) => `${directory}/${name}`),
     ),
   ];
-  let merged: RegistriesConf = { registries: [], credentialHelpers: undefined };
+  let merged = parseRegistriesConf("");
   for (const path of files) {
     const text = host.files.readTextIfAny(path);
     if (text === undefined) continue;
@@ -85,30 +88,36 @@ export function parseRegistriesConf(text: string): RegistriesConf {
   if (object["registries"] !== undefined) {
     throw new SyntaxError("Cannot read registries.conf: [registries.*] is the format's version 1, wanted [[registry]]");
   }
-  const helpers = optional(object["credential-helpers"], "credential-helpers", asArray);
+  const texts = (name: string): readonly string[] | undefined =>
+    optional(object[name], name, asArray)?.map((value, i) => asString(value, `${name}[${i}]`));
+  const mode = optional(object["short-name-mode"], "short-name-mode", asString);
+  if (mode !== undefined && !["enforcing", "permissive", "disabled"].includes(mode)) {
+    throw new SyntaxError("Cannot read short-name-mode: wanted enforcing, permissive or disabled");
+  }
   return {
     registries: (optional(object["registry"], "registry", asArray) ?? []).map((rule, i) =>
       parseRule(rule, `registry[${i}]`),
     ),
-    credentialHelpers: helpers?.map((name, i) => asString(name, `credential-helpers[${i}]`)),
+    credentialHelpers: texts("credential-helpers"),
+    aliases: new Map(Object.entries(optional(object["aliases"], "aliases", asStringMap) ?? {})),
+    searchRegistries: texts("unqualified-search-registries"),
   };
 }
 
 /** Where to pull `ref` from, first to last. Failure "denied" when it is blocked. */
 export function pullEndpoints(conf: RegistriesConf, ref: ImageRef): readonly Endpoint[] {
   const rule = findRule(conf, ref);
-  const name = formatRepository(canonical(ref));
+  const full = expandDockerHub(ref);
+  const name = formatRepository(full);
   if (rule === undefined) return [endpointOf(name, false, false)];
   const rewrite = (location: string): string =>
     location === ""
       ? name
       : rule.prefix.startsWith("*.")
-        ? `${location}/${ref.path}`
+        ? `${location}/${full.path}`
         : location + name.slice(rule.prefix.length);
-  const mirrors = rule.mirrors.filter((mirror) => {
-    const from = rule.mirrorByDigestOnly ? "digest-only" : mirror.pullFrom;
-    return from === "all" || (from === "digest-only") === (ref.digest !== undefined);
-  });
+  const wanted = ref.digest === undefined ? "tag-only" : "digest-only";
+  const mirrors = rule.mirrors.filter(({ pullFrom }) => pullFrom === "all" || pullFrom === wanted);
   return [
     ...mirrors.map((mirror) => endpointOf(rewrite(mirror.location), mirror.insecure, true)),
     endpointOf(rewrite(rule.location), rule.insecure, false),
@@ -117,11 +126,11 @@ export function pullEndpoints(conf: RegistriesConf, ref: ImageRef): readonly End
 
 /** Where to push `ref` to. Failure "denied" when it is blocked. */
 export function pushEndpoint(conf: RegistriesConf, ref: ImageRef): Endpoint {
-  return endpointOf(formatRepository(canonical(ref)), findRule(conf, ref)?.insecure ?? false, false);
+  return endpointOf(formatRepository(expandDockerHub(ref)), findRule(conf, ref)?.insecure ?? false, false);
 }
 
 function findRule(conf: RegistriesConf, ref: ImageRef): RegistryRule | undefined {
-  const name = formatImageRef(canonical(ref));
+  const name = formatImageRef(expandDockerHub(ref));
   const matching = conf.registries.filter((rule) => matchesPrefix(rule.prefix, name, ref.host));
   const longest = matching.sort((left, right) => right.prefix.length - left.prefix.length)[0];
   if (longest?.blocked === true) {
@@ -133,11 +142,6 @@ function findRule(conf: RegistriesConf, ref: ImageRef): RegistryRule | undefined
 function matchesPrefix(prefix: string, name: string, host: string): boolean {
   if (prefix.startsWith("*.")) return host.replace(/:\d+$/, "").endsWith(prefix.slice(1));
   return name.startsWith(prefix) && (name.length === prefix.length || "/:@".includes(name.charAt(prefix.length)));
-}
-
-/** One-part names of docker.io live under library/. */
-function canonical(ref: ImageRef): ImageRef {
-  return ref.host === "docker.io" && !ref.path.includes("/") ? { ...ref, path: `library/${ref.path}` } : ref;
 }
 
 function endpointOf(name: string, insecure: boolean, isMirror: boolean): Endpoint {
@@ -153,26 +157,37 @@ function parseRule(value: unknown, what: string): RegistryRule {
   if (prefix.lastIndexOf("*") > 0 || (prefix.startsWith("*") && !/^\*\.[^/]+$/.test(prefix))) {
     throw new SyntaxError(`Cannot read ${what}.prefix ${JSON.stringify(prefix)}: a wildcard is only *.domain`);
   }
+  const mirrorByDigestOnly = readSwitch(object, "mirror-by-digest-only", what);
   return {
     prefix: trimSlash(prefix),
     location: trimSlash(location),
-    insecure: object["insecure"] === true,
-    blocked: object["blocked"] === true,
-    mirrorByDigestOnly: object["mirror-by-digest-only"] === true,
+    insecure: readSwitch(object, "insecure", what),
+    blocked: readSwitch(object, "blocked", what),
     mirrors: (optional(object["mirror"], `${what}.mirror`, asArray) ?? []).map((mirror, i) =>
-      parseMirror(mirror, `${what}.mirror[${i}]`),
+      parseMirror(mirror, `${what}.mirror[${i}]`, mirrorByDigestOnly),
     ),
   };
 }
 
-function parseMirror(value: unknown, what: string): MirrorRule {
+/** Anything but true and false is refused: `blocked = "yes"` must not mean no. */
+function readSwitch(object: JsonObject, name: string, what: string): boolean {
+  const value = object[name] ?? false;
+  if (typeof value !== "boolean") throw new SyntaxError(`Cannot read ${what}.${name}: wanted true or false`);
+  return value;
+}
+
+function parseMirror(value: unknown, what: string, byDigestOnly: boolean): MirrorRule {
   const object = asObject(value, what);
-  const pullFrom = optional(object["pull-from-mirror"], `${what}.pull-from-mirror`, asString) ?? "all";
+  const given = optional(object["pull-from-mirror"], `${what}.pull-from-mirror`, asString);
+  if (byDigestOnly && given !== undefined) {
+    throw new SyntaxError(`Cannot read ${what}.pull-from-mirror: mirror-by-digest-only of the registry is set, too`);
+  }
+  const pullFrom = given ?? (byDigestOnly ? "digest-only" : "all");
   if (pullFrom !== "all" && pullFrom !== "digest-only" && pullFrom !== "tag-only") {
     throw new SyntaxError(`Cannot read ${what}.pull-from-mirror: wanted all, digest-only or tag-only`);
   }
   const location = trimSlash(asString(object["location"], `${what}.location`));
-  return { location, insecure: object["insecure"] === true, pullFrom };
+  return { location, insecure: readSwitch(object, "insecure", what), pullFrom };
 }
 
 function mergeConf(earlier: RegistriesConf, later: RegistriesConf): RegistriesConf {
@@ -180,6 +195,8 @@ function mergeConf(earlier: RegistriesConf, later: RegistriesConf): RegistriesCo
   return {
     registries: [...earlier.registries.filter((rule) => !replaced.has(rule.prefix)), ...later.registries],
     credentialHelpers: later.credentialHelpers ?? earlier.credentialHelpers,
+    aliases: new Map([...earlier.aliases, ...later.aliases]),
+    searchRegistries: later.searchRegistries ?? earlier.searchRegistries,
   };
 }
 

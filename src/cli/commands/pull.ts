@@ -5,7 +5,7 @@ import { pullImage } from "../../remote/pull.ts";
 import { sumByKind, type TransferSum } from "../../remote/transfer-plan.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
-import { readImageRef } from "../image-names.ts";
+import { readRemoteRef } from "../image-names.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 
 export const pullCommand = command({
@@ -20,7 +20,7 @@ export const pullCommand = command({
   operands: [{ name: "IMAGE", summary: "HOST/NAME[:TAG][@DIGEST]" }],
   examples: [["berth pull registry.example.com/team/os:1", "into the store of this machine"]],
   async run(values, [name = ""], context) {
-    const ref = readImageRef(name);
+    const ref = readRemoteRef(context.host, name);
     const remote = remoteContext(context, values);
     using store = openWorkstationStore(context.host);
 

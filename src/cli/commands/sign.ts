@@ -5,7 +5,7 @@ import { formatRepository } from "../../oci/reference.ts";
 import { signImage } from "../../remote/trust/sign.ts";
 import { isEncryptedKey, parsePrivateKey } from "../../remote/trust/sigstore-key.ts";
 import { command, type Context } from "../command.ts";
-import { readImageRef } from "../image-names.ts";
+import { readRemoteRef } from "../image-names.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 
 export const signCommand = command({
@@ -29,7 +29,7 @@ export const signCommand = command({
   ],
   async run(values, [name = ""], context) {
     if (values.key === undefined) throw new Failure("usage", "Cannot sign: wanted --key FILE");
-    const ref = readImageRef(name);
+    const ref = readRemoteRef(context.host, name);
     const key = await readPrivateKey(context, values.key);
     const digests = await signImage(remoteContext(context, values), ref, { key, identity: values.identity });
     return { repository: formatRepository(ref), digests };

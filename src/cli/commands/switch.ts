@@ -5,6 +5,8 @@ import { previewUpdate, type UpdatePreview } from "../../deploy/preview.ts";
 import { createRegistrySource } from "../../deploy/registry-source.ts";
 import { followsAlready, type UpdateResult, update } from "../../deploy/update.ts";
 import { formatImageRef, parseImageRef } from "../../oci/reference.ts";
+import type { ConfigHost } from "../../remote/context.ts";
+import { suggestFullNames } from "../../remote/short-names.ts";
 import { command } from "../command.ts";
 import { printer, rebootInto, refuseSoftReboot } from "./upgrade.ts";
 
@@ -41,7 +43,7 @@ export const switchCommand = command({
   plans: true,
   run: async (values, [target = ""], context) => {
     refuseSoftReboot(values["soft-reboot"]);
-    const spec = { transport: values.transport, image: canonical(target) };
+    const spec = { transport: values.transport, image: canonical(context.host, target) };
     const print = printer(context);
     const result = await (async (): Promise<UpdateResult | UpdatePreview> => {
       const access = context.dryRun ? "read" : "write";
@@ -62,12 +64,12 @@ export const switchCommand = command({
   view: () => undefined,
 });
 
-function canonical(target: string): string {
+function canonical(host: ConfigHost, target: string): string {
   try {
     return formatImageRef(parseImageRef(target));
   } catch (error) {
-    if (error instanceof SyntaxError)
-      throw new Failure("bad-input", error.message, { hint: "name the registry too, e.g. registry.example.com/os:13" });
-    throw error;
+    if (!(error instanceof SyntaxError)) throw error;
+    const [perhaps = "registry.example.com/os:13"] = suggestFullNames(host, target);
+    throw new Failure("bad-input", error.message, { hint: `name the registry too, e.g. ${perhaps}` });
   }
 }

@@ -10,7 +10,7 @@ import { readImagePolicy } from "../../remote/trust/policy.ts";
 import { parsePublicKey } from "../../remote/trust/sigstore-key.ts";
 import { verifyImage } from "../../remote/trust/verify.ts";
 import { command } from "../command.ts";
-import { readImageRef } from "../image-names.ts";
+import { readRemoteRef } from "../image-names.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 
 interface Verified {
@@ -36,7 +36,7 @@ export const verifyCommand = command({
     ["berth verify registry.example.com/team/os:1", "as this machine's policy wants it"],
   ],
   async run(values, [name = ""], context): Promise<Verified> {
-    const ref = readImageRef(name);
+    const ref = readRemoteRef(context.host, name);
     const remote = remoteContext(context, values);
     if (values.key !== undefined) return byKey(remote, ref, values.key, values.identity);
     if (values.identity !== undefined) throw new Failure("usage", "Cannot verify: --identity needs --key");

@@ -6,14 +6,15 @@
  * @see cosign "Signature Specification"; OCI image-spec "Guidelines for Artifact Usage"
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
+import { streamOf } from "../../core/bytes.ts";
 import { type Digest, digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { type Descriptor, formatManifest, type Manifest, parseIndex } from "../../oci/manifest.ts";
 import { CONFIG, isIndexType, MANIFEST } from "../../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../../oci/reference.ts";
-import { refusal } from "../answer.ts";
 import type { RemoteContext } from "../context.ts";
 import { type FetchedManifest, fetchManifest } from "../fetch-manifest.ts";
+import { createBlobPusher } from "../push-blob.ts";
 import { pushReferrer, putManifest } from "../referrers.ts";
 import { pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
 import { openSession, type Session } from "../session.ts";
@@ -44,14 +45,20 @@ export async function signImage(
   const session = await openSession(context, endpoint, { access: "pull,push" });
   const image = await requireManifest(session, manifestSelector(ref), ref);
   const signed = [image];
-  if (isIndexType(image.mediaType)) {
-    const { manifests } = readIndex(image, ref);
-    for (const { digest } of manifests) signed.push(await requireManifest(session, digest, ref));
+  // Grows while it is walked: an index may hold indexes.
+  for (const each of signed) {
+    if (!isIndexType(each.mediaType)) continue;
+    for (const { digest } of readIndex(each, ref).manifests) signed.push(await requireManifest(session, digest, ref));
   }
+  const writeBlob = blobWriter(context, session);
   for (const manifest of signed) {
-    const layer = await pushClaim(session, manifest, options, formatImageRef(ref));
-    await addToTag(session, manifest.digest, layer);
-    await addReferrer(session, manifest, layer);
+    const payload = formatSigstoreClaim({
+      dockerReference: options.identity ?? formatImageRef(ref),
+      digest: manifest.digest,
+    });
+    const layer = await signClaim(session, manifest.digest, Buffer.from(payload), options.key, writeBlob);
+    await addToTag(session, manifest.digest, layer, writeBlob);
+    await addReferrer(session, manifest, layer, writeBlob);
   }
   return signed.map(({ digest }) => digest);
 }
@@ -60,23 +67,23 @@ export async function signImage(
  * The claim as a blob, and the layer that carries the signature. ECDSA gives other bytes each time: a signature of this key for this
  * claim that is there already is taken again, so that signing twice changes nothing.
  */
-async function pushClaim(
+async function signClaim(
   session: Session,
-  manifest: FetchedManifest,
-  { key, identity }: SignOptions,
-  name: string,
+  digest: Digest,
+  payload: Buffer,
+  key: KeyObject,
+  writeBlob: WriteBlob,
 ): Promise<Descriptor> {
-  const payload = Buffer.from(formatSigstoreClaim({ dockerReference: identity ?? name, digest: manifest.digest }));
   const publicKey = createPublicKey(key);
-  const known = (await findSigstoreSignatures(session, manifest.digest)).find(
+  const known = (await findSigstoreSignatures(session, digest)).find(
     (other) => payload.equals(other.payload) && verifyPayload(publicKey, payload, other.signature),
   );
-  const layer = await pushBlob(session, SIMPLE_SIGNING, payload);
-  return { ...layer, annotations: { [SIGNATURE_ANNOTATION]: known?.signature ?? signPayload(key, payload) } };
+  const signature = known?.signature ?? signPayload(key, payload);
+  return { ...(await writeBlob(SIMPLE_SIGNING, payload)), annotations: { [SIGNATURE_ANNOTATION]: signature } };
 }
 
 /** Signatures that are there stay. */
-async function addToTag(session: Session, digest: Digest, layer: Descriptor): Promise<void> {
+async function addToTag(session: Session, digest: Digest, layer: Descriptor, writeBlob: WriteBlob): Promise<void> {
   const tag = signatureTag(digest);
   const present = (await readSignatureManifest(session, tag))?.layers ?? [];
   const signature = layer.annotations?.[SIGNATURE_ANNOTATION];
@@ -87,44 +94,37 @@ async function addToTag(session: Session, digest: Digest, layer: Descriptor): Pr
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: MANIFEST,
-    config: await pushBlob(session, CONFIG, config),
+    config: await writeBlob(CONFIG, config),
     layers,
   };
   await putManifest(session, tag, MANIFEST, formatManifest(manifest));
 }
 
-async function addReferrer(session: Session, signed: FetchedManifest, layer: Descriptor): Promise<void> {
+async function addReferrer(
+  session: Session,
+  signed: FetchedManifest,
+  layer: Descriptor,
+  writeBlob: WriteBlob,
+): Promise<void> {
   await pushReferrer(session, {
     schemaVersion: 2,
     mediaType: MANIFEST,
     artifactType: SIGNATURE_ARTIFACT,
-    config: await pushBlob(session, SIGNATURE_ARTIFACT, Buffer.from("{}")),
+    config: await writeBlob(SIGNATURE_ARTIFACT, Buffer.from("{}")),
     layers: [layer],
     subject: { mediaType: signed.mediaType, digest: signed.digest, size: signed.bytes.length },
   });
 }
 
-async function pushBlob(session: Session, mediaType: string, bytes: Buffer): Promise<Descriptor> {
-  const digest = digestOf(bytes);
-  const descriptor = { mediaType, digest, size: bytes.length };
-  const head = await session.request("HEAD", `blobs/${digest}`);
-  head.discard();
-  if (head.status === 200) return descriptor;
-  const started = await session.request("POST", "blobs/uploads/");
-  const location = started.headers["location"];
-  if (started.status !== 202 || location === undefined)
-    throw new Failure("network", `Cannot start an upload to "${session.name}": ${await refusal(started)}`);
-  started.discard();
-  const url = new URL(location, started.url);
-  url.searchParams.set("digest", digest);
-  const done = await session.request("PUT", url.href, {
-    headers: { "content-type": "application/octet-stream" },
-    body: bytes,
-  });
-  if (done.status !== 201)
-    throw new Failure("network", `Cannot push ${digest} to "${session.name}": ${await refusal(done)}`);
-  done.discard();
-  return descriptor;
+type WriteBlob = (mediaType: string, bytes: Buffer) => Promise<Descriptor>;
+
+function blobWriter(context: RemoteContext, session: Session): WriteBlob {
+  const pusher = createBlobPusher(context, session);
+  return async (mediaType, bytes) => {
+    const blob = { mediaType, digest: digestOf(bytes), size: bytes.length };
+    await pusher.push({ blob, open: (from) => streamOf(bytes.subarray(from)), onSent() {} });
+    return blob;
+  };
 }
 
 async function requireManifest(session: Session, selector: string, ref: ImageRef): Promise<FetchedManifest> {
