@@ -46,7 +46,7 @@ export function createFakeNetwork(world: FakeWorld, options: FakeNetworkOptions)
       if (servers.has(name)) throw new Failure("busy", `Cannot listen on ${name}: the port is in use`);
       servers.set(name, handler);
       const close = async (): Promise<void> => void servers.delete(name);
-      return { host, port: chosen, close, [Symbol.asyncDispose]: close };
+      return { host, port: chosen, reloadTls: () => {}, abort: () => {}, close, [Symbol.asyncDispose]: close };
     },
     forward: async ({ host, port }, to) => {
       world.enter();

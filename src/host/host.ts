@@ -333,17 +333,30 @@ export interface ServeOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
-  /** PEM texts. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: ServerTls;
   /** Bytes of request headers accepted; 64 KiB by default (1024 ranges need 20 KiB). */
   readonly maxHeaderBytes?: number;
   /** A connection on which no byte moves for this long is closed; two minutes by default. */
   readonly idleTimeoutMs?: number;
 }
 
+/** PEM texts. */
+export interface ServerTls {
+  readonly cert: string;
+  readonly key: string;
+  /** Clients are asked for a certificate of these authorities; one that is not theirs counts as none. */
+  readonly clientCa?: string | undefined;
+  /** Who has no certificate cannot connect. */
+  readonly clientRequired?: boolean;
+}
+
 export interface HttpServer extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
+  /** For connections from now on; running ones go on as they are. Failure "bad-input" for PEM that cannot be used: the old stays. */
+  reloadTls(tls: ServerTls): void;
+  /** Ends every connection at once. */
+  abort(): void;
   /** Stops accepting, lets running requests end, then closes. */
   close(): Promise<void>;
 }

@@ -7,36 +7,44 @@
  * @see RFC 9110 section 6.4.1 (which responses have content)
  */
 import type * as http from "node:http";
+import type { SecureContextOptions } from "node:tls";
 import { Failure } from "../core/failure.ts";
-import type { HttpHandler, HttpServer, ServeOptions, ServerRequest, ServerResponse } from "./host.ts";
+import type { HttpHandler, HttpServer, ServeOptions, ServerRequest, ServerResponse, ServerTls } from "./host.ts";
 import { httpModule, httpsModule } from "./http-modules.ts";
 
 const HIGH_WATER_MARK_BYTES = 1 << 20;
 const MAX_HEADER_BYTES = 64 * 1024;
 const IDLE_MS = 120_000;
+/** For the TLS handshake, and for the head of a request once it has begun. */
+const HEAD_MS = 20_000;
 
 export async function serveHttp(handler: HttpHandler, options: ServeOptions): Promise<HttpServer> {
   const settings = {
     maxHeaderSize: options.maxHeaderBytes ?? MAX_HEADER_BYTES,
     highWaterMark: HIGH_WATER_MARK_BYTES,
+    headersTimeout: HEAD_MS,
     // An upload takes as long as it takes; a connection on which nothing moves is ended below.
     requestTimeout: 0,
     keepAliveTimeout: 30_000,
     noDelay: true,
   };
-  const scheme = options.tls === undefined ? "http" : "https";
+  let closing: Promise<void> | undefined;
+  const isClosing = (): boolean => closing !== undefined;
   const listener = (incoming: http.IncomingMessage, outgoing: http.ServerResponse): void => {
-    void answer(handler, incoming, outgoing, scheme);
+    const certificateName = certificates.get(incoming.socket);
+    void answer(handler, incoming, outgoing, { scheme, certificateName, isClosing }).then(() => {
+      // An answer whose head went out before close() leaves an idle connection behind.
+      const leave = (): void => void setImmediate(() => server.closeIdleConnections());
+      if (!isClosing()) return;
+      if (outgoing.writableFinished) leave();
+      else outgoing.once("finish", leave);
+    });
   };
-  const server =
-    options.tls === undefined
-      ? httpModule().createServer(settings, listener)
-      : httpsModule().createServer({ ...settings, ...options.tls }, listener);
+  const { server, scheme, certificates, reloadTls } = createServer(settings, listener, options.tls);
   server.timeout = options.idleTimeoutMs ?? IDLE_MS;
   await listen(server, options);
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
-  let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= new Promise((resolve) => {
       server.close(() => resolve());
@@ -44,7 +52,52 @@ export async function serveHttp(handler: HttpHandler, options: ServeOptions): Pr
     });
     return closing;
   };
-  return { host: options.host, port, close, [Symbol.asyncDispose]: close };
+  const abort = (): void => server.closeAllConnections();
+  return { host: options.host, port, reloadTls, abort, close, [Symbol.asyncDispose]: close };
+}
+
+interface CreatedServer {
+  readonly server: http.Server;
+  readonly scheme: string;
+  /** The common name of each connection's certificate. */
+  readonly certificates: WeakMap<object, string>;
+  readonly reloadTls: (tls: ServerTls) => void;
+}
+
+function createServer(settings: http.ServerOptions, listener: http.RequestListener, tls?: ServerTls): CreatedServer {
+  const certificates = new WeakMap<object, string>();
+  if (tls === undefined) {
+    const server = httpModule().createServer(settings, listener);
+    return { server, scheme: "http", certificates, reloadTls: () => {} };
+  }
+  const contextOf = ({ cert, key, clientCa }: ServerTls): SecureContextOptions => ({
+    cert,
+    key,
+    ...(clientCa !== undefined && { ca: clientCa }),
+  });
+  const server = httpsModule().createServer(
+    {
+      ...settings,
+      ...contextOf(tls),
+      handshakeTimeout: HEAD_MS,
+      requestCert: tls.clientCa !== undefined,
+      rejectUnauthorized: tls.clientRequired ?? false,
+    },
+    listener,
+  );
+  server.on("secureConnection", (socket) => {
+    if (!socket.authorized) return;
+    const name: unknown = socket.getPeerCertificate().subject?.CN;
+    if (typeof name === "string") certificates.set(socket, name);
+  });
+  const reloadTls = (next: ServerTls): void => {
+    try {
+      server.setSecureContext(contextOf(next));
+    } catch (cause) {
+      throw new Failure("bad-input", "Cannot use the new TLS key pair: it stays as it was", { cause });
+    }
+  };
+  return { server, scheme: "https", certificates, reloadTls };
 }
 
 function listen(server: http.Server, options: ServeOptions): Promise<void> {
@@ -68,12 +121,19 @@ const LISTEN_ERRORS: Readonly<Record<string, readonly ["busy" | "denied" | "not-
   ENOTFOUND: ["not-found", "no such host name"],
 };
 
+interface ConnectionFacts {
+  readonly scheme: string;
+  readonly certificateName: string | undefined;
+  readonly isClosing: () => boolean;
+}
+
 async function answer(
   handler: HttpHandler,
   incoming: http.IncomingMessage,
   outgoing: http.ServerResponse,
-  scheme: string,
+  connection: ConnectionFacts,
 ): Promise<void> {
+  const { scheme, certificateName } = connection;
   outgoing.on("error", () => undefined);
   incoming.on("error", () => undefined);
   const url = targetUrl(incoming, scheme);
@@ -84,13 +144,13 @@ async function answer(
   let response: ServerResponse;
   try {
     const request = toRequest(incoming, outgoing, url);
-    response = await handler(request, { address: incoming.socket.remoteAddress ?? "" });
+    response = await handler(request, { address: incoming.socket.remoteAddress ?? "", certificateName });
   } catch {
     refuse(outgoing, 500);
     return;
   }
   try {
-    await send(response, incoming, outgoing);
+    await send(response, incoming, outgoing, connection);
   } catch {
     // The head is out: only a broken connection tells the client that the body is not whole.
     outgoing.destroy();
@@ -149,6 +209,7 @@ async function send(
   response: ServerResponse,
   incoming: http.IncomingMessage,
   outgoing: http.ServerResponse,
+  { isClosing }: ConnectionFacts,
 ): Promise<void> {
   const { status, headers, body } = response;
   const noContent = status === 204 || status === 304 || status < 200;
@@ -156,6 +217,7 @@ async function send(
   const head = [...headers].flat();
   if (!bodyless && body === null && !headers.has("content-length")) head.push("content-length", "0");
   if (status >= 400 && !incoming.complete) closeAfterwards(incoming, outgoing, head);
+  else if (isClosing()) head.push("connection", "close");
   outgoing.writeHead(status, head);
   if (bodyless || body === null) {
     if (body instanceof ReadableStream) await body.cancel();

@@ -5,8 +5,10 @@
 import { parse } from "smol-toml";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
+import { auditSection } from "./config/audit.ts";
 import { authSection, groupsSection, permissionsSection } from "./config/auth.ts";
 import { type JsonSchema, ROOT, table, type ValueOf } from "./config/fields.ts";
+import { limitsSection } from "./config/limits.ts";
 import { listenField } from "./config/listen.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
@@ -22,6 +24,8 @@ const registryTable = table("Configuration of `berth registry serve`", {
   groups: groupsSection,
   permissions: permissionsSection,
   web: webSection,
+  limits: limitsSection,
+  audit: auditSection,
 });
 
 export type RegistryConfig = ValueOf<typeof registryTable>;

@@ -7,11 +7,13 @@ import type { Progress } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
 import { openAccess } from "./access/open-access.ts";
 import { answering, type LogEntry } from "./answering.ts";
-import { inDirectory, readRegistryConfig } from "./config.ts";
+import { inDirectory, readRegistryConfig, type RegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
 import { withEndpoints } from "./endpoints.ts";
 import { filesDriver } from "./files-driver.ts";
 import { createRegistry } from "./handler.ts";
+import { auditEntry, openAudit } from "./operations/audit.ts";
+import { followTls, readTls } from "./operations/tls-files.ts";
 import { createWeb } from "./web/web.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
@@ -43,7 +45,10 @@ export async function startRegistry(
   const at = inDirectory(directory);
   const driver = filesDriver(host, at(config.storage.directory));
   const access = openAccess(host, config, at);
-  const log = (entry: LogEntry): void => logRequest(options.progress, entry);
+  const log = combined([
+    (entry) => logRequest(options.progress, entry),
+    ...auditing(host, config, at, options.progress),
+  ]);
   const { authenticate } = access;
   const registry = createRegistry({ host, driver, authenticate, log });
   const canSignIn = config.auth !== undefined;
@@ -53,23 +58,50 @@ export async function startRegistry(
     hasWeb ? createWeb({ host, driver, authenticate, canSignIn, log }, registry) : registry,
   );
   const listen = options.listen ?? config.listen;
-  const server = await host.network.serve(handler, {
-    ...listen,
-    ...(config.tls && {
-      tls: { cert: host.files.readText(at(config.tls.certificate)), key: host.files.readText(at(config.tls.key)) },
-    }),
-  });
+  const { tls } = config;
+  const server = await host.network.serve(handler, { ...listen, ...(tls && { tls: readTls(host, tls, at) }) });
   const stopped = new AbortController();
-  const upkeep = keepUp(host, driver, stopped.signal);
+  const { signal } = stopped;
+  const { progress } = options;
+  const running = [
+    keepUp(host, driver, signal),
+    ...(tls ? [followTls(host, server, { tls, at, progress, signal })] : []),
+  ];
   const close = async (): Promise<void> => {
     stopped.abort();
     const grace = new AbortController();
     await Promise.race([server.close(), host.clock.sleep(GRACE_MS, grace.signal).catch(() => undefined)]);
     grace.abort();
-    await upkeep;
+    server.abort();
+    await Promise.all(running);
   };
-  const url = `${config.tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
+  const url = `${tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
   return { url, close, [Symbol.asyncDispose]: close };
+}
+
+type Log = (entry: LogEntry) => void;
+
+function combined(logs: readonly Log[]): Log {
+  return (entry) => {
+    for (const log of logs) log(entry);
+  };
+}
+
+function auditing(
+  host: Pick<Host, "files" | "clock">,
+  config: RegistryConfig,
+  at: (path: string) => string,
+  progress: Progress,
+): Log[] {
+  if (config.audit === undefined) return [];
+  const { pulls } = config.audit;
+  const write = openAudit(host, at(config.audit.file), progress);
+  return [
+    (entry) => {
+      const audited = auditEntry(entry, { pulls });
+      if (audited !== undefined) write(audited);
+    },
+  ];
 }
 
 async function keepUp(

@@ -1,6 +1,6 @@
 /** For tests: a registry over a temporary directory of the real file system, called without a socket. */
 import { digestOf, type Digest } from "../core/digest.ts";
-import type { Host, ServerRequest, ServerResponse } from "../host/host.ts";
+import type { Host, HttpHandler, ServerRequest, ServerResponse } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
 import { openAccess } from "./access/open-access.ts";
@@ -16,6 +16,7 @@ export interface TestRegistry extends Disposable {
   readonly driver: Driver;
   readonly log: LogEntry[];
   readonly handler: (request: ServerRequest) => Promise<Response>;
+  readonly handle: HttpHandler;
   /** `path` begins with /v2/. */
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
   /** POST then PUT; returns the digest. */
@@ -40,7 +41,8 @@ export function openTestRegistry(options: { authenticate?: Authenticate; driver?
 /** Basic logins of the users in this file, who may do everything. */
 export function htpasswdAuth({ host, path, realm }: { host: Host; path: string; realm: string }): Authenticate {
   const auth = { htpasswd: { file: path, realm }, robots: undefined, tokens: undefined };
-  return openAccess(host, { auth, groups: new Map(), permissions: undefined }, (file) => file).authenticate;
+  const config = { auth, groups: new Map(), permissions: undefined, tls: undefined, limits: undefined };
+  return openAccess(host, config, (file) => file).authenticate;
 }
 
 export function blobUpload(location: string | null, digest: string): string {
@@ -86,6 +88,7 @@ function registryOver(
     driver,
     log,
     handler,
+    handle: registry,
     call,
     pushBlob,
     async pushImage(repository, tag, extra = {}) {

@@ -142,3 +142,80 @@ function writeImage(path: string, layer: Buffer): void {
   host.files.makeDirectory(path);
   for (const [name, bytes] of Object.entries(files)) host.files.write(`${path}/${name}`, bytes);
 }
+
+test("curl with client certificates; a renewed key pair is served without a restart; the audit log tells who did what", async () => {
+  using directory = host.files.temporaryDirectory("/tmp/berth-access-mtls-");
+  const at = (name: string): string => `${directory.path}/${name}`;
+  const run = async (...argv: string[]): Promise<string> =>
+    (await host.exec(argv, { timeoutMs: 60_000 })).stdout.toString();
+  const newKey = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+  const selfSigned = (name: string): Promise<string> =>
+    run(
+      ...["openssl", "req", "-x509", "-batch", ...newKey, "-keyout", at(`${name}.key`), "-out", at(`${name}.crt`)],
+      ...["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"],
+    );
+  const folder = at("registry");
+  await initRegistry(host, folder, { user: "anna", password: "secret", hostnames: [], tls: true });
+  await selfSigned("clients");
+  await run("openssl", "req", "-batch", ...newKey, "-keyout", at("me.key"), "-subj", "/CN=me", "-out", at("me.csr"));
+  const signer = ["-CA", at("clients.crt"), "-CAkey", at("clients.key"), "-CAcreateserial"];
+  await run("openssl", "x509", "-req", "-in", at("me.csr"), ...signer, "-out", at("me.crt"));
+  const config = host.files.readText(`${folder}/registry.toml`);
+  host.files.write(
+    `${folder}/registry.toml`,
+    `${config.replace("[tls]", `[tls]\nclient-ca = "${at("clients.crt")}"`)}
+[audit]
+file = "audit.log"
+[[permissions]]
+repositories = ["mine/**"]
+users = ["me"]
+actions = ["pull", "push"]
+`,
+  );
+  await using registry = await startRegistry(host, folder, {
+    listen: { host: "127.0.0.1", port: 0 },
+    progress: silent,
+  });
+
+  const status = async (ca: string, ...words: string[]): Promise<string> => {
+    const { stdout } = await host.exec(
+      ["curl", "-sS", "--cacert", ca, "-o", "/dev/null", "-w", "%{http_code}", ...words],
+      { timeoutMs: 20_000, check: false },
+    );
+    return stdout.toString();
+  };
+  const certificate = ["--cert", at("me.crt"), "--key", at("me.key")];
+  const first = `${folder}/tls/registry.crt`;
+  const upload = (name: string): string[] => [
+    "-X",
+    "POST",
+    `${registry.url}/v2/${name}/blobs/uploads/?digest=${digestOf("x")}`,
+  ];
+  assert.equal(await status(first, `${registry.url}/v2/`), "401");
+  assert.equal(await status(first, ...certificate, `${registry.url}/v2/`), "200");
+  assert.equal(await status(first, ...certificate, "-d", "x", ...upload("mine/os")), "201");
+  assert.equal(await status(first, ...certificate, "-d", "x", ...upload("other/os")), "403");
+
+  await selfSigned("renewed");
+  host.files.copy(first, at("old.crt"));
+  host.files.replace(first, host.files.readText(at("renewed.crt")));
+  host.files.replace(`${folder}/tls/registry.key`, host.files.readText(at("renewed.key")));
+  let renewed = "";
+  for (let tries = 0; tries < 300 && renewed !== "200"; tries += 1) {
+    await host.clock.sleep(100);
+    renewed = await status(at("renewed.crt"), ...certificate, `${registry.url}/v2/`);
+  }
+  assert.equal(renewed, "200");
+  assert.equal(await status(at("old.crt"), ...certificate, `${registry.url}/v2/`), "000");
+
+  const audited = host.files.readText(`${folder}/audit.log`).trimEnd().split("\n");
+  assert.deepEqual(
+    audited
+      .map((line) => parseJsonObject(line, "audit"))
+      .map((line) => [line["user"], line["action"], line["outcome"], line["repository"]]),
+    [
+      ["me", "push-blob", "done", "mine/os"],
+      ["me", "push-blob", "refused", "other/os"],
+    ],
+  );
+});

@@ -45,7 +45,7 @@ interface Opened extends Disposable {
   addRobot(changes?: Partial<Robot>): string;
 }
 
-function open(rules: string, options: { tokens?: boolean } = {}): Opened {
+function open(rules: string, options: { tokens?: boolean; certificate?: string } = {}): Opened {
   const host = createLinuxHost();
   const directory = host.files.temporaryDirectory("/tmp/berth-access-test-");
   const at = (name: string): string => `${directory.path}/${name}`;
@@ -60,9 +60,12 @@ function open(rules: string, options: { tokens?: boolean } = {}): Opened {
   const { tokenServer } = access;
   const handler = withEndpoints(
     tokenServer === undefined ? {} : { "/token": answering({ host }, tokenServer) },
-    async (request) => registry.handler(request),
+    (request, peer) => registry.handle(request, peer),
   );
-  const send = async (request: Request): Promise<Response> => toWeb(await handler(request, { address: "192.0.2.1" }));
+  const send = async (request: Request): Promise<Response> => {
+    const peer = { address: "192.0.2.1", certificateName: options.certificate };
+    return toWeb(await handler(request, peer));
+  };
   const get: Opened["get"] = (path, headers = {}, method = "GET") =>
     send(new Request(`http://registry.test${path}`, { headers, method }));
   return {
@@ -307,5 +310,33 @@ test("too many wrong passwords of one address give 429 and Retry-After, before t
   const limited = await opened.get("/token", basic("anna"));
   assert.equal(limited.status, 429);
   assert.ok(Number(limited.headers.get("retry-after")) >= 1);
+  assert.match(await limited.text(), /TOOMANYREQUESTS/);
+});
+
+test("a client certificate logs in the user of its common name; credentials come first; odd names are nobody", async () => {
+  using eve = open(ANONYMOUS, { certificate: "eve" });
+  await eve.registry.pushImage("team/os", "v1");
+  const path = "/v2/team/os/manifests/v1";
+  assert.equal((await eve.get("/v2/")).status, 200);
+  assert.equal((await eve.get(path)).status, 200);
+  assert.equal((await eve.get(path, {}, "DELETE")).status, 403);
+  assert.equal((await eve.get(path, basic("anna"), "DELETE")).status, 202);
+  for (const certificate of ["robot:ci", "a b", ""]) {
+    using odd = open(ANONYMOUS, { certificate });
+    assert.equal((await odd.get("/v2/")).status, 401, certificate);
+  }
+});
+
+test("limits: each user and each address has its own rate; past it 429 and Retry-After", async () => {
+  using opened = open(`${ANONYMOUS}[limits]\nrequests-per-second = 1\nburst = 3\n`);
+  const statuses = async (headers: Record<string, string>): Promise<number[]> => {
+    const all: number[] = [];
+    for (let i = 0; i < 5; i += 1) all.push((await opened.get("/v2/_catalog", headers)).status);
+    return all;
+  };
+  for (const headers of [basic("anna"), basic("eve"), {}])
+    assert.deepEqual(await statuses(headers), [200, 200, 200, 429, 429]);
+  const limited = await opened.get("/v2/", basic("anna"));
+  assert.match(limited.headers.get("retry-after") ?? "", /^[12]$/);
   assert.match(await limited.text(), /TOOMANYREQUESTS/);
 });

@@ -5,6 +5,7 @@ import type { Call } from "../answering.ts";
 import { type Authenticate, openToAll } from "../auth.ts";
 import type { RegistryConfig } from "../config.ts";
 import { createAuthenticate } from "./authenticate.ts";
+import { limited } from "./limited.ts";
 import { createLogins } from "./logins.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
 import { createRateLimiter } from "./rate-limit.ts";
@@ -17,7 +18,7 @@ export interface Access {
   readonly tokenServer: ((call: Call) => Promise<ServerResponse>) | undefined;
 }
 
-export type AccessConfig = Pick<RegistryConfig, "auth" | "groups" | "permissions">;
+export type AccessConfig = Pick<RegistryConfig, "auth" | "groups" | "permissions" | "tls" | "limits">;
 
 /** Wrong passwords of one address: so many at once, then one more for each refill. */
 const FAILURES = { burst: 20, refillMs: 3000 };
@@ -28,10 +29,24 @@ export function openAccess(
   config: AccessConfig,
   at: (path: string) => string,
 ): Access {
+  const { limits } = config;
+  const access = isOpen(config) ? { authenticate: openToAll, tokenServer: undefined } : closedAccess(host, config, at);
+  if (limits === undefined) return access;
+  const limiter = createRateLimiter(host.clock, { burst: limits.burst, refillMs: 1000 / limits.requestsPerSecond });
+  return { ...access, authenticate: limited(access.authenticate, limiter) };
+}
+
+/** Nothing says who may do what. */
+function isOpen({ auth, permissions, tls }: AccessConfig): boolean {
+  return auth === undefined && permissions === undefined && tls?.clientCa === undefined;
+}
+
+function closedAccess(
+  host: Pick<Host, "files" | "clock" | "random">,
+  config: AccessConfig,
+  at: (path: string) => string,
+): Access {
   const { auth } = config;
-  if (auth === undefined && config.permissions === undefined) {
-    return { authenticate: openToAll, tokenServer: undefined };
-  }
   const permissions = permissionsOf(config);
   const anonymous = config.permissions?.some((rule) => rule.anonymous) ?? false;
   const logins = createLogins({
@@ -41,20 +56,17 @@ export function openAccess(
     failures: createRateLimiter(host.clock, FAILURES),
   });
   const realm = auth?.htpasswd?.realm ?? "berth registry";
+  const common = { logins, permissions, anonymous, realm };
   if (auth?.tokens === undefined) {
-    const authenticate = createAuthenticate({ logins, permissions, anonymous, realm, tokens: undefined });
-    return { authenticate, tokenServer: undefined };
+    return { authenticate: createAuthenticate({ ...common, tokens: undefined }), tokenServer: undefined };
   }
-  const { key, lifetime: lifeMs, refreshLifetime: refreshLifeMs, realm: tokenRealm } = auth.tokens;
+  const { key, lifetime: lifeMs, refreshLifetime: refreshLifeMs, realm: url } = auth.tokens;
   const now = (): number => host.clock.now();
   const tokens = createTokens(tokenKey(host, at(key)), now);
   return {
     authenticate: createAuthenticate({
-      logins,
-      permissions,
-      anonymous,
-      realm,
-      tokens: { tokens, realm: tokenRealm === undefined ? realmOf : () => tokenRealm },
+      ...common,
+      tokens: { tokens, realm: url === undefined ? realmOf : () => url },
     }),
     tokenServer: createTokenServer({ logins, permissions, tokens, anonymous, lifeMs, refreshLifeMs, now }),
   };
