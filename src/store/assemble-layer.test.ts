@@ -121,6 +121,17 @@ test("contents() is made again where its files are missing or cut, and gc keeps 
   assert.deepEqual(host.files.list(`${ROOTS}/contents`), []);
 });
 
+test("contents() passes over a layer that is damaged", async () => {
+  const { host, store } = await openWith(before);
+  using _ = store;
+  await addFixtureImage(store, [after], "localhost/os:2");
+  const stream = host.files.readlink(`${ROOTS}/streams/oci-layer-${after.diffId}`);
+  host.files.write(`${ROOTS}/streams/${stream}`, "junk");
+  const contents = store.contents();
+  assert.equal(contents.find(digestOf(noise(100_000, "large")))?.kind, "object");
+  assert.equal(contents.find(digestOf(noise(120_000, "newer"))), undefined);
+});
+
 const bytes = (value: Uint8Array): LayerPart => ({ kind: "bytes", bytes: value });
 const object = (sizeBytes: number, objectId = "00".repeat(64)): LayerPart => ({
   kind: "object",

@@ -25,22 +25,31 @@ export interface Contents {
 
 const HASH_BYTES = 32;
 
-/** Of all layers in the store. Layers whose part is missing are read once for it. */
+/** Of all layers in the store. Layers whose part is missing are read once for it; one that is damaged has nothing to offer. */
 export function readContents(repository: Repository): Contents {
   const found = new Map<string, StoredContent>();
   for (const name of repository.host.files.listIfAny(repository.paths.streams)) {
-    const layer = parseStreamName("layer", name) === undefined ? undefined : openStream(repository, name);
-    if (layer === undefined) continue;
-    const hashes = readHashes(repository, layer) ?? makeHashes(repository, layer);
-    layer.stream.objectRefs.forEach((objectId, i) => {
-      found.set(hashes.toString("hex", i * HASH_BYTES, (i + 1) * HASH_BYTES), { kind: "object", objectId });
-    });
-    visitInlineFiles(layer, (bytes) => void found.set(hash("sha256", bytes, "hex"), { kind: "inline", bytes }));
+    if (parseStreamName("layer", name) === undefined) continue;
+    try {
+      addLayer(repository, name, found);
+    } catch (error) {
+      if (!isFailure(error, "corrupt")) throw error;
+    }
   }
   return {
     size: found.size,
     find: (digest) => (digest.startsWith("sha256:") ? found.get(digestHex(digest)) : undefined),
   };
+}
+
+function addLayer(repository: Repository, name: string, found: Map<string, StoredContent>): void {
+  const layer = openStream(repository, name);
+  if (layer === undefined) return;
+  const hashes = readHashes(repository, layer) ?? makeHashes(repository, layer);
+  layer.stream.objectRefs.forEach((objectId, i) => {
+    found.set(hashes.toString("hex", i * HASH_BYTES, (i + 1) * HASH_BYTES), { kind: "object", objectId });
+  });
+  visitInlineFiles(layer, (bytes) => void found.set(hash("sha256", bytes, "hex"), { kind: "inline", bytes }));
 }
 
 /** `hashes` as the file has them, for the stream that became `objectId`. */

@@ -1,0 +1,90 @@
+/**
+ * updateTrees(): the root trees that update sizes are measured on, made once with mmdebstrap from the mirror that this machine's apt
+ * uses and kept in a cache folder (BENCH_CACHE, else /var/tmp/berth-bench):
+ *
+ *   OLD   a Debian 12 server as of its last point release: kernel, systemd, ssh, nginx, python3, git, ...
+ *   NEW   the same with bookworm-updates and the security archive
+ *   FIX   OLD with the openssl fix alone
+ *
+ * The numbers move with Debian. Needs root; about four minutes the first time.
+ */
+import { spawnSync } from "node:child_process";
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { findMirror } from "../src/build/base/apt-sources.ts";
+import { readHostSources } from "../src/build/base/archive.ts";
+import { createLinuxHost } from "../src/host/linux.ts";
+
+export type TreeName = "OLD" | "NEW" | "FIX";
+
+const CACHE = process.env["BENCH_CACHE"] ?? "/var/tmp/berth-bench";
+const PACKAGES =
+  "linux-image-amd64,systemd-sysv,openssh-server,curl,ca-certificates,sudo,python3,nginx,git,dbus,iproute2,nftables,chrony,less,vim-tiny,openssl";
+const ENV = { ...process.env, SOURCE_DATE_EPOCH: "1700000000", DEBIAN_FRONTEND: "noninteractive" };
+/** What differs between two installations of the same packages. */
+const NOISE = [
+  "var/lib/apt/lists",
+  "var/cache/apt",
+  "var/log",
+  "var/cache/ldconfig/aux-cache",
+  "var/cache/debconf",
+  "var/lib/dpkg/status-old",
+  "var/lib/dpkg/diversions-old",
+];
+
+/** Absolute path of a tree. */
+export function updateTree(name: TreeName): string {
+  const directory = path.join(CACHE, name);
+  if (existsSync(directory)) return directory;
+  console.log(`making ${directory}`);
+  mkdirSync(CACHE, { recursive: true });
+  const making = `${directory}.making`;
+  rmSync(making, { recursive: true, force: true });
+  const [main = "", ...updates] = sourceLines();
+  if (name === "FIX") fixFrom(making, [main, ...updates]);
+  else bootstrap(making, name === "OLD" ? [main] : [main, ...updates]);
+  for (const noise of NOISE) rmSync(path.join(making, noise), { recursive: true, force: true });
+  renameSync(making, directory);
+  return directory;
+}
+
+function sourceLines(): string[] {
+  const mirror = findMirror(readHostSources(createLinuxHost()));
+  if (mirror?.security === undefined) throw new Error("this machine's apt has no Debian archive with security updates");
+  return [
+    `deb ${mirror.archive} bookworm main`,
+    `deb ${mirror.archive} bookworm-updates main`,
+    `deb ${mirror.security} bookworm-security main`,
+  ];
+}
+
+function bootstrap(directory: string, sources: readonly string[]): void {
+  run([
+    "mmdebstrap",
+    "--variant=minbase",
+    "--mode=root",
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    `--include=${PACKAGES}`,
+    "bookworm",
+    directory,
+    ...sources,
+  ]);
+}
+
+function fixFrom(directory: string, sources: readonly string[]): void {
+  run(["cp", "-a", "--reflink=auto", updateTree("OLD"), directory]);
+  const list = path.join(directory, "etc/apt/sources.list");
+  writeFileSync(list, "");
+  for (const line of sources) appendFileSync(list, `${line}\n`);
+  copyFileSync("/etc/resolv.conf", path.join(directory, "etc/resolv.conf"));
+  const upgrade =
+    "apt-get -o Acquire::Check-Valid-Until=false update -qq && apt-get install -y -qq --no-install-recommends --only-upgrade openssl libssl3";
+  run(["unshare", "-m", "sh", "-c", `mount -t proc proc "$0/proc"; chroot "$0" sh -c "${upgrade}"`, directory]);
+  writeFileSync(list, `${sources[0] ?? ""}\n`);
+}
+
+function run(argv: readonly string[]): void {
+  const [file = "", ...rest] = argv;
+  const { status, stderr, error } = spawnSync(file, rest, { encoding: "utf8", env: ENV, maxBuffer: 1 << 26 });
+  if (status !== 0) throw new Error(`${argv.join(" ")}: ${error?.message ?? stderr.slice(-1000)}`);
+}
