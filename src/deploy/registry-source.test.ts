@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startCountingProxy } from "../../test/support/counting-proxy.ts";
 import { streamOf } from "../core/bytes.ts";
+import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { parseImageRef } from "../oci/reference.ts";
 import type { RemoteContext } from "../remote/context.ts";
 import { pushImage } from "../remote/push.ts";
+import { signImage } from "../remote/trust/sign.ts";
+import { generateKeyPair, parsePrivateKey } from "../remote/trust/sigstore-key.ts";
 import { openTestRegistry } from "../registry/testing.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
@@ -92,4 +95,32 @@ test("what a check says is what an upgrade moves, within 2 %", async () => {
   assert.ok(bytes > 1_000_000 && bytes < 1_050_000, "a third of the files");
   const error = Math.abs(plan.bytes / moved - 1);
   assert.ok(error < 0.02, `said ${plan.bytes}, moved ${moved}`);
+});
+
+test("an update that the machine's policy does not accept is not even offered", async () => {
+  await using resources = new AsyncDisposableStack();
+  const { store, reference, publish } = await openWorld(resources);
+  const home = resources.use(host.files.temporaryDirectory("/tmp/berth-policy-test-")).path;
+  const pair = generateKeyPair("", (size) => host.random(size));
+  const keyData = Buffer.from(pair.publicKey).toString("base64");
+  host.files.makeDirectory(`${home}/containers/registries.d`);
+  host.files.write(
+    `${home}/containers/policy.json`,
+    JSON.stringify({ default: [{ type: "sigstoreSigned", keyData }] }),
+  );
+  host.files.write(`${home}/containers/registries.d/all.yaml`, "default-docker: {use-sigstore-attachments: true}");
+  const machine: RemoteContext = { ...context, host: { ...host, env: { XDG_CONFIG_HOME: home } } };
+  const source = createRegistrySource(machine);
+  const sign = (): Promise<unknown> =>
+    signImage(machine, parseImageRef(reference), { key: parsePrivateKey(pair.privateKey, "") });
+  const isDenied = (error: unknown): boolean =>
+    isFailure(error, "denied") && /wants sigstoreSigned/.test(error.message);
+  await publish(1);
+  await assert.rejects(source.offer(reference, { store, signal }), isDenied);
+  await sign();
+  const first = await source.offer(reference, { store, signal });
+  await source.fetch(reference, first, { store, signal, progress: silent });
+  assert.equal((await source.offer(reference, { store, signal })).digest, first.digest);
+  await publish(2);
+  await assert.rejects(source.offer(reference, { store, signal }), isDenied);
 });

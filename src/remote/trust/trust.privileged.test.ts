@@ -147,6 +147,16 @@ test("an OpenPGP signature in a lookaside store counts for the key that made it,
   writePolicy(policy("good.asc"), places);
   await skopeoPulls(reference);
   assert.equal(await berthPulls(reference), image.digest);
+  await using store = await host.network.serve(
+    async ({ url }) => {
+      const path = at(`lookaside${decodeURIComponent(new URL(url).pathname)}`);
+      return host.files.exists(path) ? new Response(host.files.read(path)) : new Response(null, { status: 404 });
+    },
+    { host: "127.0.0.1", port: 0 },
+  );
+  writePolicy(policy("good.asc"), `default-docker:\n  lookaside: http://127.0.0.1:${store.port}\n`);
+  await skopeoPulls(reference);
+  assert.equal(await berthPulls(reference), image.digest);
   writePolicy(policy("other.asc"), places);
   await assert.rejects(skopeoPulls(reference), /Source image rejected/);
   await assert.rejects(berthPulls(reference), isDenied(/signature-1: it is signed by another key/));
