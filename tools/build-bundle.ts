@@ -1,6 +1,6 @@
 /**
- * Builds dist/berth.mjs, the whole program in one file, and dist/workers/: what the launcher runs (a fifth of the start-up time of
- * the sources) and what goes into the self-contained program.
+ * Builds dist/berth.mjs, the program in one file, with dist/workers/ and dist/late/ (what few commands need) beside it: what the
+ * launcher runs (a fifth of the start-up time of the sources) and what goes into the self-contained program.
  *
  *   node tools/build-bundle.ts
  */
@@ -34,15 +34,30 @@ const COMMON = {
 /** CommonJS packages inside an ES module still ask for Node's own modules by `require`. */
 const REQUIRE = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
 
+/** Files of src/host/ that are loaded at their first use, by a loader that finds them in dist/late/. */
+const LATE = ["s3-sdk"] as const;
+
 /** Returns the assets of the self-contained program: name to file. */
 export async function buildBundle(): Promise<Record<string, string>> {
   mkdirSync(DIST, { recursive: true });
   const main = join(DIST, "berth.mjs");
   // Under its final name only when it is whole: other processes may be starting.
   const fresh = join(DIST, `.berth-${process.pid}.mjs`);
-  await build({ ...COMMON, entryPoints: ["src/cli/main.ts"], format: "esm", outfile: fresh, banner: { js: REQUIRE } });
+  await build({
+    ...COMMON,
+    entryPoints: ["src/cli/main.ts"],
+    format: "esm",
+    outfile: fresh,
+    banner: { js: REQUIRE },
+    external: LATE.map((name) => `./${name}.ts`),
+  });
   const texts = filesBelow("src", "systemd").filter((path) => !path.endsWith(".ts"));
   const assets: Record<string, string> = Object.fromEntries(texts.map((path) => [`files/${path}`, join(ROOT, path)]));
+  for (const name of LATE) {
+    const outfile = join(DIST, "late", `${name}.cjs`);
+    await build({ ...COMMON, entryPoints: [`src/host/${name}.ts`], format: "cjs", outfile });
+    assets[`late/${name}.cjs`] = outfile;
+  }
   for (const entry of globSync("src/**/*.worker.ts", { cwd: ROOT }).sort()) {
     const name = entry.slice("src/".length, -".ts".length);
     const outfile = join(DIST, "workers", `${name}.cjs`);

@@ -1,6 +1,7 @@
 /** The network of the fake host: servers of this same host answer in process, the test answers for the rest of the world. */
 import { collectBytes, streamOf } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
+import type { Bucket, BucketOptions } from "./bucket.ts";
 import type { FakeWorld } from "./fake-world.ts";
 import type {
   Connection,
@@ -16,6 +17,8 @@ export interface FakeNetworkOptions {
   /** Answers for every address that nobody serves; undefined: nothing listens there. */
   readonly respond?: (request: Request) => Promise<Response | undefined>;
   readonly connect?: (target: ConnectTarget) => Connection | undefined;
+  /** The object store; undefined: nothing listens there. */
+  readonly bucket?: (options: BucketOptions) => Bucket | undefined;
 }
 
 export function createFakeNetwork(world: FakeWorld, options: FakeNetworkOptions): Network {
@@ -63,6 +66,12 @@ export function createFakeNetwork(world: FakeWorld, options: FakeNetworkOptions)
       if (connection !== undefined) return connection;
       const where = "unix" in target ? target.unix : `${target.host}:${target.port}`;
       throw new Failure("network", `Cannot connect to ${JSON.stringify(where)}: nobody listens there`);
+    },
+    openBucket: async (wanted) => {
+      world.enter();
+      const bucket = options.bucket?.(wanted);
+      if (bucket !== undefined) return bucket;
+      throw new Failure("network", `Cannot open bucket "${wanted.bucket}": nobody listens at ${wanted.endpoint}`);
     },
   };
 }

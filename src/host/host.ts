@@ -10,6 +10,7 @@
  * person wrote passes `textToByteName` once, in the CLI.
  */
 import type { Xattrs } from "../tree/node.ts";
+import type { Bucket, BucketOptions } from "./bucket.ts";
 
 export interface Host {
   readonly files: Files;
@@ -249,6 +250,8 @@ export interface Network {
   connect(target: ConnectTarget, options?: { signal?: AbortSignal | undefined }): Promise<Connection>;
   /** Carries TCP connections from one address to another until closed. Port 0 picks a free one. Failure "busy" for a port in use. */
   forward(from: Address, to: Address): Promise<Forward>;
+  /** Asks the store once. Failure "not-found" (no such bucket), "unauthorized", "denied", "network". */
+  openBucket(options: BucketOptions): Promise<Bucket>;
 }
 
 export interface Address {

@@ -5,10 +5,11 @@ import { Failure } from "../core/failure.ts";
 import type { Connection, ConnectTarget, Network } from "./host.ts";
 import { createHttpClient } from "./http-client.ts";
 import { serveHttp } from "./http-server.ts";
+import { openS3Bucket } from "./s3-bucket.ts";
 import { forwardTcp } from "./tcp-forward.ts";
 
 export function createLinuxNetwork(): Network {
-  return { request: createHttpClient(), serve: serveHttp, connect, forward: forwardTcp };
+  return { request: createHttpClient(), serve: serveHttp, connect, forward: forwardTcp, openBucket: openS3Bucket };
 }
 
 async function connect(target: ConnectTarget, options: { signal?: AbortSignal | undefined } = {}): Promise<Connection> {

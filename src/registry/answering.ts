@@ -73,6 +73,7 @@ function asRegistryError(error: unknown): RegistryError {
   if (isFailure(error, "busy"))
     return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
   if (isFailure(error, "not-found")) return new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "content is gone");
+  if (isFailure(error, "network")) return new RegistryError(503, "UNKNOWN", "the registry cannot reach its storage");
   if (isFailure(error, "no-space")) return new RegistryError(507, "UNKNOWN", "the registry has no space left");
   return new RegistryError(
     500,

@@ -44,6 +44,9 @@ async function readBlob(exchange: Exchange, repository: Repository, digest: Dige
   if (isUnchanged(request, digest)) return headResponse(304, headers);
   if (request.method === "HEAD") return headResponse(200, { ...headers, "content-length": String(size) });
 
+  const address = size > CACHEABLE_BYTES_MAX ? driver.blobAddress?.(digest) : undefined;
+  if (address !== undefined) return emptyResponse(307, { ...headers, location: address, "cache-control": "no-store" });
+
   const wanted = parseRange(rangeHeader(request, digest), size);
   switch (wanted.kind) {
     case "unsatisfiable":

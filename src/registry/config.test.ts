@@ -8,7 +8,8 @@ import { bytes, choice, count, duration, flag, list, mapOf, parseDuration, table
 import { formatListen, parseListen } from "./config/listen.ts";
 
 const SCHEMA_FILE = new URL("../../docs/registry.schema.json", import.meta.url);
-const MINIMAL = 'listen = ":5000"\n[storage]\ndriver = "files"\ndirectory = "data"\n';
+const LISTEN = 'listen = ":5000"\n';
+const MINIMAL = `${LISTEN}[storage]\ndriver = "files"\ndirectory = "data"\n`;
 
 test("docs/registry.schema.json is the configuration's table", () => {
   const wanted = `${JSON.stringify(registrySchema, undefined, 2)}\n`;
@@ -19,6 +20,10 @@ test("docs/registry.schema.json is the configuration's table", () => {
 const accepted: readonly (readonly [what: string, content: string])[] = [
   ["the least", MINIMAL],
   ["a key pair", `${MINIMAL}[tls]\ncertificate = "c"\nkey = "k"`],
+  [
+    "a bucket",
+    `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nendpoint = "https://s3.test"\nprefix = "os/"\nredirect = true`,
+  ],
   ["users", `${MINIMAL}[auth.htpasswd]\nfile = "h"`],
 ];
 
@@ -28,6 +33,18 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
   ["an unknown key of a section", `${MINIMAL}[auth.ldap]`, /key "auth\.ldap" is unknown, wanted htpasswd/],
   ["no storage", 'listen = ":1"', /Cannot read storage: it is absent/],
   ["another driver", MINIMAL.replace("files", "tape"), /Cannot read storage\.driver: it is "tape", wanted "files"/],
+  [
+    "a key of the other driver",
+    `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\ndirectory = "d"`,
+    /"storage.directory" is unk/,
+  ],
+  ["no bucket", `${LISTEN}[storage]\ndriver = "s3"`, /Cannot read storage.bucket: it is/],
+  [
+    "an endpoint without https",
+    `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nendpoint = "s3.test"`,
+    /wanted https:/,
+  ],
+  ["a prefix without a slash", `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nprefix = "os"`, /wanted a \/ at its/],
   ["half of a key pair", `${MINIMAL}[tls]\nkey = "k"`, /Cannot read tls\.certificate: it is absent/],
   ["an empty file name", `${MINIMAL}[auth.htpasswd]\nfile = ""`, /Cannot read auth\.htpasswd\.file: it is empty/],
   ["a number for an address", MINIMAL.replace('":5000"', "5000"), /Cannot read listen: it is 5000, wanted a string/],

@@ -8,7 +8,7 @@
  *
  * A driver knows nothing of repositories, tags or rights: repository.ts gives keys their meaning.
  */
-import type { Digest, DigestAlgorithm } from "../core/digest.ts";
+import { type Digest, type DigestAlgorithm, isDigest } from "../core/digest.ts";
 
 export interface ByteRange {
   readonly start: number;
@@ -23,10 +23,22 @@ export interface UploadInfo {
   readonly size: number;
 }
 
+export interface StoredBlob {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  /** When it was stored: ms since the epoch, by the storage's clock. */
+  readonly modifiedMs: number;
+}
+
+/** Any number of processes may use one storage at once: each call sees what calls before it, of any of them, have done. */
 export interface Driver {
   getRecord(key: string): Promise<string | undefined>;
-  putRecord(key: string, value: string): Promise<void>;
+  /** `durable: false`: seen by all at once, but a power cut may take it. */
+  putRecord(key: string, value: string, options?: { readonly durable: boolean }): Promise<void>;
   hasRecord(key: string): Promise<boolean>;
+  /** When it was last put: ms since the epoch, by the storage's clock; undefined when there is none. */
+  recordTime(key: string): Promise<number | undefined>;
   /** false when there was none. */
   deleteRecord(key: string): Promise<boolean>;
   /** Names directly below `prefix` (records and deeper levels), in byte order; empty when there is nothing. */
@@ -39,6 +51,11 @@ export interface Driver {
   /** Stores `bytes`, whose digest the caller has computed. */
   putBlob(digest: Digest, bytes: Uint8Array): Promise<void>;
   deleteBlob(digest: Digest): Promise<boolean>;
+  listBlobs(): AsyncIterable<StoredBlob>;
+  /** Puts a damaged blob aside, where no request finds it. */
+  quarantineBlob(digest: Digest): Promise<void>;
+  /** An address at which the client may fetch the blob from the storage itself; absent when there is none to give. */
+  blobAddress?(digest: Digest): string;
 
   /** Returns the session's id. `algorithm`: what the blob's digest will likely be made with; another one still works. */
   startUpload(repository: string, algorithm: DigestAlgorithm): Promise<string>;
@@ -55,4 +72,11 @@ export interface Driver {
   cancelUpload(id: string): Promise<boolean>;
   /** Drops sessions that got no byte since `before` (ms since the epoch); returns how many. */
   expireUploads(before: number): Promise<number>;
+}
+
+/** `<algorithm>/<2 hex>/<hex>` of a blob; undefined for another file's path. */
+export function parseBlobPath(path: string): Digest | undefined {
+  const [algorithm, start, hex, more] = path.split("/");
+  const text = `${algorithm}:${hex}`;
+  return more === undefined && hex?.startsWith(start ?? "/") === true && isDigest(text) ? text : undefined;
 }

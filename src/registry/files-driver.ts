@@ -4,10 +4,11 @@
  *   records/<key>                     small files, replaced atomically
  *   blobs/<algorithm>/<2 hex>/<hex>   content, shared by all repositories
  *   uploads/<id>/{session.json,data}  sessions; a restart finds them again
+ *   quarantine/<algorithm>-<hex>      content that was not what its name says
  *
  * Crash-safe: what has a final name is complete and on disk. Content goes temporary file → fsync → rename → fsync of the
  * directory, and a directory is synced into its parent before anything is put in it. Calls are synchronous within, so steps
- * between two awaits are atomic for other requests.
+ * between two awaits are atomic for other requests. One process serves uploads; others may use all the rest beside it.
  */
 import {
   createDigester,
@@ -18,9 +19,9 @@ import {
   digestHex,
 } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
-import type { Host } from "../host/host.ts";
+import type { FileStat, Host } from "../host/host.ts";
 import { asObject, asString, parseJsonObject } from "../core/json.ts";
-import type { Driver, UploadInfo } from "./driver.ts";
+import { type Driver, parseBlobPath } from "./driver.ts";
 
 /** What the process knows of a session; the size on disk is the truth. */
 interface Session {
@@ -49,13 +50,18 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
     async getRecord(key) {
       return files.readTextIfAny(recordPath(key));
     },
-    async putRecord(key, value) {
+    async putRecord(key, value, { durable } = { durable: true }) {
       const path = recordPath(key);
       directories.make(parentOf(path));
-      files.replace(path, value);
+      if (durable) files.replace(path, value);
+      else files.write(path, value);
     },
     async hasRecord(key) {
       return files.stat(recordPath(key))?.kind === "file";
+    },
+    async recordTime(key) {
+      const stat = files.stat(recordPath(key));
+      return stat?.kind === "file" ? modifiedMs(stat) : undefined;
     },
     async deleteRecord(key) {
       return removeFile(host, recordPath(key));
@@ -80,8 +86,30 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
     async deleteBlob(digest) {
       return removeFile(host, blobPath(digest));
     },
+    async *listBlobs() {
+      for (const algorithm of files.listIfAny(`${root}/blobs`)) {
+        for (const start of files.listIfAny(`${root}/blobs/${algorithm}`)) {
+          for (const hex of files.listIfAny(`${root}/blobs/${algorithm}/${start}`)) {
+            const digest = parseBlobPath(`${algorithm}/${start}/${hex}`);
+            const stat = digest && files.stat(blobPath(digest));
+            if (digest !== undefined && stat !== undefined)
+              yield { digest, size: stat.size, modifiedMs: modifiedMs(stat) };
+          }
+        }
+      }
+    },
+    async quarantineBlob(digest) {
+      if (!files.exists(blobPath(digest))) return;
+      directories.make(`${root}/quarantine`);
+      files.rename(blobPath(digest), `${root}/quarantine/${digest.replace(":", "-")}`);
+      files.sync(`${root}/quarantine`);
+      files.sync(parentOf(blobPath(digest)));
+    },
     startUpload: async (repository, algorithm) => sessions.start(repository, algorithm),
-    uploadInfo: async (id) => sessions.find(id),
+    async uploadInfo(id) {
+      const session = sessions.find(id);
+      return session && { repository: session.repository, size: session.size };
+    },
     appendUpload: (id, offset, source) => sessions.append(id, offset, source),
     truncateUpload: async (id, size) => sessions.truncate(id, size),
     async finishUpload(id, digest) {
@@ -112,7 +140,7 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
 interface SessionTable {
   dataPath(id: string): string;
   start(repository: string, algorithm: DigestAlgorithm): string;
-  find(id: string): UploadInfo | undefined;
+  find(id: string): Session | undefined;
   append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number>;
   truncate(id: string, size: number): void;
   matches(id: string, digest: Digest): Promise<boolean>;
@@ -124,6 +152,8 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
   const known = new Map<string, Session>();
   const dataPath = (id: string): string => `${root}/${id}/data`;
   const find = (id: string): Session | undefined => {
+    // Another process (a collection) may have dropped it.
+    if (!files.exists(dataPath(id))) known.delete(id);
     const session = known.get(id) ?? restoreSession(host, `${root}/${id}`);
     if (session !== undefined) known.set(id, session);
     return session;
@@ -236,6 +266,10 @@ async function* readOnce(
   const count = file.read(bytes, start);
   if (count !== length) throw new Failure("corrupt", `Cannot read blob "${path}": it is shorter than it was`);
   yield bytes;
+}
+
+function modifiedMs(stat: FileStat): number {
+  return stat.mtimeSec * 1000 + stat.mtimeNsec / 1e6;
 }
 
 function parentOf(path: string): string {

@@ -9,11 +9,12 @@ import { openAccess } from "./access/open-access.ts";
 import { answering, type LogEntry } from "./answering.ts";
 import { inDirectory, readRegistryConfig, type RegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
+import type { Driver } from "./driver.ts";
 import { withEndpoints } from "./endpoints.ts";
-import { filesDriver } from "./files-driver.ts";
 import { createRegistry } from "./handler.ts";
 import { auditEntry, openAudit } from "./operations/audit.ts";
 import { followTls, readTls } from "./operations/tls-files.ts";
+import { openStorage } from "./storage.ts";
 import { createWeb } from "./web/web.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
@@ -37,13 +38,14 @@ const GRACE_MS = 10_000;
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
 export async function startRegistry(
-  host: Pick<Host, "files" | "clock" | "random" | "network">,
+  host: Pick<Host, "files" | "clock" | "random" | "network" | "env">,
   directory: string,
   options: StartOptions,
 ): Promise<RunningRegistry> {
   const config = readRegistryConfig(host, directory);
   const at = inDirectory(directory);
-  const driver = filesDriver(host, at(config.storage.directory));
+  const storage = await openStorage(host, config.storage, at);
+  const { driver } = storage;
   const access = openAccess(host, config, at);
   const log = combined([
     (entry) => logRequest(options.progress, entry),
@@ -64,7 +66,7 @@ export async function startRegistry(
   const { signal } = stopped;
   const { progress } = options;
   const running = [
-    keepUp(host, driver, signal),
+    keepUp(host, driver, { signal, progress }),
     ...(tls ? [followTls(host, server, { tls, at, progress, signal })] : []),
   ];
   const close = async (): Promise<void> => {
@@ -74,6 +76,7 @@ export async function startRegistry(
     grace.abort();
     server.abort();
     await Promise.all(running);
+    storage[Symbol.dispose]();
   };
   const url = `${tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
   return { url, close, [Symbol.asyncDispose]: close };
@@ -106,11 +109,17 @@ function auditing(
 
 async function keepUp(
   host: Pick<Host, "clock">,
-  driver: ReturnType<typeof filesDriver>,
-  signal: AbortSignal,
+  driver: Driver,
+  { signal, progress }: { readonly signal: AbortSignal; readonly progress: Progress },
 ): Promise<void> {
   while (!signal.aborted) {
-    await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+    try {
+      await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+    } catch (error) {
+      // The storage may be back next time.
+      if (!isFailure(error)) throw error;
+      progress.warn(error.message);
+    }
     try {
       await host.clock.sleep(UPKEEP_MS, signal);
     } catch (error) {

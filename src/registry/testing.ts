@@ -1,6 +1,7 @@
-/** For tests: a registry over a temporary directory of the real file system, called without a socket. */
+/** For tests: a registry over a temporary directory of the real file system, or a bucket in memory, called without a socket. */
 import { digestOf, type Digest } from "../core/digest.ts";
 import type { Host, HttpHandler, ServerRequest, ServerResponse } from "../host/host.ts";
+import { createFakeBucket } from "../host/fake-bucket.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
 import { openAccess } from "./access/open-access.ts";
@@ -9,6 +10,7 @@ import type { Driver } from "./driver.ts";
 import { filesDriver } from "./files-driver.ts";
 import { createRegistry } from "./handler.ts";
 import type { LogEntry } from "./answering.ts";
+import { s3Driver } from "./s3-driver.ts";
 
 export interface TestRegistry extends Disposable {
   readonly host: Host;
@@ -32,10 +34,27 @@ export interface CallOptions {
   readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
 }
 
-export function openTestRegistry(options: { authenticate?: Authenticate; driver?: Driver } = {}): TestRegistry {
+export interface TestRegistryOptions {
+  readonly authenticate?: Authenticate;
+  /** Default files. */
+  readonly storage?: "files" | "s3";
+  /** Instead of either. */
+  readonly driver?: Driver;
+}
+
+export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistry {
   const host = createLinuxHost();
   const directory = host.files.temporaryDirectory("/tmp/berth-registry-test-");
-  return registryOver(host, directory.path, options, () => directory[Symbol.dispose]());
+  const root = directory.path;
+  const bucket = createFakeBucket({ now: host.clock.now });
+  const newDriver = (): Driver =>
+    options.driver ??
+    (options.storage === "s3"
+      ? s3Driver(host, bucket, { prefix: "test/", redirect: false })
+      : filesDriver(host, `${root}/data`));
+  return registryOver({ host, root, newDriver, authenticate: options.authenticate ?? openToAll }, () =>
+    directory[Symbol.dispose](),
+  );
 }
 
 /** Basic logins of the users in this file, who may do everything. */
@@ -55,15 +74,17 @@ export function toWeb({ status, headers, body }: ServerResponse): Response {
   return new Response(content, { status, headers });
 }
 
-function registryOver(
-  host: Host,
-  root: string,
-  options: { authenticate?: Authenticate; driver?: Driver },
-  dispose: () => void,
-): TestRegistry {
+interface Setting {
+  readonly host: Host;
+  readonly root: string;
+  readonly newDriver: () => Driver;
+  readonly authenticate: Authenticate;
+}
+
+function registryOver(setting: Setting, dispose: () => void): TestRegistry {
+  const { host, root, authenticate } = setting;
   const log: LogEntry[] = [];
-  const driver = options.driver ?? filesDriver(host, `${root}/data`);
-  const authenticate = options.authenticate ?? openToAll;
+  const driver = setting.newDriver();
   const registry = createRegistry({ host, driver, authenticate, log: (entry) => log.push(entry) });
   const handler = async (request: ServerRequest): Promise<Response> =>
     toWeb(await registry(request, { address: "127.0.0.1" }));
@@ -112,7 +133,7 @@ function registryOver(
       if (done.status !== 201) throw new Error(`push of a manifest: ${done.status} ${await done.text()}`);
       return { digest: digestOf(bytes), bytes };
     },
-    restart: () => registryOver(host, root, { ...options, driver: filesDriver(host, `${root}/data`) }, () => {}),
+    restart: () => registryOver(setting, () => {}),
     [Symbol.dispose]: dispose,
   };
 }
