@@ -13,21 +13,21 @@ import { s3Driver } from "./s3-driver.ts";
 interface Storage {
   readonly driver: Driver;
   /** A new process over the same storage. */
-  restart(): Driver;
-  advance(durationMs: number): void;
+  readonly restart: () => Driver;
+  readonly advance: (durationMs: number) => void;
 }
 
 const STORAGES: Readonly<Record<string, () => Storage>> = {
   files: () => {
     const host = createFakeHost();
     const restart = (): Driver => filesDriver(host, "/r");
-    return { driver: restart(), restart, advance: host.clock.advance };
+    return { driver: restart(), restart, advance: (ms) => host.clock.advance(ms) };
   },
   s3: () => {
     const host = createFakeHost();
-    const bucket = createFakeBucket({ now: host.clock.now });
+    const bucket = createFakeBucket({ now: () => host.clock.now() });
     const restart = (): Driver => s3Driver(host, bucket, { prefix: "r/", redirect: false });
-    return { driver: restart(), restart, advance: host.clock.advance };
+    return { driver: restart(), restart, advance: (ms) => host.clock.advance(ms) };
   },
 };
 
@@ -186,7 +186,7 @@ test("s3: two replicas that append to one session at once leave content of one o
     const host = createFakeHost({ seed: turn });
     let calls = 0;
     const bucket = createFakeBucket({
-      now: host.clock.now,
+      now: () => host.clock.now(),
       // Every few calls waits for some more, so that each turn interleaves otherwise.
       onCall: async () => {
         calls += 1;

@@ -57,7 +57,7 @@ test("openStorage() says where it looked for credentials", async () => {
 
 test("with redirect, GET of a large blob is answered with an address in the store; small ones and HEAD are not", async () => {
   const host = createFakeHost();
-  const driver = s3Driver(host, createFakeBucket({ now: host.clock.now }), { prefix: "", redirect: true });
+  const driver = s3Driver(host, createFakeBucket({ now: () => host.clock.now() }), { prefix: "", redirect: true });
   const registry = createRegistry({ host, driver, authenticate: openToAll });
   const call = (method: string, path: string): ReturnType<typeof registry> =>
     registry(new Request(`http://r.test/v2/os/${path}`, { method }), { address: "127.0.0.1" });
@@ -77,7 +77,7 @@ test("with redirect, GET of a large blob is answered with an address in the stor
 test("a store that cannot be reached is a 503 that says so", async () => {
   const host = createFakeHost();
   const bucket = createFakeBucket({
-    now: host.clock.now,
+    now: () => host.clock.now(),
     onCall: () => {
       throw new Failure("network", "Cannot read object: the store gives no usable answer");
     },

@@ -46,7 +46,7 @@ export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistr
   const host = createLinuxHost();
   const directory = host.files.temporaryDirectory("/tmp/berth-registry-test-");
   const root = directory.path;
-  const bucket = createFakeBucket({ now: host.clock.now });
+  const bucket = createFakeBucket({ now: () => host.clock.now() });
   const newDriver = (): Driver =>
     options.driver ??
     (options.storage === "s3"

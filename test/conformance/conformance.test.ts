@@ -16,7 +16,7 @@ const STORAGES = {
 for (const [storage, section] of Object.entries(STORAGES)) {
   test(`berth's registry passes every conformance case on ${storage}, over TLS with login on`, async () => {
     const real = createLinuxHost();
-    const bucket = createFakeBucket({ now: real.clock.now });
+    const bucket = createFakeBucket({ now: () => real.clock.now() });
     const env = { AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "S" };
     const host = { ...real, env, network: { ...real.network, openBucket: async () => bucket } };
     using directory = host.files.temporaryDirectory("/tmp/berth-conformance-");
