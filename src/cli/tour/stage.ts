@@ -22,8 +22,8 @@ export interface CommandOptions {
   readonly expect?: RegExp | readonly RegExp[];
   /** Must not match. */
   readonly refuse?: RegExp;
-  /** The exit status that is right; default 0. */
-  readonly exitCode?: number;
+  /** The exit statuses that are right; default 0. */
+  readonly exitCodes?: readonly number[];
   /** What is shown in place of the words, when they are long or hold a secret. */
   readonly shown?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -73,10 +73,11 @@ export function createStage(host: Host, options: StageOptions): Stage {
     });
     output.end();
     const words = how.shown ?? argv.map(quoteWord).join(" ");
-    if (result.exitCode !== (how.exitCode ?? 0)) {
+    const wanted = how.exitCodes ?? [0];
+    if (!wanted.includes(result.exitCode)) {
       throw new Failure(
         "check-failed",
-        `The tour stops at "${words}": it ended with ${result.exitCode}, wanted ${how.exitCode ?? 0}`,
+        `The tour stops at "${words}": it ended with ${result.exitCode}, wanted ${wanted.join(" or ")}`,
         {
           hint: show ? "its output is above" : `it said: ${output.text.slice(-400).trim()}`,
         },
