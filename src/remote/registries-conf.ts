@@ -130,8 +130,9 @@ export function pushEndpoint(conf: RegistriesConf, ref: ImageRef): Endpoint {
 }
 
 function findRule(conf: RegistriesConf, ref: ImageRef): RegistryRule | undefined {
-  const name = formatImageRef(expandDockerHub(ref));
-  const matching = conf.registries.filter((rule) => matchesPrefix(rule.prefix, name, ref.host));
+  const full = expandDockerHub(ref);
+  const name = formatImageRef(full);
+  const matching = conf.registries.filter((rule) => matchesPrefix(rule.prefix, name, full.host));
   const longest = matching.sort((left, right) => right.prefix.length - left.prefix.length)[0];
   if (longest?.blocked === true) {
     throw new Failure("denied", `Cannot use "${formatImageRef(ref)}": registries.conf blocks "${longest.prefix}"`);

@@ -18,35 +18,34 @@ export interface Subject {
 }
 
 export type Verdict =
-  | { readonly kind: "good"; readonly claim: Claim; readonly where: string }
-  | { readonly kind: "bad"; readonly reason: string; readonly where: string };
+  | { readonly kind: "good"; readonly claim: Claim }
+  | { readonly kind: "bad"; readonly reason: string };
 
 export function checkSigstoreSignature(
-  { where, payload, signature }: SigstoreSignature,
+  { payload, signature }: SigstoreSignature,
   keys: readonly KeyObject[],
   identity: SignedIdentity,
   subject: Subject,
 ): Verdict {
   if (!keys.some((key) => verifyPayload(key, payload, signature)))
-    return { kind: "bad", where, reason: "it is signed by another key, or changed" };
-  return checkClaim(where, payload.toString("utf8"), SIGSTORE_CLAIM, identity, subject);
+    return { kind: "bad", reason: "it is signed by another key, or changed" };
+  return checkClaim(payload.toString("utf8"), SIGSTORE_CLAIM, identity, subject);
 }
 
 /** Failure "missing-tool" without gpgv. */
 export async function checkSimpleSignature(
   context: RemoteContext,
-  { where, message }: SimpleSignature,
+  { message }: SimpleSignature,
   keyrings: readonly Uint8Array[],
   identity: SignedIdentity,
   subject: Subject,
 ): Promise<Verdict> {
   const opened = await openSigned(context.host, message, keyrings, context.signal);
-  if (opened.kind === "refused") return { kind: "bad", where, reason: opened.reason };
-  return checkClaim(where, opened.content, SIMPLE_CLAIM, identity, subject);
+  if (opened.kind === "refused") return { kind: "bad", reason: opened.reason };
+  return checkClaim(opened.content, SIMPLE_CLAIM, identity, subject);
 }
 
 function checkClaim(
-  where: string,
   text: string,
   type: Parameters<typeof parseClaim>[1],
   identity: SignedIdentity,
@@ -57,12 +56,12 @@ function checkClaim(
     claim = parseClaim(text, type);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return { kind: "bad", where, reason: error.message };
+    return { kind: "bad", reason: error.message };
   }
-  if (claim.digest !== digest) return { kind: "bad", where, reason: `it is for ${claim.digest}` };
+  if (claim.digest !== digest) return { kind: "bad", reason: `it is for ${claim.digest}` };
   if (!matchesIdentity(identity, ref, claim.dockerReference)) {
     const reason = `it is for ${claim.dockerReference}, wanted ${describeIdentity(identity, ref)}`;
-    return { kind: "bad", where, reason };
+    return { kind: "bad", reason };
   }
-  return { kind: "good", where, claim };
+  return { kind: "good", claim };
 }

@@ -4,16 +4,17 @@
  *
  * @see containers-policy.json(5)
  */
+import type { KeyObject } from "node:crypto";
 import { textToByteName } from "../../core/bytes.ts";
 import type { Digest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { formatImageRef, type ImageRef } from "../../oci/reference.ts";
 import type { RemoteContext } from "../context.ts";
 import type { Session } from "../session.ts";
-import { checkSigstoreSignature, checkSimpleSignature, type Verdict } from "./check-signature.ts";
+import { checkSigstoreSignature, checkSimpleSignature } from "./check-signature.ts";
 import { type Keys, readImagePolicy, type Requirement } from "./policy.ts";
 import { readSignaturePlaces, type SignaturePlaces } from "./registries-d.ts";
-import { findSigstoreSignatures, findSimpleSignatures } from "./signatures.ts";
+import { sigstoreSignatures, simpleSignatures } from "./signatures.ts";
 import { parsePublicKey } from "./sigstore-key.ts";
 
 export interface ImageToTrust {
@@ -24,12 +25,10 @@ export interface ImageToTrust {
   readonly digests: readonly Digest[];
 }
 
-/** How one requirement was met or not. */
-interface Finding {
-  /** e.g. `sigstoreSigned by /etc/pki/os.pub`. */
-  readonly requirement: string;
-  readonly isMet: boolean;
-  readonly found: string;
+/** Why a requirement is not met. */
+interface Refusal {
+  /** What the policy does: "rejects it". */
+  readonly reason: string;
   readonly hint?: string;
 }
 
@@ -38,25 +37,29 @@ export async function requireTrust(context: RemoteContext, image: ImageToTrust):
   const policy = readImagePolicy(context.host, image.ref);
   if (policy === undefined) return;
   for (const requirement of policy.requirements) {
-    const finding = await judge(context, image, requirement);
-    if (finding.isMet) continue;
-    throw new Failure(
-      "denied",
-      `Cannot use "${formatImageRef(image.ref)}": the policy for "${policy.scope}" in ${policy.file} wants ` +
-        `${finding.requirement}, and ${finding.found}`,
-      { hint: finding.hint ?? `who is trusted for what is said in ${policy.file}` },
-    );
+    const refusal = await judge(context, image, requirement);
+    if (refusal === undefined) continue;
+    const { reason, hint = `who is trusted for what is said in ${policy.file}` } = refusal;
+    const name = formatImageRef(image.ref);
+    throw new Failure("denied", `Cannot use "${name}": the policy for "${policy.scope}" in ${policy.file} ${reason}`, {
+      hint,
+    });
   }
 }
 
-async function judge(context: RemoteContext, image: ImageToTrust, requirement: Requirement): Promise<Finding> {
+/** undefined when the requirement is met. */
+async function judge(
+  context: RemoteContext,
+  image: ImageToTrust,
+  requirement: Requirement,
+): Promise<Refusal | undefined> {
   switch (requirement.kind) {
     case "insecureAcceptAnything":
-      return { requirement: requirement.kind, isMet: true, found: "nothing is checked" };
+      return undefined;
     case "reject":
-      return { requirement: "it rejected", isMet: false, found: "that is what it gets" };
+      return { reason: "rejects it" };
     case "unsupported":
-      return { requirement: requirement.what, isMet: false, found: "berth does not support that" };
+      return { reason: `wants ${requirement.what}, and berth does not support that` };
     case "signedBy":
       return judgeSignedBy(context, image, requirement);
     case "sigstoreSigned":
@@ -67,65 +70,59 @@ async function judge(context: RemoteContext, image: ImageToTrust, requirement: R
 async function judgeSignedBy(
   context: RemoteContext,
   { ref, session, digests }: ImageToTrust,
-  { kind, keys, identity }: Extract<Requirement, { kind: "signedBy" }>,
-): Promise<Finding> {
-  const { lookaside, directory } = readSignaturePlaces(context.host, placeOf(ref, session));
+  { keys, identity }: Extract<Requirement, { kind: "signedBy" }>,
+): Promise<Refusal | undefined> {
+  const place = placeOf(ref, session);
+  const { lookaside, directory } = readSignaturePlaces(context.host, place);
   const keyrings = readKeys(context, keys);
-  const verdicts: Verdict[] = [];
+  const bad: string[] = [];
   for (const digest of digests) {
-    for (const signature of await findSimpleSignatures(context, lookaside, placeOf(ref, session), digest)) {
-      verdicts.push(await checkSimpleSignature(context, signature, keyrings, identity, { ref, digest }));
+    for await (const signature of simpleSignatures(context, lookaside, place, digest)) {
+      const verdict = await checkSimpleSignature(context, signature, keyrings, identity, { ref, digest });
+      if (verdict.kind === "good") return undefined;
+      bad.push(`${signature.where}: ${verdict.reason}`);
     }
   }
-  const hint = `signatures are looked for in ${lookaside}; another place is a "lookaside" in ${directory}`;
-  return finding(`${kind} ${describeKeys(keys)}`, verdicts, digests, hint);
+  return {
+    reason: `wants signedBy ${describeKeys(keys)}, and found ${describeFound(bad, digests)}`,
+    hint: `signatures are looked for in ${lookaside}; another place is a "lookaside" in ${directory}`,
+  };
 }
 
 async function judgeSigstoreSigned(
   context: RemoteContext,
   { ref, session, digests }: ImageToTrust,
-  { kind, keys, identity }: Extract<Requirement, { kind: "sigstoreSigned" }>,
-): Promise<Finding> {
-  const requirement = `${kind} ${describeKeys(keys)}`;
+  { keys, identity }: Extract<Requirement, { kind: "sigstoreSigned" }>,
+): Promise<Refusal | undefined> {
+  const wanted = `wants sigstoreSigned ${describeKeys(keys)}`;
   const places = readSignaturePlaces(context.host, placeOf(ref, session));
-  if (!places.usesSigstoreAttachments) return attachmentsOff(requirement, session, places);
-  const publicKeys = readKeys(context, keys).map((pem, i) => {
-    try {
-      return parsePublicKey(pem.toString("utf8"));
-    } catch (error) {
-      throw new Failure("bad-input", `Cannot use key ${keys.paths[i] ?? "data"} of the policy: it is malformed`, {
-        cause: error,
-      });
-    }
-  });
-  const verdicts: Verdict[] = [];
+  if (!places.usesSigstoreAttachments) return attachmentsOff(wanted, session, places);
+  const publicKeys = readPublicKeys(context, keys);
+  const bad: string[] = [];
   for (const digest of digests) {
-    const signatures = await findSigstoreSignatures(session, digest);
-    verdicts.push(...signatures.map((found) => checkSigstoreSignature(found, publicKeys, identity, { ref, digest })));
+    for await (const signature of sigstoreSignatures(session, digest)) {
+      const verdict = checkSigstoreSignature(signature, publicKeys, identity, { ref, digest });
+      if (verdict.kind === "good") return undefined;
+      bad.push(`${signature.where}: ${verdict.reason}`);
+    }
   }
-  return finding(requirement, verdicts, digests, `sign it with: berth sign ${formatImageRef(ref)} --key FILE`);
+  return {
+    reason: `${wanted}, and found ${describeFound(bad, digests)}`,
+    hint: `sign it with: berth sign ${formatImageRef(ref)} --key FILE`,
+  };
 }
 
 /** The containers tools then see no signature either, and do not say why. */
-function attachmentsOff(requirement: string, session: Session, { directory }: SignaturePlaces): Finding {
+function attachmentsOff(wanted: string, session: Session, { directory }: SignaturePlaces): Refusal {
   const { host } = session.endpoint;
   return {
-    requirement,
-    isMet: false,
-    found: `signatures in registry ${host} are not looked for, because use-sigstore-attachments is off`,
+    reason: `${wanted}, and signatures in registry ${host} are not looked for, because use-sigstore-attachments is off`,
     hint: `write into ${directory}/${host}.yaml: docker: {"${host}": {use-sigstore-attachments: true}}`,
   };
 }
 
-function finding(requirement: string, verdicts: readonly Verdict[], digests: readonly Digest[], hint: string): Finding {
-  const good = verdicts.find((verdict) => verdict.kind === "good");
-  if (good !== undefined) return { requirement, isMet: true, found: `found ${good.where}` };
-  const reasons = verdicts.map((verdict) => (verdict.kind === "bad" ? `${verdict.where}: ${verdict.reason}` : ""));
-  const found =
-    reasons.length === 0
-      ? `found no signature of ${digests.join(" or ")}`
-      : `found no good signature (${reasons.join("; ")})`;
-  return { requirement, isMet: false, found, hint };
+function describeFound(bad: readonly string[], digests: readonly Digest[]): string {
+  return bad.length === 0 ? `no signature of ${digests.join(" or ")}` : `no good signature (${bad.join("; ")})`;
 }
 
 /** The address of the mirror or location that the image came from: its signatures are there too. */
@@ -135,6 +132,18 @@ function placeOf(ref: ImageRef, session: Session): ImageRef {
 
 function readKeys(context: RemoteContext, keys: Keys): readonly Buffer[] {
   return [...keys.paths.map((path) => context.host.files.read(textToByteName(path))), ...keys.data];
+}
+
+function readPublicKeys(context: RemoteContext, keys: Keys): readonly KeyObject[] {
+  return readKeys(context, keys).map((pem, i) => {
+    try {
+      return parsePublicKey(pem.toString("utf8"));
+    } catch (error) {
+      throw new Failure("bad-input", `Cannot use key ${keys.paths[i] ?? "data"} of the policy: it is malformed`, {
+        cause: error,
+      });
+    }
+  });
 }
 
 function describeKeys({ paths, data }: Keys): string {

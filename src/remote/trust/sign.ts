@@ -20,11 +20,11 @@ import { pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
 import { openSession, type Session } from "../session.ts";
 import { formatSigstoreClaim } from "./claim.ts";
 import {
-  findSigstoreSignatures,
   readSignatureManifest,
   SIGNATURE_ANNOTATION,
   SIGNATURE_ARTIFACT,
   signatureTag,
+  sigstoreSignatures,
   SIMPLE_SIGNING,
 } from "./signatures.ts";
 import { signPayload, verifyPayload } from "./sigstore-key.ts";
@@ -74,12 +74,21 @@ async function signClaim(
   key: KeyObject,
   writeBlob: WriteBlob,
 ): Promise<Descriptor> {
-  const publicKey = createPublicKey(key);
-  const known = (await findSigstoreSignatures(session, digest)).find(
-    (other) => payload.equals(other.payload) && verifyPayload(publicKey, payload, other.signature),
-  );
-  const signature = known?.signature ?? signPayload(key, payload);
+  const signature = (await ownSignature(session, digest, payload, key)) ?? signPayload(key, payload);
   return { ...(await writeBlob(SIMPLE_SIGNING, payload)), annotations: { [SIGNATURE_ANNOTATION]: signature } };
+}
+
+async function ownSignature(
+  session: Session,
+  digest: Digest,
+  payload: Buffer,
+  key: KeyObject,
+): Promise<string | undefined> {
+  const publicKey = createPublicKey(key);
+  for await (const other of sigstoreSignatures(session, digest)) {
+    if (payload.equals(other.payload) && verifyPayload(publicKey, payload, other.signature)) return other.signature;
+  }
+  return undefined;
 }
 
 /** Signatures that are there stay. */

@@ -38,23 +38,27 @@ export const SIGNATURE_ARTIFACT = "application/vnd.dev.cosign.artifact.sig.v1+js
 const SIGNATURES_MAX = 128;
 const SIGNATURE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** The tag form first. Failure "network", "bad-input", "digest-mismatch". */
-export async function findSigstoreSignatures(session: Session, digest: Digest): Promise<readonly SigstoreSignature[]> {
-  const selectors = [
-    signatureTag(digest),
-    ...(await listReferrers(session, digest, SIGNATURE_ARTIFACT)).map((referrer) => referrer.digest),
-  ];
-  const found: SigstoreSignature[] = [];
-  for (const selector of selectors.slice(0, SIGNATURES_MAX)) {
+/** The tag form first: whoever has found a good one there need not ask for referrers. Failure "network", "bad-input". */
+export async function* sigstoreSignatures(
+  session: Session,
+  digest: Digest,
+): AsyncGenerator<SigstoreSignature, void, undefined> {
+  const seen = new Set<string>();
+  for await (const selector of signatureManifests(session, digest)) {
     const manifest = await readSignatureManifest(session, selector);
     for (const layer of (manifest?.layers ?? []).slice(0, SIGNATURES_MAX)) {
       const signature = layer.annotations?.[SIGNATURE_ANNOTATION];
-      if (layer.mediaType !== SIMPLE_SIGNING || signature === undefined) continue;
-      if (found.some((other) => other.signature === signature)) continue;
-      found.push({ where: `${session.name}:${selector}`, payload: await fetchPayload(session, layer), signature });
+      if (layer.mediaType !== SIMPLE_SIGNING || signature === undefined || seen.has(signature)) continue;
+      seen.add(signature);
+      yield { where: `${session.name}:${selector}`, payload: await fetchPayload(session, layer), signature };
     }
   }
-  return found;
+}
+
+async function* signatureManifests(session: Session, digest: Digest): AsyncGenerator<string, void, undefined> {
+  yield signatureTag(digest);
+  const referrers = await listReferrers(session, digest, SIGNATURE_ARTIFACT);
+  for (const referrer of referrers.slice(0, SIGNATURES_MAX)) yield referrer.digest;
 }
 
 /** `sha256-<hex>.sig` */
@@ -80,21 +84,19 @@ export async function readSignatureManifest(session: Session, selector: string):
 }
 
 /** `lookaside` is a URL without a slash at its end. Failure "network", "io". */
-export async function findSimpleSignatures(
+export async function* simpleSignatures(
   context: RemoteContext,
   lookaside: string,
   ref: ImageRef,
   digest: Digest,
-): Promise<readonly SimpleSignature[]> {
+): AsyncGenerator<SimpleSignature, void, undefined> {
   const base = `${lookaside}/${expandDockerHub(ref).path}@${digestAlgorithm(digest)}=${digestHex(digest)}`;
-  const found: SimpleSignature[] = [];
-  while (found.length < SIGNATURES_MAX) {
-    const where = `${base}/signature-${found.length + 1}`;
+  for (let number = 1; number <= SIGNATURES_MAX; number += 1) {
+    const where = `${base}/signature-${number}`;
     const message = where.startsWith("file:") ? readFile(context, where) : await download(context, where);
-    if (message === undefined) break;
-    found.push({ where, message });
+    if (message === undefined) return;
+    yield { where, message };
   }
-  return found;
 }
 
 async function fetchPayload(session: Session, layer: Descriptor): Promise<Buffer> {

@@ -12,7 +12,7 @@ import { pullEndpoints, readRegistriesConf } from "../registries-conf.ts";
 import { openSession } from "../session.ts";
 import { checkSigstoreSignature } from "./check-signature.ts";
 import type { Claim } from "./claim.ts";
-import { findSigstoreSignatures } from "./signatures.ts";
+import { sigstoreSignatures } from "./signatures.ts";
 import { parseSignedIdentity, type SignedIdentity } from "./signed-identity.ts";
 
 export interface VerifiedImage {
@@ -37,17 +37,17 @@ export async function verifyImage(
     throw new Failure("not-found", `Cannot find image "${name}": "${endpoint.host}" does not know it`);
   }
   const { digest } = manifest;
-  const verdicts = (await findSigstoreSignatures(session, digest)).map((signature) =>
-    checkSigstoreSignature(signature, [options.key], identity, { ref, digest }),
-  );
-  const signatures = verdicts.flatMap((verdict) => (verdict.kind === "good" ? [verdict] : []));
-  if (signatures.length > 0) {
-    return { digest, signatures: signatures.map(({ where, claim }) => ({ where, claim })) };
+  const signatures: { where: string; claim: Claim }[] = [];
+  const bad: string[] = [];
+  for await (const signature of sigstoreSignatures(session, digest)) {
+    const verdict = checkSigstoreSignature(signature, [options.key], identity, { ref, digest });
+    if (verdict.kind === "good") signatures.push({ where: signature.where, claim: verdict.claim });
+    else bad.push(`${signature.where}: ${verdict.reason}`);
   }
-  const reasons = verdicts.map((verdict) => (verdict.kind === "bad" ? `${verdict.where}: ${verdict.reason}` : ""));
+  if (signatures.length > 0) return { digest, signatures };
   throw new Failure(
     "check-failed",
-    `Cannot verify "${name}": ${reasons.length === 0 ? `it has no signature for ${digest}` : reasons.join("; ")}`,
+    `Cannot verify "${name}": ${bad.length === 0 ? `it has no signature for ${digest}` : bad.join("; ")}`,
     { hint: `a signature is made with: berth sign ${formatRepository(ref)}@${digest} --key FILE` },
   );
 }
