@@ -7,7 +7,12 @@ import { test } from "node:test";
 import { FINALIZE_UNIT } from "./stage.ts";
 
 const UNITS = new URL("../../systemd/", import.meta.url);
-const OURS = [FINALIZE_UNIT, "bootc-fetch-apply-updates.service", "bootc-fetch-apply-updates.timer"];
+const OURS = [
+  FINALIZE_UNIT,
+  "bootc-fetch-apply-updates.service",
+  "bootc-fetch-apply-updates.timer",
+  "berth-registry.service",
+];
 const read = (name: string): string => readFileSync(new URL(name, UNITS), "utf8");
 
 test("systemd accepts the units of a machine", () => {

@@ -25,6 +25,15 @@ const accepted: readonly (readonly [what: string, content: string])[] = [
     `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nendpoint = "https://s3.test"\nprefix = "os/"\nredirect = true`,
   ],
   ["users", `${MINIMAL}[auth.htpasswd]\nfile = "h"`],
+  ["robots and tokens", `${MINIMAL}[auth.robots]\nfile = "r"\n[auth.tokens]\nkey = "k"\nlifetime = "60s"`],
+  ["client certificates", `${MINIMAL}[tls]\ncertificate = "c"\nkey = "k"\nclient-ca = "a"\nclient-auth = "required"`],
+  [
+    "permissions",
+    `${MINIMAL}[groups]\no = ["a"]\n[[permissions]]\nrepositories = ["a/**"]\nactions = ["pull"]\ngroups = ["o"]`,
+  ],
+  ["limits and audit", `${MINIMAL}[limits]\nrequests-per-second = 5\n[audit]\nfile = "a"`],
+  ["metrics and shutdown", `${MINIMAL}[metrics]\nlisten = ":9"\n[shutdown]\ndrain = "5s"\ngrace = "1m"`],
+  ["webhooks", `${MINIMAL}[[webhooks]]\nurl = "https://h/x"\nsecret = "s"\nevents = ["push"]`],
 ];
 
 const rejected: readonly (readonly [what: string, content: string, message: RegExp])[] = [
@@ -48,6 +57,22 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
   ["half of a key pair", `${MINIMAL}[tls]\nkey = "k"`, /Cannot read tls\.certificate: it is absent/],
   ["an empty file name", `${MINIMAL}[auth.htpasswd]\nfile = ""`, /Cannot read auth\.htpasswd\.file: it is empty/],
   ["a number for an address", MINIMAL.replace('":5000"', "5000"), /Cannot read listen: it is 5000, wanted a string/],
+  [
+    "an action that is none",
+    `${MINIMAL}[[permissions]]\nrepositories = ["a"]\nactions = ["fly"]`,
+    /permissions\[0\]\.actions\[0\]: it is "fly"/,
+  ],
+  [
+    "a glob that matches nothing",
+    `${MINIMAL}[[permissions]]\nrepositories = ["A"]\nactions = []`,
+    /permissions\[0\]\.repositories\[0\]/,
+  ],
+  ["no rate", `${MINIMAL}[limits]\nrequests-per-second = 0`, /limits\.requests-per-second: it is 0, wanted at least 1/],
+  [
+    "a webhook to a file",
+    `${MINIMAL}[[webhooks]]\nurl = "file:///x"`,
+    /webhooks\[0\]\.url: it is no http or https URL/,
+  ],
   ["an address without a port", MINIMAL.replace(":5000", "host"), /Cannot read listen: Cannot listen on "host"/],
 ];
 
@@ -66,6 +91,13 @@ for (const [what, content, message] of rejected) {
     assert.equal(schema(parse(content)), false);
   });
 }
+
+test("a token's life is out of range", () => {
+  for (const lifetime of ["59s", "301s", "1h"]) {
+    const content = `${MINIMAL}[auth.tokens]\nkey = "k"\nlifetime = "${lifetime}"`;
+    assert.throws(() => parseRegistryConfig(content), /auth\.tokens\.lifetime: it is out of range, wanted 60s to 300s/);
+  }
+});
 
 test("kinds of fields read what their schema accepts and reject the rest", () => {
   const kinds = table("all", {

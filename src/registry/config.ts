@@ -10,6 +10,7 @@ import { authSection, groupsSection, permissionsSection } from "./config/auth.ts
 import { type JsonSchema, ROOT, table, type ValueOf } from "./config/fields.ts";
 import { limitsSection } from "./config/limits.ts";
 import { listenField } from "./config/listen.ts";
+import { metricsSection, shutdownSection, webhooksSection } from "./config/operations.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
 import { webSection } from "./config/web.ts";
@@ -26,6 +27,9 @@ const registryTable = table("Configuration of `berth registry serve`", {
   web: webSection,
   limits: limitsSection,
   audit: auditSection,
+  metrics: metricsSection,
+  webhooks: webhooksSection,
+  shutdown: shutdownSection,
 });
 
 export type RegistryConfig = ValueOf<typeof registryTable>;

@@ -4,23 +4,20 @@
  */
 import { isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
-import type { Host } from "../host/host.ts";
-import { openAccess } from "./access/open-access.ts";
-import { answering, type LogEntry } from "./answering.ts";
-import { inDirectory, readRegistryConfig, type RegistryConfig } from "./config.ts";
+import type { Host, HttpServer } from "../host/host.ts";
+import { inDirectory, readRegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
 import type { Driver } from "./driver.ts";
-import { withEndpoints } from "./endpoints.ts";
-import { createRegistry } from "./handler.ts";
-import { auditEntry, openAudit } from "./operations/audit.ts";
 import { followTls, readTls } from "./operations/tls-files.ts";
+import { openService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
-import { createWeb } from "./web/web.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
   /** `https://HOST:PORT`. */
   readonly url: string;
-  /** Stops accepting, lets running requests end. */
+  /** Where the metrics are, if they have an address of their own. */
+  readonly metricsUrl: string | undefined;
+  /** Says so at /readyz, stops accepting, lets running requests end, sends the webhooks that wait. */
   close(): Promise<void>;
 }
 
@@ -33,8 +30,6 @@ export interface StartOptions {
 /** Uploads that got no byte for this long are dropped. */
 const UPLOAD_LIFE_MS = 24 * 3600 * 1000;
 const UPKEEP_MS = 3600 * 1000;
-/** How long a running request may take to end when the server stops. */
-const GRACE_MS = 10_000;
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
 export async function startRegistry(
@@ -42,69 +37,55 @@ export async function startRegistry(
   directory: string,
   options: StartOptions,
 ): Promise<RunningRegistry> {
+  const { progress } = options;
   const config = readRegistryConfig(host, directory);
+  const { tls, metrics, shutdown } = config;
   const at = inDirectory(directory);
   const storage = await openStorage(host, config.storage, at);
   const { driver } = storage;
-  const access = openAccess(host, config, at);
-  const log = combined([
-    (entry) => logRequest(options.progress, entry),
-    ...auditing(host, config, at, options.progress),
-  ]);
-  const { authenticate } = access;
-  const registry = createRegistry({ host, driver, authenticate, log });
-  const canSignIn = config.auth !== undefined;
-  const hasWeb = config.web?.enabled !== false;
-  const handler = withEndpoints(
-    { ...(access.tokenServer && { "/token": answering({ host, log }, access.tokenServer) }) },
-    hasWeb ? createWeb({ host, driver, authenticate, canSignIn, log }, registry) : registry,
-  );
+  const service = openService(host, config, { driver, at, progress });
   const listen = options.listen ?? config.listen;
-  const { tls } = config;
-  const server = await host.network.serve(handler, { ...listen, ...(tls && { tls: readTls(host, tls, at) }) });
+  const server = await host.network.serve(service.handler, { ...listen, ...(tls && { tls: readTls(host, tls, at) }) });
+  const aside = await serveAside(host, service, metrics?.listen, server);
   const stopped = new AbortController();
   const { signal } = stopped;
-  const { progress } = options;
   const running = [
     keepUp(host, driver, { signal, progress }),
     ...(tls ? [followTls(host, server, { tls, at, progress, signal })] : []),
   ];
-  const close = async (): Promise<void> => {
+  const stop = async (): Promise<void> => {
+    service.drain();
+    if (shutdown.drain > 0) await host.clock.sleep(shutdown.drain);
     stopped.abort();
+    const ended = Promise.all([server.close().then(() => service.close()), ...running]);
     const grace = new AbortController();
-    await Promise.race([server.close(), host.clock.sleep(GRACE_MS, grace.signal).catch(() => undefined)]);
+    await Promise.race([ended, host.clock.sleep(shutdown.grace, grace.signal).catch(() => undefined)]);
     grace.abort();
     server.abort();
-    await Promise.all(running);
+    await Promise.all([...running, aside?.close()]);
     storage[Symbol.dispose]();
   };
+  let stopping: Promise<void> | undefined;
+  const close = (): Promise<void> => (stopping ??= stop());
   const url = `${tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
-  return { url, close, [Symbol.asyncDispose]: close };
+  const metricsUrl = aside && `http://${formatListen(aside)}/metrics`;
+  return { url, metricsUrl, close, [Symbol.asyncDispose]: close };
 }
 
-type Log = (entry: LogEntry) => void;
-
-function combined(logs: readonly Log[]): Log {
-  return (entry) => {
-    for (const log of logs) log(entry);
-  };
-}
-
-function auditing(
-  host: Pick<Host, "files" | "clock">,
-  config: RegistryConfig,
-  at: (path: string) => string,
-  progress: Progress,
-): Log[] {
-  if (config.audit === undefined) return [];
-  const { pulls } = config.audit;
-  const write = openAudit(host, at(config.audit.file), progress);
-  return [
-    (entry) => {
-      const audited = auditEntry(entry, { pulls });
-      if (audited !== undefined) write(audited);
-    },
-  ];
+/** Metrics and health on an address of their own; the registry's own server goes down with it when that fails. */
+async function serveAside(
+  host: Pick<Host, "network">,
+  service: Service,
+  listen: Listen | undefined,
+  server: HttpServer,
+): Promise<HttpServer | undefined> {
+  if (listen === undefined) return undefined;
+  try {
+    return await host.network.serve(service.operations, listen);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
 }
 
 async function keepUp(
@@ -126,13 +107,4 @@ async function keepUp(
       if (!isFailure(error, "aborted")) throw error;
     }
   }
-}
-
-function logRequest(progress: Progress, entry: LogEntry): void {
-  const { address, user, method, target, status, tookMs, error } = entry;
-  progress.say(`${address} ${user ?? "-"} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
-  if (error === undefined) return;
-  progress.warn(
-    `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`,
-  );
 }

@@ -26,6 +26,7 @@ export const registryServeCommand = command({
     });
 
     context.print(`Serving ${directory} on ${registry.url}\n`);
+    if (registry.metricsUrl !== undefined) context.print(`Metrics on ${registry.metricsUrl}\n`);
     const { signal } = context;
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     context.progress.say("Stopping");

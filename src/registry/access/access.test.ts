@@ -58,10 +58,10 @@ function open(rules: string, options: { tokens?: boolean; certificate?: string }
   const registry = openTestRegistry({ authenticate: access.authenticate });
   const inner = openTestRegistry({ driver: registry.driver });
   const { tokenServer } = access;
-  const handler = withEndpoints(
-    tokenServer === undefined ? {} : { "/token": answering({ host }, tokenServer) },
-    (request, peer) => registry.handle(request, peer),
-  );
+  const handler = withEndpoints(tokenServer === undefined ? {} : { "/token": answering({ host }, tokenServer) }, {
+    api: registry.handle,
+    rest: registry.handle,
+  });
   const send = async (request: Request): Promise<Response> => {
     const peer = { address: "192.0.2.1", certificateName: options.certificate };
     return toWeb(await handler(request, peer));

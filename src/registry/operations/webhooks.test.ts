@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseDigest } from "../../core/digest.ts";
+import { Failure } from "../../core/failure.ts";
+import { asArray, asObject, type JsonObject, parseJsonObject } from "../../core/json.ts";
+import { createFakeHost } from "../../host/fake.ts";
+import type { LogEntry } from "../answering.ts";
+import { parseRoute } from "../route.ts";
+import { createWebhooks, signature, type Webhook, type Webhooks } from "./webhooks.ts";
+
+const DIGEST = parseDigest(`sha256:${"a".repeat(64)}`);
+const HOOK: Webhook = {
+  url: "http://receiver.test/hook",
+  secret: "s3cret",
+  events: ["push", "delete"],
+  repositories: ["team/**"],
+};
+const entry = (method: string, target: string, status = 201): LogEntry => ({
+  address: "192.0.2.1",
+  user: "anna",
+  method,
+  target,
+  route: parseRoute(target),
+  status,
+  digest: method === "PUT" ? DIGEST : undefined,
+  tookMs: 1,
+});
+const push = (tag: string): LogEntry => entry("PUT", `/v2/team/os/manifests/${tag}`);
+
+interface Opened {
+  readonly webhooks: Webhooks;
+  readonly got: { readonly event: JsonObject; readonly signature: string | null; readonly body: string }[];
+  readonly pauses: number[];
+  readonly warnings: string[];
+  readonly ended: string[];
+}
+
+/** `statuses`: what the receiver answers, one after the other, then 200; 0 is no answer at all. */
+function open(statuses: readonly number[] = [], hook: Webhook = HOOK): Opened {
+  const left = [...statuses];
+  const opened: Omit<Opened, "webhooks"> = { got: [], pauses: [], warnings: [], ended: [] };
+  const host = createFakeHost({
+    network: {
+      respond: async (request) => {
+        const status = left.shift() ?? 200;
+        if (status === 0) throw new Failure("network", "Cannot reach the receiver");
+        const body = await request.text();
+        const [event] = asArray(parseJsonObject(body, "body")["events"], "events");
+        if (status === 200)
+          opened.got.push({
+            event: asObject(event, "event"),
+            signature: request.headers.get("x-hub-signature-256"),
+            body,
+          });
+        return new Response(null, { status });
+      },
+    },
+  });
+  const clock = {
+    ...host.clock,
+    sleep: async (durationMs: number, signal?: AbortSignal): Promise<void> => {
+      opened.pauses.push(durationMs);
+      if (signal?.aborted === true) throw new Failure("aborted", "stopped");
+    },
+  };
+  const options = {
+    progress: { warn: (text: string) => void opened.warnings.push(text) },
+    ended: (result: string) => void opened.ended.push(result),
+  };
+  const webhooks = createWebhooks({ ...host, clock }, [hook], options);
+  return { ...opened, webhooks };
+}
+
+async function settled({ webhooks }: Opened): Promise<void> {
+  while (webhooks.waiting() > 0) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("pushes and deletions are told in order, signed, in docker's envelope", async () => {
+  const opened = open();
+  opened.webhooks.observe(push("v1"));
+  opened.webhooks.observe(entry("DELETE", `/v2/team/os/manifests/${DIGEST}`, 202));
+  opened.webhooks.observe(entry("DELETE", "/v2/team/os/manifests/v1", 202));
+  await settled(opened);
+  assert.deepEqual(
+    opened.got.map(({ event }) => [event["action"], event["target"], event["actor"]]),
+    [
+      ["push", { repository: "team/os", digest: DIGEST, tag: "v1" }, { name: "anna" }],
+      ["delete", { repository: "team/os", digest: DIGEST }, { name: "anna" }],
+      ["delete", { repository: "team/os", tag: "v1" }, { name: "anna" }],
+    ],
+  );
+  for (const { body, signature: sent } of opened.got) assert.equal(sent, signature("s3cret", Buffer.from(body)));
+  assert.equal(new Set(opened.got.map(({ event }) => event["id"])).size, 3);
+  assert.equal(
+    signature("It's a Secret to Everybody", Buffer.from("Hello, World!")),
+    "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+    "GitHub's own example",
+  );
+});
+
+test("what changes no manifest, failed, or is not asked for is not told", async () => {
+  const opened = open([], { ...HOOK, events: ["push"], secret: undefined });
+  for (const other of [
+    entry("GET", "/v2/team/os/manifests/v1", 200),
+    entry("PUT", "/v2/team/os/manifests/v1", 403),
+    entry("DELETE", "/v2/team/os/manifests/v1", 202),
+    entry("DELETE", `/v2/team/os/blobs/${DIGEST}`, 202),
+    entry("PUT", "/v2/other/os/manifests/v1"),
+    entry("GET", "/v2/", 200),
+    push("v1"),
+  ])
+    opened.webhooks.observe(other);
+  await settled(opened);
+  assert.equal(opened.got.length, 1);
+  assert.equal(opened.got[0]?.signature, null);
+});
+
+test("a failed delivery is tried again, later and later, with the same id; order stays", async () => {
+  const opened = open([500, 0, 404]);
+  opened.webhooks.observe(push("v1"));
+  opened.webhooks.observe(push("v2"));
+  await settled(opened);
+  assert.deepEqual(opened.pauses, [500, 1000, 2000]);
+  const tags = opened.got.map(({ event }) => asObject(event["target"], "target")["tag"]);
+  assert.deepEqual(tags, ["v1", "v2"]);
+  assert.deepEqual(opened.ended, ["delivered", "delivered"]);
+});
+
+test("a receiver that never takes an event loses it after the last try, in the log", async () => {
+  const opened = open(Array<number>(12).fill(503));
+  opened.webhooks.observe(push("v1"));
+  opened.webhooks.observe(push("v2"));
+  await settled(opened);
+  assert.equal(opened.pauses.length, 11);
+  assert.ok(Math.max(...opened.pauses) <= 300_000);
+  assert.deepEqual(opened.ended, ["dropped", "delivered"]);
+  assert.match(opened.warnings[0] ?? "", /receiver\.test\/hook did not get: push team\/os: it answered 503/);
+});
+
+test("the queue is bounded: what does not fit is dropped at once", async () => {
+  const opened = open();
+  for (let i = 0; i < 1100; i += 1) opened.webhooks.observe(push(`v${i}`));
+  assert.equal(opened.webhooks.waiting(), 1000);
+  assert.equal(opened.ended.length, 100);
+  await settled(opened);
+  assert.equal(opened.got.length, 1000);
+});
+
+test("close() tries what waits once more and ends", async () => {
+  const opened = open([500, 500, 500]);
+  for (const tag of ["v1", "v2", "v3", "v4"]) opened.webhooks.observe(push(tag));
+  await opened.webhooks.close();
+  assert.equal(opened.webhooks.waiting(), 0);
+  assert.deepEqual(opened.ended, ["dropped", "dropped", "dropped", "delivered"]);
+});

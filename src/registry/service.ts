@@ -1,0 +1,119 @@
+/**
+ * openService(): everything that a registry's configuration asks for, put together as one handler, without a socket: the API, the
+ * token server, the page, health, metrics, and what listens to each request (log, audit, metrics, webhooks).
+ */
+import type { Progress } from "../core/progress.ts";
+import type { Host, HttpHandler } from "../host/host.ts";
+import { openAccess } from "./access/open-access.ts";
+import { answering, type LogEntry } from "./answering.ts";
+import type { RegistryConfig } from "./config.ts";
+import type { Driver } from "./driver.ts";
+import { type Endpoints, withEndpoints } from "./endpoints.ts";
+import { RegistryError } from "./errors.ts";
+import { createRegistry } from "./handler.ts";
+import { auditEntry, openAudit } from "./operations/audit.ts";
+import { healthz, metricsEndpoint, readyz } from "./operations/health.ts";
+import { createMetrics, type Metrics } from "./operations/metrics.ts";
+import { createWebhooks, type Webhooks } from "./operations/webhooks.ts";
+import { createWeb } from "./web/web.ts";
+
+export interface Service {
+  readonly handler: HttpHandler;
+  /** For an address of its own: health and metrics. */
+  readonly operations: HttpHandler;
+  /** From now on /readyz says no. */
+  drain(): void;
+  /** Sends the events that wait. */
+  close(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly driver: Driver;
+  /** Makes a path of the configuration absolute. */
+  readonly at: (path: string) => string;
+  readonly progress: Progress;
+}
+
+type ServiceHost = Pick<Host, "files" | "clock" | "random" | "network">;
+type Log = (entry: LogEntry) => void;
+
+/** Failure "bad-input" or "not-found" for what the configuration names and is not usable. */
+export function openService(host: ServiceHost, config: RegistryConfig, options: ServiceOptions): Service {
+  const { driver, at, progress } = options;
+  const access = openAccess(host, config, at);
+  const { authenticate } = access;
+  const metrics = createMetrics();
+  const webhooks = openWebhooks(host, config, options, metrics);
+  metrics.gauge("berth_registry_webhooks_waiting", "Webhook events not yet delivered", () => webhooks.waiting());
+  const log = combined([
+    (entry) => logRequest(progress, entry),
+    (entry) => metrics.observe(entry),
+    (entry) => webhooks.observe(entry),
+    ...auditing(host, config, options),
+  ]);
+  const api = createRegistry({ host, driver, authenticate, log });
+  let draining = false;
+  const health = { "/healthz": healthz, "/readyz": readyz(driver, () => draining) };
+  const endpoints: Endpoints = {
+    ...health,
+    ...(access.tokenServer && { "/token": answering({ host, log }, access.tokenServer) }),
+    ...(config.metrics &&
+      config.metrics.listen === undefined && {
+        "/metrics": metricsEndpoint(metrics, { authenticate, users: config.metrics.users }),
+      }),
+  };
+  const canSignIn = config.auth !== undefined;
+  const rest = config.web?.enabled === false ? api : createWeb({ host, driver, authenticate, canSignIn, log }, api);
+  const nothing = answering({ host }, () => {
+    throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
+  });
+  return {
+    handler: metrics.counting(withEndpoints(endpoints, { api, rest })),
+    operations: withEndpoints({ ...health, "/metrics": metricsEndpoint(metrics) }, { api: nothing, rest: nothing }),
+    drain: () => void (draining = true),
+    close: () => webhooks.close(),
+  };
+}
+
+function combined(logs: readonly Log[]): Log {
+  return (entry) => {
+    for (const log of logs) log(entry);
+  };
+}
+
+function auditing(host: ServiceHost, { audit }: RegistryConfig, { at, progress }: ServiceOptions): Log[] {
+  if (audit === undefined) return [];
+  const write = openAudit(host, at(audit.file), progress);
+  return [
+    (entry) => {
+      const audited = auditEntry(entry, audit);
+      if (audited !== undefined) write(audited);
+    },
+  ];
+}
+
+function openWebhooks(
+  host: ServiceHost,
+  config: RegistryConfig,
+  { at, progress }: ServiceOptions,
+  metrics: Pick<Metrics, "counter">,
+): Webhooks {
+  const hooks = config.webhooks.map((hook) => ({
+    ...hook,
+    secret: hook.secret && host.files.readText(at(hook.secret)).trim(),
+  }));
+  const counters = {
+    delivered: metrics.counter("berth_registry_webhooks_delivered_total", "Webhook events that a receiver took"),
+    dropped: metrics.counter("berth_registry_webhooks_dropped_total", "Webhook events that were given up"),
+  };
+  return createWebhooks(host, hooks, { progress, ended: (result) => counters[result].add() });
+}
+
+function logRequest(progress: Progress, entry: LogEntry): void {
+  const { address, user, method, target, status, tookMs, error } = entry;
+  progress.say(`${address} ${user ?? "-"} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
+  if (error === undefined) return;
+  progress.warn(
+    `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`,
+  );
+}
