@@ -204,3 +204,60 @@ test("a mirror that fails is passed over with a warning", async () => {
   assert.equal((await resolveImage(client.context, ref)).digest, digest);
   assert.match(client.lines[0] ?? "", /^Mirror mirror\.test\/team\/os is passed over: /);
 });
+
+test("a registry that asks for a login only at the repository gets it; a refused password is sent once", async () => {
+  using registry = openTestRegistry();
+  await registry.pushImage("team/os", "v1");
+  const authFile = `${registry.root}/auth.json`;
+  const login = (text: string): void =>
+    registry.host.files.write(authFile, JSON.stringify({ auths: { [REGISTRY]: { auth: btoa(text) } } }));
+  const seen: (string | null)[] = [];
+  const client = createTestClient(
+    {
+      [REGISTRY]: async (request) => {
+        if (new URL(request.url).pathname === "/v2/") return new Response(null);
+        const authorization = request.headers.get("authorization");
+        seen.push(authorization);
+        if (authorization === `Basic ${btoa("anna:secret")}`) return registry.handler(request);
+        return new Response(null, { status: 401, headers: { "www-authenticate": 'Basic realm="r"' } });
+      },
+    },
+    { authFile },
+  );
+  const get = async (): Promise<number> => {
+    const session = await openSession(client.context, endpoint, { access: "pull" });
+    seen.splice(0);
+    for (let i = 0; i < 2; i += 1) (await session.request("GET", "manifests/v1")).discard();
+    return seen.length;
+  };
+  login("anna:secret");
+  assert.equal(await get(), 3);
+  login("anna:wrong");
+  await assert.rejects(get(), (error) => isFailure(error, "unauthorized") && error.message.includes(authFile));
+  assert.deepEqual(seen, [null, `Basic ${btoa("anna:wrong")}`]);
+});
+
+test("a token that the registry has forgotten is fetched anew, once", async () => {
+  let valid = "none";
+  let issued = 0;
+  const client = createTestClient({
+    [REGISTRY]: async (request) => {
+      if (request.headers.get("authorization") === `Bearer ${valid}`) return new Response(null);
+      const challenge = { "www-authenticate": 'Bearer realm="http://auth.test/token"' };
+      return new Response(null, { status: 401, headers: challenge });
+    },
+    "auth.test": async () => {
+      issued += 1;
+      if (valid !== "never") valid = `t${issued}`;
+      return Response.json({ token: `t${issued}`, expires_in: 3600 });
+    },
+  });
+  const session = await openSession(client.context, endpoint, { access: "pull" });
+  assert.equal((await session.request("GET", "manifests/v1")).status, 200);
+  valid = "restarted";
+  assert.equal((await session.request("GET", "manifests/v1")).status, 200);
+  assert.equal(issued, 2);
+  valid = "never";
+  await assert.rejects(session.request("GET", "manifests/v1"), (error) => isFailure(error, "unauthorized"));
+  assert.equal(issued, 3);
+});

@@ -7,7 +7,7 @@
 import { Failure, isFailure } from "../core/failure.ts";
 import { refusal } from "./answer.ts";
 import type { Credentials } from "./auth-file.ts";
-import { createAuthorizer, unauthorized } from "./authorizer.ts";
+import { type Authorizer, createAuthorizer, unauthorized } from "./authorizer.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { RemoteContext } from "./context.ts";
 import { type CredentialSearch, describeSearch, findCredentials } from "./credentials.ts";
@@ -51,7 +51,9 @@ export async function openSession(
   const name = `${endpoint.host}/${endpoint.path}`;
   const search = await searchFor(context, endpoint, options.credentials);
   const registry = { insecure, host: endpoint.host, elapsed: () => context.host.clock.elapsed() };
-  const authorize = createAuthorizer(transport, challenges, search, registry);
+  const authorizerFor = (asked: readonly Challenge[]): Authorizer =>
+    createAuthorizer(transport, asked, search, registry);
+  let authorize = authorizerFor(challenges);
   const origin = new URL(base).origin;
   const own = endpoint.path === "" ? [] : [`repository:${endpoint.path}:${options.access}`];
 
@@ -61,15 +63,27 @@ export async function openSession(
     async request(method, target, request = {}) {
       const url = new URL(target, `${base}${endpoint.path === "" ? "" : `${endpoint.path}/`}`);
       const scopes = [...own, ...(request.alsoRead === undefined ? [] : [`repository:${request.alsoRead}:pull`])];
-      const authorization = url.origin === origin ? await authorize(scopes) : undefined;
-      const response = await transport({
-        method,
-        url: url.href,
-        headers: { ...request.headers, ...(authorization !== undefined && { authorization }) },
-        ...(request.body !== undefined && { body: request.body }),
-        ...(request.retries !== undefined && { retries: request.retries }),
-        insecure,
-      });
+      const send = (authorization: string | undefined): Promise<TransportResponse> =>
+        transport({
+          method,
+          url: url.href,
+          headers: { ...request.headers, ...(authorization !== undefined && { authorization }) },
+          ...(request.body !== undefined && { body: request.body }),
+          ...(request.retries !== undefined && { retries: request.retries }),
+          insecure,
+        });
+      const isOwn = url.origin === origin;
+      const used = authorize;
+      const authorization = isOwn ? await used(scopes) : undefined;
+      let response = await send(authorization);
+      const asked = parseChallenges(response.headers["www-authenticate"] ?? "");
+      if (response.status === 401 && isOwn && asked.length > 0) {
+        // A registry that lets everybody read asks late, and one may forget its tokens. What was refused is not sent again.
+        response.discard();
+        if (authorize === used) authorize = authorizerFor(asked);
+        const renewed = await authorize(scopes);
+        if (renewed !== undefined && renewed !== authorization) response = await send(renewed);
+      }
       if (response.status === 401) {
         response.discard();
         throw unauthorized(name, search);
