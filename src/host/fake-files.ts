@@ -37,6 +37,7 @@ type ContentCalls =
   | "copy"
   | "truncate"
   | "sync"
+  | "syncInBackground"
   | "syncFileSystem"
   | "lock"
   | "space"
@@ -81,6 +82,7 @@ function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptio
       world.mutate("truncate", path, () => world.disk.resize(inode, sizeBytes));
     },
     sync: (path) => content.sync(path),
+    syncInBackground: async (path) => content.sync(path),
     syncFileSystem: (path) => {
       world.find("sync the file system of", path, { follow: true });
       world.mutate("sync file system", path, () => world.disk.syncAll());

@@ -109,6 +109,8 @@ export interface Files {
   truncate(path: string, sizeBytes: number): void;
   /** fsync of a file or a directory. */
   sync(path: string): void;
+  /** The same while this thread goes on with other work: for large files of a server. */
+  syncInBackground(path: string): Promise<void>;
   /** syncfs of the file system that holds `path`. */
   syncFileSystem(path: string): void;
   /** flock; waits when `wait`, else Failure "busy". The file is created when missing; a directory may be locked. */

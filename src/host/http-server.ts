@@ -12,7 +12,8 @@ import { Failure } from "../core/failure.ts";
 import type { HttpHandler, HttpServer, ServeOptions, ServerRequest, ServerResponse, ServerTls } from "./host.ts";
 import { httpModule, httpsModule } from "./http-modules.ts";
 
-const HIGH_WATER_MARK_BYTES = 1 << 20;
+/** Of bytes of one request or response in memory: large enough to keep a connection busy, small enough for a thousand. */
+const HIGH_WATER_MARK_BYTES = 1 << 18;
 const MAX_HEADER_BYTES = 64 * 1024;
 const IDLE_MS = 120_000;
 /** For the TLS handshake, and for the head of a request once it has begun. */

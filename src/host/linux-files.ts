@@ -29,6 +29,7 @@ type ContentCalls =
   | "copy"
   | "truncate"
   | "sync"
+  | "syncInBackground"
   | "syncFileSystem"
   | "lock"
   | "space"
@@ -55,6 +56,7 @@ function createContent(): Pick<Files, ContentCalls> {
       attempt({ call: "truncate", path }, () => fs.truncateSync(nodePath(path), sizeBytes));
     },
     sync: (path) => withFd(path, "sync", (fd) => fs.fsyncSync(fd)),
+    syncInBackground,
     syncFileSystem: (path) => withFd(path, "sync the file system of", (fd) => syscall.syncFileSystem(fd, path)),
     lock,
     space: (path) => {
@@ -84,6 +86,17 @@ function withFd<Result>(path: string, verb: string, work: (fd: number) => Result
     } finally {
       fs.closeSync(fd);
     }
+  });
+}
+
+function syncInBackground(path: string): Promise<void> {
+  const fd = attempt({ call: "sync", path }, () => fs.openSync(nodePath(path), O_RDONLY));
+  return new Promise((resolve, reject) => {
+    fs.fsync(fd, (error) => {
+      fs.closeSync(fd);
+      if (error === null) resolve();
+      else reject(systemFailure({ call: "sync", path }, error.code ?? "EIO"));
+    });
   });
 }
 

@@ -32,7 +32,12 @@ interface Session {
   readonly algorithm: DigestAlgorithm;
   /** The append that may write; an older one stops. */
   writer: number;
+  /** Its digest is being checked or it becomes a blob: nothing may be written any more. */
+  sealed: boolean;
+  readonly behind: WriteBehind;
 }
+
+const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 
 /** Reads up to this many bytes come as one chunk. */
 const SMALL_READ_BYTES = 1024 * 1024;
@@ -113,12 +118,13 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
     appendUpload: (id, offset, source) => sessions.append(id, offset, source),
     truncateUpload: async (id, size) => sessions.truncate(id, size),
     async finishUpload(id, digest) {
-      if (!(await sessions.matches(id, digest))) {
+      using seal = sessions.seal(id);
+      if ((await seal.digest(digestAlgorithm(digest))) !== digest) {
         sessions.remove(id);
         return "mismatch";
       }
       const path = blobPath(digest);
-      files.sync(sessions.dataPath(id));
+      await seal.sync();
       directories.make(parentOf(path));
       files.rename(sessions.dataPath(id), path);
       files.sync(parentOf(path));
@@ -143,8 +149,16 @@ interface SessionTable {
   find(id: string): Session | undefined;
   append(id: string, offset: number, source: AsyncIterable<Uint8Array>): Promise<number>;
   truncate(id: string, size: number): void;
-  matches(id: string, digest: Digest): Promise<boolean>;
+  /** Nothing is appended until it is disposed. Failure "busy" when it is sealed already. */
+  seal(id: string): Seal;
   remove(id: string): boolean;
+}
+
+interface Seal extends Disposable {
+  /** Of all bytes. */
+  digest(algorithm: DigestAlgorithm): Promise<Digest>;
+  /** Of all bytes to disk. */
+  sync(): Promise<void>;
 }
 
 function sessionTable(host: Pick<Host, "files" | "random">, root: string): SessionTable {
@@ -171,12 +185,13 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       files.makeDirectory(`${root}/${id}`);
       files.write(dataPath(id), "");
       files.write(`${root}/${id}/session.json`, JSON.stringify({ repository }));
-      known.set(id, { repository, size: 0, digester: createDigester(algorithm), algorithm, writer: 0 });
+      const digester = createDigester(algorithm);
+      known.set(id, { ...newSession(host, dataPath(id), repository, 0), digester, algorithm });
       return id;
     },
     async append(id, offset, source) {
       const session = get(id);
-      if (session.size !== offset) throw busy(id);
+      if (session.size !== offset || session.sealed) throw busy(id);
       session.writer += 1;
       const writer = session.writer;
       using file = files.open(dataPath(id), "read-write");
@@ -185,24 +200,35 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
         file.write(chunk, session.size);
         session.digester?.update(chunk);
         session.size += chunk.length;
+        session.behind.written(session.size);
       }
       return session.size;
     },
     truncate(id, size) {
       const session = get(id);
+      if (session.sealed) throw busy(id);
       files.truncate(dataPath(id), size);
       Object.assign(session, { size, digester: undefined, writer: session.writer + 1 });
     },
-    async matches(id, digest) {
+    seal(id) {
       const session = get(id);
+      if (session.sealed) throw busy(id);
+      session.sealed = true;
       session.writer += 1;
-      const { writer, digester } = session;
-      session.digester = undefined;
-      if (digester !== undefined && digestAlgorithm(digest) === session.algorithm) return digester.digest() === digest;
-      const again = createDigester(digestAlgorithm(digest));
-      for await (const chunk of files.readStream(dataPath(id))) again.update(chunk);
-      if (session.writer !== writer) throw busy(id);
-      return again.digest() === digest;
+      return {
+        async digest(algorithm) {
+          const { digester } = session;
+          session.digester = undefined;
+          if (digester !== undefined && algorithm === session.algorithm) return digester.digest();
+          const again = createDigester(algorithm);
+          for await (const chunk of files.readStream(dataPath(id))) again.update(chunk);
+          return again.digest();
+        },
+        sync: () => session.behind.finish(),
+        [Symbol.dispose]() {
+          session.sealed = false;
+        },
+      };
     },
     remove(id) {
       known.delete(id);
@@ -219,12 +245,43 @@ function restoreSession(host: Pick<Host, "files">, path: string): Session | unde
   const size = host.files.stat(`${path}/data`)?.size;
   if (text === undefined || text === "" || size === undefined) return undefined;
   const object = asObject(parseJsonObject(text, "upload session"), "upload session");
+  return newSession(host, `${path}/data`, asString(object["repository"], "upload session.repository"), size);
+}
+
+function newSession(host: Pick<Host, "files">, path: string, repository: string, size: number): Session {
+  const behind = writeBehind(host, path, size);
+  return { repository, size, digester: undefined, algorithm: "sha256", writer: 0, sealed: false, behind };
+}
+
+interface WriteBehind {
+  written(size: number): void;
+  /** The rest. Throws also when an earlier sync failed: the kernel tells of a lost write once, to who asks first. */
+  finish(): Promise<void>;
+}
+
+/** Syncs a growing file now and then, so that the disk works while bytes arrive and little is left for the end. */
+function writeBehind(host: Pick<Host, "files">, path: string, start: number): WriteBehind {
+  let synced = start;
+  let running: Promise<void> | undefined;
+  let failure: { readonly reason: unknown } | undefined;
   return {
-    repository: asString(object["repository"], "upload session.repository"),
-    size,
-    digester: undefined,
-    algorithm: "sha256",
-    writer: 0,
+    written(size) {
+      if (running !== undefined || size - synced < SYNC_EVERY_BYTES) return;
+      synced = size;
+      running = host.files
+        .syncInBackground(path)
+        .catch((reason: unknown) => {
+          failure = { reason };
+        })
+        .finally(() => {
+          running = undefined;
+        });
+    },
+    async finish() {
+      await running;
+      if (failure !== undefined) throw failure.reason;
+      await host.files.syncInBackground(path);
+    },
   };
 }
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { digestOf } from "../core/digest.ts";
 import { streamOf } from "../core/bytes.ts";
+import { Failure } from "../core/failure.ts";
+import { createLinuxHost } from "../host/linux.ts";
 import { filesDriver } from "./files-driver.ts";
 import { blobUpload, openTestRegistry, type TestRegistry } from "./testing.ts";
 
@@ -206,6 +208,37 @@ test("a newer request to a session wins over one that hangs", async () => {
   assert.equal((await old).status, 409);
   assert.equal((await registry.call("PUT", blobUpload(location, digest))).status, 201);
   await stored(registry, digest);
+});
+
+test("nothing can be appended to an upload while it becomes a blob", async () => {
+  using registry = openTestRegistry();
+  const location = await start(registry);
+  await registry.call("PATCH", location, { body: content });
+  const [done, late] = await Promise.all([
+    registry.call("PUT", blobUpload(location, digest)),
+    registry.call("PATCH", location, { body: "late" }),
+  ]);
+  assert.equal(done.status, 201);
+  assert.ok(late.status === 409 || late.status === 404, `${late.status}`);
+  await stored(registry, digest);
+});
+
+test("a disk that loses a write while bytes arrive fails the upload at its end", async () => {
+  const host = createLinuxHost();
+  using directory = host.files.temporaryDirectory("/tmp/berth-lost-write-");
+  let syncs = 0;
+  const syncInBackground = async (): Promise<void> => {
+    syncs += 1;
+    if (syncs === 1) throw new Failure("io", "Cannot sync: input/output error");
+  };
+  using registry = openTestRegistry({
+    driver: filesDriver({ ...host, files: { ...host.files, syncInBackground } }, directory.path),
+  });
+  const large = Buffer.alloc(10_000_000, "large");
+  const location = await start(registry);
+  await registry.call("PATCH", location, { body: streamOf(large.subarray(0, 9_000_000), large.subarray(9_000_000)) });
+  assert.equal((await registry.call("PUT", blobUpload(location, digestOf(large)))).status, 500);
+  assert.equal((await registry.call("HEAD", `/v2/team/os/blobs/${digestOf(large)}`)).status, 404);
 });
 
 test("mount links a blob of another repository; a missing one becomes an upload", async () => {
