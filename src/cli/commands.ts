@@ -27,6 +27,7 @@ import { createManCommand } from "./commands/man.ts";
 import { psCommand } from "./commands/ps.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { pushCommand } from "./commands/push.ts";
+import { registryGcCommand } from "./commands/registry-gc.ts";
 import { registryInitCommand } from "./commands/registry-init.ts";
 import { registryServeCommand } from "./commands/registry-serve.ts";
 import { registryTokenCreateCommand } from "./commands/registry-token-create.ts";
@@ -81,6 +82,7 @@ export const commands: readonly Command[] = [
   killCommand,
   rmCommand,
   inspectCommand,
+  registryGcCommand,
   registryInitCommand,
   registryServeCommand,
   registryUserAddCommand,

@@ -32,7 +32,8 @@ export function blobUnknown(digest: Digest): RegistryError {
 
 async function readBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<ServerResponse> {
   const { request, driver } = exchange;
-  const size = (await repository.hasBlob(digest)) ? await driver.blobSize(digest) : undefined;
+  const isThere = await hasForPusher(exchange, repository, digest);
+  const size = isThere ? await driver.blobSize(digest) : undefined;
   if (size === undefined) throw blobUnknown(digest);
   const headers = {
     "docker-content-digest": digest,
@@ -72,6 +73,15 @@ async function readBlob(exchange: Exchange, repository: Repository, digest: Dige
       return streamResponse(body, plan.contentLength, { ...headers, "content-type": plan.contentType }, 206);
     }
   }
+}
+
+/** Who may push and asks with HEAD will not push what is there: from then on it must stay. */
+async function hasForPusher(exchange: Exchange, repository: Repository, digest: Digest): Promise<boolean> {
+  const isThere = await repository.hasBlob(digest);
+  if (!isThere || exchange.request.method !== "HEAD" || !exchange.principal.may("push", repository.name))
+    return isThere;
+  await exchange.leases.take(digest);
+  return repository.hasBlob(digest);
 }
 
 /** Range, unless If-Range asks for another version: then the whole blob is wanted. */

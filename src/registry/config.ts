@@ -9,6 +9,7 @@ import { auditSection } from "./config/audit.ts";
 import { authSection, groupsSection, permissionsSection } from "./config/auth.ts";
 import { type JsonSchema, ROOT, table, type ValueOf } from "./config/fields.ts";
 import { limitsSection } from "./config/limits.ts";
+import { gcSection } from "./config/gc.ts";
 import { listenField } from "./config/listen.ts";
 import { metricsSection, shutdownSection, webhooksSection } from "./config/operations.ts";
 import { storageSection } from "./config/storage.ts";
@@ -20,6 +21,7 @@ export const CONFIG_NAME = ROOT;
 const registryTable = table("Configuration of `berth registry serve`", {
   listen: listenField("Where clients connect"),
   storage: storageSection,
+  gc: gcSection,
   tls: tlsSection,
   auth: authSection,
   groups: groupsSection,

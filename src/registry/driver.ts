@@ -39,8 +39,8 @@ export interface Driver {
   hasRecord(key: string): Promise<boolean>;
   /** When it was last put: ms since the epoch, by the storage's clock; undefined when there is none. */
   recordTime(key: string): Promise<number | undefined>;
-  /** false when there was none. */
-  deleteRecord(key: string): Promise<boolean>;
+  /** false when there was none. `durable` as with putRecord. */
+  deleteRecord(key: string, options?: { readonly durable: boolean }): Promise<boolean>;
   /** Names directly below `prefix` (records and deeper levels), in byte order; empty when there is nothing. */
   listRecords(prefix: string): Promise<string[]>;
 

@@ -4,6 +4,8 @@ import type { ServerRequest, ServerResponse } from "../host/host.ts";
 import type { Principal } from "./auth.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { Driver } from "./driver.ts";
+import type { Claims } from "./upkeep/claims.ts";
+import type { Leases } from "./upkeep/leases.ts";
 import { RegistryError, type RegistryErrorCode } from "./errors.ts";
 
 export interface Exchange {
@@ -12,6 +14,8 @@ export interface Exchange {
   readonly principal: Principal;
   readonly driver: Driver;
   readonly cache: ContentCache;
+  readonly leases: Leases;
+  readonly claims: Claims;
   /** Text for a multipart boundary, random. */
   readonly boundary: () => string;
 }

@@ -68,8 +68,8 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
       const stat = files.stat(recordPath(key));
       return stat?.kind === "file" ? modifiedMs(stat) : undefined;
     },
-    async deleteRecord(key) {
-      return removeFile(host, recordPath(key));
+    async deleteRecord(key, { durable } = { durable: true }) {
+      return removeFile(host, recordPath(key), { durable });
     },
     async listRecords(prefix) {
       return files.listIfAny(recordPath(prefix)).filter((name) => !name.startsWith("."));
@@ -89,7 +89,7 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
       files.replace(path, bytes);
     },
     async deleteBlob(digest) {
-      return removeFile(host, blobPath(digest));
+      return removeFile(host, blobPath(digest), { durable: true });
     },
     async *listBlobs() {
       for (const algorithm of files.listIfAny(`${root}/blobs`)) {
@@ -304,10 +304,10 @@ function durableDirectories(host: Pick<Host, "files">): { make(path: string): vo
   return { make };
 }
 
-function removeFile(host: Pick<Host, "files">, path: string): boolean {
+function removeFile(host: Pick<Host, "files">, path: string, { durable }: { durable: boolean }): boolean {
   if (host.files.stat(path)?.kind !== "file") return false;
   host.files.remove(path);
-  host.files.sync(parentOf(path));
+  if (durable) host.files.sync(parentOf(path));
   return true;
 }
 

@@ -17,18 +17,26 @@ import { handleCatalog, handleReferrers, handleTags } from "./listings.ts";
 import { handleManifest } from "./manifests.ts";
 import { openRepository } from "./repository.ts";
 import { parseRoute, type Route } from "./route.ts";
+import { createClaims } from "./upkeep/claims.ts";
+import { createLeases } from "./upkeep/leases.ts";
 import { handleUpload, handleUploads } from "./uploads.ts";
 
 export interface RegistryOptions {
   readonly host: Pick<Host, "clock" | "random">;
   readonly driver: Driver;
+  /** How long a garbage collection keeps off content that a pusher was told of; a day by default. */
+  readonly leaseMs?: number;
   readonly authenticate: Authenticate;
   readonly log?: (entry: LogEntry) => void;
 }
 
+const LEASE_MS = 24 * 3600 * 1000;
+
 export function createRegistry(options: RegistryOptions): HttpHandler {
   const { host, driver } = options;
   const cache = createContentCache(driver);
+  const leases = createLeases(host, driver, { lifeMs: options.leaseMs ?? LEASE_MS });
+  const claims = createClaims(host, driver);
   const boundary = (): string => Buffer.from(host.random(18)).toString("hex");
 
   return answering(options, async ({ request, peer, url, note }) => {
@@ -43,7 +51,7 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     const { principal } = authentication;
     note.user = principal.user;
     requireRight(principal, route, request.method);
-    return dispatch({ request, url, principal, driver, cache, boundary }, route);
+    return dispatch({ request, url, principal, driver, cache, leases, claims, boundary }, route);
   });
 }
 

@@ -9,12 +9,21 @@
 import { collectBytes } from "../core/bytes.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../core/digest.ts";
 import type { ServerRequest, ServerResponse } from "../host/host.ts";
+import { mapConcurrent } from "../core/concurrency.ts";
 import { type Descriptor, MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
 import { RegistryError } from "./errors.ts";
 import { contentResponse, emptyResponse, type Exchange, headResponse, isUnchanged, requestBody } from "./exchange.ts";
 import { type ManifestFacts, readManifestFacts } from "./manifest-facts.ts";
 import type { Repository } from "./repository.ts";
 import { parseTag, type Reference } from "./route.ts";
+
+const CLAIM_MS = 10_000;
+const PARTS_AT_ONCE = 8;
+
+/** A deletion takes the tags and then the manifest: a push of the same in between would leave a tag of nothing. */
+export function manifestClaim(repository: Repository, digest: Digest): string {
+  return `manifest ${repository.name} ${digest}`;
+}
 
 export async function handleManifest(
   exchange: Exchange,
@@ -29,7 +38,13 @@ export async function handleManifest(
       return putManifest(exchange, repository, reference);
     case "DELETE": {
       const deleted =
-        reference.kind === "tag" ? repository.deleteTag(reference.tag) : repository.deleteManifest(reference.digest);
+        reference.kind === "tag"
+          ? repository.deleteTag(reference.tag)
+          : exchange.claims.hold(
+              manifestClaim(repository, reference.digest),
+              { kind: "exclusive", waitMs: CLAIM_MS },
+              () => repository.deleteManifest(reference.digest),
+            );
       if (!(await deleted)) throw manifestUnknown(reference);
       return emptyResponse(202);
     }
@@ -67,14 +82,17 @@ async function putManifest(exchange: Exchange, repository: Repository, reference
     });
   }
   const facts = readFacts(bytes, request.headers.get("content-type"));
-  await requireParts(repository, facts);
+  await requireParts(exchange, repository, facts);
 
-  await driver.putBlob(digest, bytes);
   const { mediaType, subject } = facts;
   const record = { digest, mediaType, size: bytes.length, subject: subject?.digest };
-  await repository.addManifest(record, subject && referrerDescriptor(facts, digest, bytes.length));
   const tags = reference.kind === "tag" ? [reference.tag, ...extraTags] : extraTags;
-  for (const tag of tags) await repository.setTag(tag, digest);
+  await exchange.leases.take(digest);
+  await exchange.claims.hold(manifestClaim(repository, digest), { kind: "shared", waitMs: CLAIM_MS }, async () => {
+    await driver.putBlob(digest, bytes);
+    await repository.addManifest(record, subject && referrerDescriptor(facts, digest, bytes.length));
+    for (const tag of tags) await repository.setTag(tag, digest);
+  });
 
   return emptyResponse(201, {
     location: `/v2/${repository.name}/manifests/${digest}`,
@@ -93,15 +111,19 @@ function readFacts(bytes: Buffer, contentType: string | null): ManifestFacts {
   }
 }
 
-async function requireParts(repository: Repository, facts: ManifestFacts): Promise<void> {
-  const missing: Digest[] = [];
-  for (const blob of facts.blobs) if (!(await repository.hasBlob(blob.digest))) missing.push(blob.digest);
-  for (const child of facts.manifests) {
-    const isHere =
-      (await repository.findManifest({ kind: "digest", digest: child.digest })) !== undefined ||
-      (await repository.hasBlob(child.digest));
-    if (!isHere) missing.push(child.digest);
-  }
+async function requireParts(exchange: Exchange, repository: Repository, facts: ManifestFacts): Promise<void> {
+  const hasManifest = async (digest: Digest): Promise<boolean> =>
+    (await repository.findManifest({ kind: "digest", digest })) !== undefined || (await repository.hasBlob(digest));
+  const parts = [
+    ...facts.blobs.map(({ digest }) => ({ digest, isHere: () => repository.hasBlob(digest) })),
+    ...facts.manifests.map(({ digest }) => ({ digest, isHere: () => hasManifest(digest) })),
+  ];
+  const found = await mapConcurrent(parts, { limit: PARTS_AT_ONCE }, async ({ digest, isHere }) => {
+    if (!(await isHere())) return false;
+    await exchange.leases.take(digest);
+    return isHere();
+  });
+  const missing = parts.filter((_, index) => found[index] !== true).map(({ digest }) => digest);
   if (missing.length === 0) return;
   throw new RegistryError(404, "MANIFEST_BLOB_UNKNOWN", "manifest references content unknown to the repository", {
     details: missing.map((digest) => ({ digest })),

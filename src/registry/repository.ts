@@ -27,9 +27,13 @@ export interface ManifestRecord {
 export interface Repository {
   readonly name: string;
   hasBlob(digest: Digest): Promise<boolean>;
+  /** When it was linked, by the storage's clock; undefined when it is not. */
+  blobTime(digest: Digest): Promise<number | undefined>;
+  blobs(): Promise<Digest[]>;
   linkBlob(digest: Digest): Promise<void>;
   /** false when it was not linked. */
   unlinkBlob(digest: Digest): Promise<boolean>;
+  manifests(): Promise<Digest[]>;
   findManifest(reference: Reference): Promise<ManifestRecord | undefined>;
   /** `referrer` is what the subject's referrers list shows; only with a subject. */
   addManifest(record: ManifestRecord, referrer: Descriptor | undefined): Promise<void>;
@@ -59,6 +63,9 @@ export function openRepository(driver: Driver, name: string): Repository {
   return {
     name,
     hasBlob: (digest) => driver.hasRecord(blobKey(digest)),
+    blobTime: (digest) => driver.recordTime(blobKey(digest)),
+    blobs: async () => (await driver.listRecords(`${base}/blobs`)).map(parseFileName),
+    manifests: async () => (await driver.listRecords(`${base}/manifests`)).map(parseFileName),
     async linkBlob(digest) {
       if (!(await driver.hasRecord(blobKey(digest)))) await driver.putRecord(blobKey(digest), "");
     },
@@ -92,7 +99,7 @@ export function openRepository(driver: Driver, name: string): Repository {
     async referrers(subject) {
       const found: Descriptor[] = [];
       for (const entry of await driver.listRecords(`${base}/referrers/${fileName(subject)}`)) {
-        const digest = parseDigest(entry.replace("-", ":"));
+        const digest = parseFileName(entry);
         const record = await driver.getRecord(referrerKey(subject, digest));
         if (record === undefined || !(await driver.hasRecord(manifestKey(digest)))) continue;
         found.push(parseDescriptor(JSON.parse(record), "referrer"));
@@ -120,4 +127,8 @@ function parseManifestRecord(text: string, digest: Digest): ManifestRecord {
 
 function fileName(digest: Digest): string {
   return digest.replace(":", "-");
+}
+
+function parseFileName(name: string): Digest {
+  return parseDigest(name.replace("-", ":"));
 }

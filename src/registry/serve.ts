@@ -2,15 +2,14 @@
  * startRegistry(): a registry's directory as a server on the network, and its upkeep while it runs. When the signal comes, running
  * requests end first.
  */
-import { isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpServer } from "../host/host.ts";
 import { inDirectory, readRegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
-import type { Driver } from "./driver.ts";
 import { followTls, readTls } from "./operations/tls-files.ts";
 import { openService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
+import { keepUp } from "./upkeep/upkeep.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
   /** `https://HOST:PORT`. */
@@ -26,10 +25,6 @@ export interface StartOptions {
   readonly listen?: Listen | undefined;
   readonly progress: Progress;
 }
-
-/** Uploads that got no byte for this long are dropped. */
-const UPLOAD_LIFE_MS = 24 * 3600 * 1000;
-const UPKEEP_MS = 3600 * 1000;
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
 export async function startRegistry(
@@ -50,7 +45,7 @@ export async function startRegistry(
   const stopped = new AbortController();
   const { signal } = stopped;
   const running = [
-    keepUp(host, driver, { signal, progress }),
+    keepUp(host, driver, { gc: config.gc, signal, progress }),
     ...(tls ? [followTls(host, server, { tls, at, progress, signal })] : []),
   ];
   const stop = async (): Promise<void> => {
@@ -85,26 +80,5 @@ async function serveAside(
   } catch (error) {
     await server.close();
     throw error;
-  }
-}
-
-async function keepUp(
-  host: Pick<Host, "clock">,
-  driver: Driver,
-  { signal, progress }: { readonly signal: AbortSignal; readonly progress: Progress },
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
-    } catch (error) {
-      // The storage may be back next time.
-      if (!isFailure(error)) throw error;
-      progress.warn(error.message);
-    }
-    try {
-      await host.clock.sleep(UPKEEP_MS, signal);
-    } catch (error) {
-      if (!isFailure(error, "aborted")) throw error;
-    }
   }
 }

@@ -51,7 +51,7 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     (entry) => webhooks.observe(entry),
     ...auditing(host, config, options),
   ]);
-  const api = createRegistry({ host, driver, authenticate, log });
+  const api = createRegistry({ host, driver, leaseMs: config.gc.grace, authenticate, log });
   let draining = false;
   const health = { "/healthz": healthz, "/readyz": readyz(driver, () => draining) };
   const endpoints: Endpoints = {

@@ -4,13 +4,14 @@ import type { Host } from "../host/host.ts";
 import type { Driver } from "./driver.ts";
 import { filesDriver } from "./files-driver.ts";
 import { s3Driver } from "./s3-driver.ts";
+import { inDirectory, readRegistryConfig, type RegistryConfig } from "./config.ts";
 import type { StorageConfig } from "./config/storage.ts";
 
 export interface Storage extends Disposable {
   readonly driver: Driver;
 }
 
-type StorageHost = Pick<Host, "files" | "random" | "network" | "env">;
+export type StorageHost = Pick<Host, "files" | "random" | "network" | "env">;
 
 /** `at` makes the configuration's paths absolute. Failure when the bucket cannot be used, or there are no credentials for it. */
 export async function openStorage(
@@ -19,7 +20,7 @@ export async function openStorage(
   at: (path: string) => string,
 ): Promise<Storage> {
   if (config.driver === "files") {
-    return { driver: filesDriver(host, at(config.directory)), [Symbol.dispose]: () => undefined };
+    return { driver: filesDriver(host, at(config.directory)), [Symbol.dispose]: (): void => undefined };
   }
   const { endpoint, region, bucket: name, ca } = config;
   const bucket = await host.network.openBucket({
@@ -30,7 +31,17 @@ export async function openStorage(
     ...readCredentials(host, config.credentials && at(config.credentials)),
     ca: ca && host.files.readText(at(ca)),
   });
-  return { driver: s3Driver(host, bucket, config), [Symbol.dispose]: () => bucket.close() };
+  return { driver: s3Driver(host, bucket, config), [Symbol.dispose]: (): void => bucket.close() };
+}
+
+/** The storage of a registry's folder, for work beside its server. */
+export async function openRegistryStorage(
+  host: StorageHost,
+  directory: string,
+): Promise<Storage & { readonly config: RegistryConfig }> {
+  const config = readRegistryConfig(host, directory);
+  const { driver, [Symbol.dispose]: close } = await openStorage(host, config.storage, inDirectory(directory));
+  return { driver, config, [Symbol.dispose]: close };
 }
 
 interface Credentials {

@@ -1,6 +1,6 @@
 /** For tests: a registry over a temporary directory of the real file system, or a bucket in memory, called without a socket. */
 import { digestOf, type Digest } from "../core/digest.ts";
-import type { Host, HttpHandler, ServerRequest, ServerResponse } from "../host/host.ts";
+import type { Clock, Host, HttpHandler, ServerRequest, ServerResponse } from "../host/host.ts";
 import { createFakeBucket } from "../host/fake-bucket.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
@@ -40,10 +40,13 @@ export interface TestRegistryOptions {
   readonly storage?: "files" | "s3";
   /** Instead of either. */
   readonly driver?: Driver;
+  /** Instead of the real one. */
+  readonly clock?: Clock;
 }
 
 export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistry {
-  const host = createLinuxHost();
+  const real = createLinuxHost();
+  const host = options.clock === undefined ? real : { ...real, clock: options.clock };
   const directory = host.files.temporaryDirectory("/tmp/berth-registry-test-");
   const root = directory.path;
   const bucket = createFakeBucket({ now: () => host.clock.now() });

@@ -97,6 +97,7 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
 }
 
 async function finish(exchange: Exchange, repository: Repository, id: string, digest: Digest): Promise<ServerResponse> {
+  await exchange.leases.take(digest);
   if ((await exchange.driver.finishUpload(id, digest)) === "mismatch") {
     throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", {
       detail: { digest },
@@ -112,8 +113,11 @@ async function canMount(exchange: Exchange, digest: Digest): Promise<boolean> {
   const candidates = from === null ? await listRepositories(driver) : isRepositoryName(from) ? [from] : [];
   // Rights first: whether the storage has the digest may not even show in how long the answer takes.
   for (const name of candidates) {
-    if (!principal.may("pull", name) || !(await openRepository(driver, name).hasBlob(digest))) continue;
-    return (await driver.blobSize(digest)) !== undefined;
+    if (!principal.may("pull", name)) continue;
+    const repository = openRepository(driver, name);
+    if (!(await repository.hasBlob(digest))) continue;
+    await exchange.leases.take(digest);
+    return (await repository.hasBlob(digest)) && (await driver.blobSize(digest)) !== undefined;
   }
   return false;
 }

@@ -1,0 +1,24 @@
+/** gcRegistry(): a garbage collection by hand, beside a server or without one, with what its configuration says. */
+import type { Host } from "../../host/host.ts";
+import { openRegistryStorage, type StorageHost } from "../storage.ts";
+import { collectGarbage, type GcReport } from "./gc.ts";
+import { UPLOAD_LIFE_MS } from "./upkeep.ts";
+
+export interface GcRegistryReport extends GcReport {
+  /** Uploads that nobody went on with. */
+  readonly uploads: number;
+}
+
+/** Failure "busy" while another collection runs, "corrupt" when a manifest cannot be read. */
+export async function gcRegistry(
+  host: StorageHost & Pick<Host, "clock">,
+  directory: string,
+  options: { readonly dryRun: boolean; readonly signal: AbortSignal },
+): Promise<GcRegistryReport> {
+  using registry = await openRegistryStorage(host, directory);
+
+  const { driver, config } = registry;
+  const report = await collectGarbage(host, driver, { ...options, graceMs: config.gc.grace });
+  const uploads = options.dryRun ? 0 : await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+  return { ...report, uploads };
+}

@@ -1,0 +1,49 @@
+/**
+ * keepUp(): what a serving registry does by itself: drops uploads that nobody goes on with, and collects garbage. Of several
+ * replicas one collects at a time. A storage that fails is tried again the next time.
+ */
+import { isFailure } from "../../core/failure.ts";
+import type { Progress } from "../../core/progress.ts";
+import { formatBytes } from "../../core/units.ts";
+import type { Host } from "../../host/host.ts";
+import type { GcConfig } from "../config/gc.ts";
+import type { Driver } from "../driver.ts";
+import { collectGarbage } from "./gc.ts";
+
+/** Uploads that got no byte for this long are dropped. */
+export const UPLOAD_LIFE_MS = 24 * 3600 * 1000;
+const ROUND_MS = 3600 * 1000;
+
+export interface UpkeepOptions {
+  readonly gc: GcConfig;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+export async function keepUp(
+  host: Pick<Host, "clock" | "random">,
+  driver: Driver,
+  { gc, progress, signal }: UpkeepOptions,
+): Promise<void> {
+  const { interval, grace } = gc;
+  let collected = host.clock.elapsed();
+  while (!signal.aborted) {
+    try {
+      await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+      if (interval !== undefined && host.clock.elapsed() - collected >= interval) {
+        collected = host.clock.elapsed();
+        const { blobs, bytes } = await collectGarbage(host, driver, { graceMs: grace, dryRun: false, signal });
+        if (blobs > 0) progress.say(`Collected ${blobs} blobs: ${formatBytes(bytes)}`);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isFailure(error)) throw error;
+      if (error.code !== "busy") progress.warn(error.message);
+    }
+    try {
+      await host.clock.sleep(Math.min(ROUND_MS, interval ?? ROUND_MS), signal);
+    } catch (error) {
+      if (!isFailure(error, "aborted")) throw error;
+    }
+  }
+}
