@@ -25,6 +25,7 @@ import { readTar } from "../format/tar/read.ts";
 import { type TarInput, writeTar } from "../format/tar/write.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import type { Host } from "../host/host.ts";
+import { encodingOf } from "../store/layer-encoding.ts";
 import { exportLayout } from "../store/oci-layout.ts";
 import { openWorkstationStore } from "../store/workstation.ts";
 import type { Store, StoredImage } from "../store/store.ts";
@@ -596,6 +597,19 @@ test("skopeo reads what was built", async () => {
   assert.match(JSON.stringify(inspected), /"ExposedPorts":\{"80\/tcp":\{\}\}/);
   execFileSync("skopeo", ["copy", "--quiet", `oci:${folder}:x`, `dir:${path.join(scratch, "copied")}`]);
   assert.ok(existsSync(path.join(scratch, "copied/manifest.json")));
+});
+
+test("--compression chooses how new layers are compressed; the content stays, and so does the base", () => {
+  const file = "FROM tiny:1\nRUN echo compressed > /compressed\n";
+  const images = ["zstd:chunked", "gzip", "zstd"].map((format) =>
+    imageOf(build(file, {}, ["--compression", format, "--source-date-epoch", "1700000000"]).id),
+  );
+  assert.deepEqual(
+    images.map(({ manifest }) => manifest.layers.map(encodingOf)),
+    ["zstd:chunked", "gzip", "zstd"].map((format) => ["zstd:chunked", format]),
+  );
+  assert.equal(new Set(images.map(({ config }) => JSON.stringify(config.rootfs))).size, 1);
+  assert.equal(berth(["build", "--compression", "xz", context({ Containerfile: file })]).status, 2);
 });
 
 test("images, history and rmi show and remove what was built", () => {

@@ -147,7 +147,7 @@ export function createTestSource(images: Map<string, TestImage>): ImageSource {
       const planned = missing.map((layer): PlannedLayer => {
         const bytes = layer.descriptor.size;
         const obtain = (): Promise<never> => Promise.reject(new Error("a test source fetches in its own way"));
-        return { layer, options: [{ kind: "blob", bytes, requests: 0, spaceBytes: bytes, obtain }] };
+        return { layer, options: [{ kind: "blob", bytes, requests: 0, spaceBytes: bytes, obtain }], askedBytes: 0 };
       });
       const total = missing.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
       return describeFetch({ present, missing: planned, bytes: total, spaceBytes: total });

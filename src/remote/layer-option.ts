@@ -11,7 +11,7 @@ export type LayerMethodKind = "blob" | "ranges" | "delta";
 
 export interface LayerOption {
   readonly kind: LayerMethodKind;
-  /** Bodies of answers, all that this way costs, what was fetched to plan it included. */
+  /** Bodies of answers that are still to come. */
   readonly bytes: number;
   readonly requests: number;
   /** Room on disk for what comes and what becomes of it, an estimate. */
@@ -24,6 +24,8 @@ export interface LayerOption {
 }
 
 export interface LayerMethod {
+  /** What option() fetches to know the answer. */
+  askBytes(layer: LayerPlan): number;
   /** undefined where this way is not open, which is never an error. */
   option(layer: LayerPlan): Promise<LayerOption | undefined>;
 }
@@ -32,6 +34,8 @@ export interface PlannedLayer {
   readonly layer: LayerPlan;
   /** The cheapest first; at least one. */
   readonly options: readonly [LayerOption, ...LayerOption[]];
+  /** What was fetched to plan it. */
+  readonly askedBytes: number;
 }
 
 /** Headers of a request and its answer, with a token, about: what a request costs besides its body. */
@@ -42,19 +46,28 @@ export function costOf(option: Pick<LayerOption, "bytes" | "requests">): number 
   return option.bytes + option.requests * REQUEST_BYTES;
 }
 
-/** `last` is the way that is always open. */
+/** Bytes over the network, for the plan and for the layer. */
+export function movedBytes({ options: [best], askedBytes }: PlannedLayer): number {
+  return askedBytes + costOf(best);
+}
+
+/** `last` is the way that is always open. A method that costs more to ask than the layer is not asked. */
 export async function planLayer(
   layer: LayerPlan,
   methods: readonly LayerMethod[],
   last: LayerOption,
 ): Promise<PlannedLayer> {
   const found: LayerOption[] = [];
+  let askedBytes = 0;
   for (const method of methods) {
+    const askBytes = method.askBytes(layer);
+    if (askBytes >= costOf(last)) continue;
+    askedBytes += askBytes;
     const option = await method.option(layer);
     if (option !== undefined && costOf(option) < costOf(last)) found.push(option);
   }
   const [first, ...others] = found.sort((left, right) => costOf(left) - costOf(right));
-  return { layer, options: first === undefined ? [last] : [first, ...others, last] };
+  return { layer, options: first === undefined ? [last] : [first, ...others, last], askedBytes };
 }
 
 /** The cheapest way that works. What goes wrong besides (a network that is down) ends it: it goes on where it was when it is run again. */

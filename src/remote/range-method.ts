@@ -15,11 +15,22 @@ import type { Store } from "../store/store.ts";
 import { type ByteReader, createByteReader } from "./byte-reader.ts";
 import type { RemoteContext } from "./context.ts";
 import { fetchRange, fetchRanges, type RangeSource } from "./fetch-ranges.ts";
-import type { LayerMethod } from "./layer-option.ts";
+import { costOf, type LayerMethod } from "./layer-option.ts";
 import type { BlobSourceOptions, LayerPlan } from "./layer-source.ts";
 import { openPartialBlob } from "./partial-blob.ts";
 import { bytesOf, type ByteRange, planRanges } from "./plan-ranges.ts";
 import type { Session } from "./session.ts";
+
+/** Where a zstd:chunked layer's tables are; undefined for any other layer, and for positions that cannot be. */
+function readTablesRange(descriptor: LayerPlan["descriptor"]): ByteRange | undefined {
+  try {
+    const positions = parseAnnotations(descriptor.annotations, descriptor.size);
+    return positions && tablesRange(positions);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
 
 /** Compressed bytes of a file that is decompressed in one go. */
 const WHOLE_BYTES_MAX = 4 * 1024 * 1024;
@@ -32,12 +43,19 @@ export function createRangeMethod(
 ): LayerMethod {
   let contents: Contents | undefined;
   let isUnsupported = false;
+  /** A store that keeps blobs needs them whole; an empty one lacks every file. */
+  const tablesOf = ({ descriptor }: LayerPlan): ByteRange | undefined => {
+    if (store.keepsBlobs || isUnsupported) return undefined;
+    contents ??= store.contents();
+    return contents.size === 0 ? undefined : readTablesRange(descriptor);
+  };
   return {
+    askBytes(layer) {
+      const range = tablesOf(layer);
+      return range === undefined ? 0 : costOf({ bytes: range.end - range.start, requests: 1 });
+    },
     async option(layer) {
-      // A store that keeps blobs needs them whole.
-      if (store.keepsBlobs || isUnsupported) return undefined;
-      contents ??= store.contents();
-      if (contents.size === 0) return undefined;
+      if (tablesOf(layer) === undefined || contents === undefined) return undefined;
       const source: RangeSource = { context, session, descriptor: layer.descriptor, onReceived: options.onReceived };
       try {
         const tables = await fetchTables(source, layer);
@@ -74,8 +92,8 @@ function makeOption(
   const { context, descriptor } = source;
   return {
     kind: "ranges",
-    bytes: tablesBytes + bytesOf(ranges),
-    requests: ranges.length + 1,
+    bytes: bytesOf(ranges),
+    requests: ranges.length,
     spaceBytes: bytesOf(ranges) + missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     async obtain(task) {
       task.total(tablesBytes + bytesOf(ranges));

@@ -9,12 +9,12 @@ import { formatBytes } from "../core/units.ts";
 import type { Store } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import {
-  costOf,
   type LayerMethod,
   type LayerMethodKind,
   type LayerOption,
   type PlannedLayer,
   planLayer,
+  movedBytes,
 } from "./layer-option.ts";
 import { createBlobSource, type LayerPlan } from "./layer-source.ts";
 import { keptBytes } from "./partial-blob.ts";
@@ -68,7 +68,7 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
   return {
     present,
     missing,
-    bytes: missing.reduce((sum, { options: [best] }) => sum + costOf(best), 0),
+    bytes: missing.reduce((sum, planned) => sum + movedBytes(planned), 0),
     spaceBytes: Math.ceil(missing.reduce((sum, { options: [best] }) => sum + best.spaceBytes, 0)),
   };
 }
@@ -76,14 +76,16 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
 /** One entry for each way that is taken. */
 export function sumByKind({ missing }: Pick<TransferPlan, "missing">): TransferSum[] {
   const sums = new Map<LayerMethodKind, TransferSum>();
-  for (const { layer, options } of missing) {
-    const [best] = options;
-    const { kind } = best;
+  for (const planned of missing) {
+    const {
+      layer,
+      options: [{ kind }],
+    } = planned;
     const sum = sums.get(kind) ?? { kind, layers: 0, bytes: 0, wholeBytes: 0 };
     sums.set(kind, {
       kind,
       layers: sum.layers + 1,
-      bytes: sum.bytes + costOf(best),
+      bytes: sum.bytes + movedBytes(planned),
       wholeBytes: sum.wholeBytes + layer.descriptor.size,
     });
   }

@@ -76,7 +76,7 @@ export function createCutter(emit: (piece: Piece) => void): Cutter {
       const sizeBytes = member.kind === "file" ? member.size : 0;
       if (sizeBytes === 0) return tarSplit.entry(origin.name, 0, undefined);
       endRaw();
-      const chunk = Buffer.allocUnsafeSlow(Math.min(sizeBytes, CHUNK_BYTES));
+      const chunk = Buffer.allocUnsafe(Math.min(sizeBytes, CHUNK_BYTES));
       file = { entry, sizeBytes, digester: createDigester(), crc: createCrc64(), start: 0, chunk, filled: 0 };
     },
     content(bytes) {
@@ -115,7 +115,7 @@ function emitChunk(file: FileInProgress, emit: (piece: Piece) => void): void {
   // A file of one chunk has its digest already.
   const digest = bytes.length === sizeBytes ? undefined : digestOf(bytes);
   file.start = end;
-  file.chunk = Buffer.allocUnsafeSlow(Math.min(sizeBytes - end, CHUNK_BYTES));
+  file.chunk = Buffer.allocUnsafe(Math.min(sizeBytes - end, CHUNK_BYTES));
   file.filled = 0;
   emit({
     bytes,
