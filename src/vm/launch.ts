@@ -8,6 +8,7 @@ import type { Host } from "../host/host.ts";
 import { qemuArgv, type VmPaths } from "./qemu-argv.ts";
 import type { DiskFormat, VmSpec } from "./spec.ts";
 import { formatVmSpec } from "./spec.ts";
+import { endSharedConnections } from "./ssh.ts";
 import { runningPid } from "./state.ts";
 
 const PROGRAM = "qemu-system-x86_64";
@@ -32,6 +33,7 @@ export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & 
       hint: `berth vm stop ${spec.name}`,
     });
   }
+  await endSharedConnections(host, paths.directory, options);
   for (const stale of [paths.pid, paths.qmp, paths.console]) host.files.remove(stale);
   host.files.replace(paths.spec, formatVmSpec(spec), { mode: 0o600 });
   await makeVariables(host, spec, { paths, image: tools.image, signal: options.signal });

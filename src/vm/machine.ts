@@ -131,9 +131,9 @@ export function createVm(host: Host, spec: VmSpec, signal: AbortSignal): Vm {
     },
     async restore(tag) {
       requireSnapshots(spec);
+      if (pid() === undefined) return launch(host, spec, { paths, signal, loadSnapshot: checkTag(tag) });
       await endSharedConnections(host, paths.directory, { signal });
-      if (pid() === undefined) await launch(host, spec, { paths, signal, loadSnapshot: checkTag(tag) });
-      else await monitorQuietly(host, paths.qmp, { line: `loadvm ${checkTag(tag)}`, signal });
+      await monitorQuietly(host, paths.qmp, { line: `loadvm ${checkTag(tag)}`, signal });
     },
     start: (options = {}) => launch(host, spec, { paths, signal, ...options }),
     async [Symbol.asyncDispose]() {

@@ -43,7 +43,7 @@ export function sshArgv(target: SshTarget, command: string | undefined): readonl
 
 const SOCKET_PREFIX = "ssh-";
 
-/** Ends the shared connections of a machine: before its state is replaced by a snapshot's, which knows nothing of them. */
+/** Ends the shared connections of a machine: before it starts, or before a snapshot that knows nothing of them takes its place. */
 export async function endSharedConnections(
   host: Pick<Host, "exec" | "files">,
   directory: string,
