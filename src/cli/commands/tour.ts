@@ -46,6 +46,7 @@ export const tourCommand = command({
       `127.0.0.1 localhost ${REGISTRY.replace(/:\d+$/, "")}\n${host.files.readTextIfAny("/etc/hosts") ?? ""}`,
     );
     host.mounts.bind(hosts, "/etc/hosts");
+    host.files.remove(`${values.dir}/transcript.txt`);
     using transcript = host.files.open(`${values.dir}/transcript.txt`, "create");
     const print = (text: string): void => {
       transcript.write(Buffer.from(text));
