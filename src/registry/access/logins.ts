@@ -8,7 +8,7 @@ import { compare } from "bcryptjs";
 import type { Host } from "../../host/host.ts";
 import { BCRYPT_COST, parseHtpasswd } from "../htpasswd.ts";
 import type { Account } from "./permissions.ts";
-import { tooManyRequests, type RateLimiter } from "./rate-limit.ts";
+import { clientOf, type RateLimiter, tooManyRequests } from "./rate-limit.ts";
 import { findByKey, isLive, looksLikeKey, parseRobots, robotAccount } from "./robots.ts";
 import { watchFile } from "./watched-file.ts";
 
@@ -61,11 +61,12 @@ export function createLogins(options: LoginOptions): Logins {
   return {
     byKey,
     async check(user, password, address) {
-      const waitMs = failures.waitMs(address);
+      const client = clientOf(address);
+      const waitMs = failures.waitMs(client);
       if (waitMs > 0) throw tooManyRequests(waitMs, "too many failed logins");
       const account = looksLikeKey(password) ? byKey(password) : await checkPassword(user, password);
       if (account !== undefined && (account.grant === undefined || account.name === `robot:${user}`)) return account;
-      failures.spend(address);
+      failures.spend(client);
       return undefined;
     },
     find(name) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRateLimiter, tooManyRequests } from "./rate-limit.ts";
+import { clientOf, createRateLimiter, tooManyRequests } from "./rate-limit.ts";
 
 test("a rate limiter gives a burst, then one for each refill, and forgets nobody's debt", () => {
   let now = 1000;
@@ -46,3 +46,17 @@ test("429 names the wait in whole seconds", () => {
     assert.equal(error.options.headers?.["retry-after"], header);
   }
 });
+
+for (const [address, client] of [
+  ["192.0.2.1", "192.0.2.1"],
+  ["::ffff:192.0.2.1", "192.0.2.1"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ["2001:db8:1:2::6", "2001:db8:1:2::/64"],
+  ["2001:db8::6", "2001:db8:0:0::/64"],
+  ["2001:db8:1:2:3::", "2001:db8:1:2::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["", ""],
+] as const) {
+  test(`clientOf() of ${JSON.stringify(address)} is ${client}`, () => assert.equal(clientOf(address), client));
+}

@@ -46,3 +46,14 @@ export function tooManyRequests(waitMs: number, message: string): RegistryError 
     headers: { "retry-after": String(Math.max(1, Math.ceil(waitMs / 1000))) },
   });
 }
+
+/** Whom an address stands for: an IPv6 client has a whole /64 to come from. */
+export function clientOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined || !address.includes(":")) return mapped ?? address;
+  const [head = "", tail] = address.split("%")[0]?.split("::") ?? [];
+  const groups = head === "" ? [] : head.split(":");
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === "" ? 0 : tail.split(":").length);
+  const all = [...groups, ...Array<string>(Math.max(0, missing)).fill("0"), ...(tail ? tail.split(":") : [])];
+  return `${all.slice(0, 4).join(":")}::/64`;
+}

@@ -19,6 +19,7 @@ test("a token is what was signed, until it ends, for its use and its credential"
   assert.equal(tokens.isOf(claims, anna), true);
   assert.equal(tokens.isOf(claims, { ...anna, credential: "changed" }), false);
   assert.equal(tokens.isOf(claims, { ...anna, name: "bert" }), false);
+  assert.equal(tokens.verify(token, "access"), claims, "its signature is checked once");
   assert.equal(tokens.verify(token, "refresh"), undefined);
   assert.equal(createTokens(Buffer.alloc(32, 8), () => now).verify(token, "access"), undefined, "another key");
   now += 59_999;

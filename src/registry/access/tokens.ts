@@ -39,11 +39,28 @@ const ISSUER = "berth";
 /** The one header we write is the only one we read: no algorithm can be chosen by who presents a token. */
 const HEADER = Buffer.from(JSON.stringify({ alg: "HS256", typ: "JWT" })).toString("base64url");
 const TOKEN_CHARACTERS_MAX = 32 * 1024;
+const KNOWN_MAX = 1000;
 
 export function createTokens(key: Uint8Array, now: () => number): Tokens {
   const sign = (text: string): Buffer => createHmac("sha256", key).update(text).digest();
-  const fingerprint = (account: Account | undefined): string =>
-    account === undefined ? "" : sign(`credential\0${account.name}\0${account.credential}`).toString("base64url");
+  const fingerprints = new Map<string, string>();
+  const fingerprint = (account: Account | undefined): string => {
+    if (account === undefined) return "";
+    const text = `credential\0${account.name}\0${account.credential}`;
+    return fingerprints.get(text) ?? remember(fingerprints, text, sign(text).toString("base64url"));
+  };
+  // A client sends its token with every request; the signature is checked with the first.
+  const known = new Map<string, TokenClaims>();
+  const check = (token: string): TokenClaims | undefined => {
+    const end = token.lastIndexOf(".");
+    if (token.length > TOKEN_CHARACTERS_MAX || !token.startsWith(`${HEADER}.`) || end <= HEADER.length)
+      return undefined;
+    const signature = Buffer.from(token.slice(end + 1), "base64url");
+    const wanted = sign(token.slice(0, end));
+    if (signature.length !== wanted.length || !timingSafeEqual(signature, wanted)) return undefined;
+    const claims = parseClaims(Buffer.from(token.slice(HEADER.length + 1, end), "base64url").toString());
+    return remember(known, token, claims);
+  };
   return {
     issue(use, account, scopes, lifeMs) {
       const issued = Math.floor(now() / 1000);
@@ -60,17 +77,17 @@ export function createTokens(key: Uint8Array, now: () => number): Tokens {
       return `${text}.${sign(text).toString("base64url")}`;
     },
     verify(token, use) {
-      const end = token.lastIndexOf(".");
-      if (token.length > TOKEN_CHARACTERS_MAX || !token.startsWith(`${HEADER}.`) || end < HEADER.length + 1)
-        return undefined;
-      const signature = Buffer.from(token.slice(end + 1), "base64url");
-      const wanted = sign(token.slice(0, end));
-      if (signature.length !== wanted.length || !timingSafeEqual(signature, wanted)) return undefined;
-      const claims = parseClaims(Buffer.from(token.slice(HEADER.length + 1, end), "base64url").toString());
-      return claims.use === use && now() < claims.expires * 1000 ? claims : undefined;
+      const claims = known.get(token) ?? check(token);
+      return claims?.use === use && now() < claims.expires * 1000 ? claims : undefined;
     },
     isOf: (claims, account) => claims.account === account.name && claims.fingerprint === fingerprint(account),
   };
+}
+
+function remember<T>(known: Map<string, T>, key: string, value: T): T {
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(key, value);
+  return value;
 }
 
 /** Claims that we signed, so their form is certain. */
