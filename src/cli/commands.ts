@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { baseBuildCommand } from "./commands/base-build.ts";
 import { baseKernelCommand } from "./commands/base-kernel.ts";
 import { buildCommand } from "./commands/build.ts";
+import { copyCommand } from "./commands/copy.ts";
 import { createCompletionCommand } from "./commands/completion.ts";
 import { composefsDigestCommand } from "./commands/composefs-digest.ts";
 import { composefsDumpCommand } from "./commands/composefs-dump.ts";
@@ -96,6 +97,7 @@ export const commands: readonly Command[] = [
   logoutCommand,
   pushCommand,
   pullCommand,
+  copyCommand,
   signCommand,
   verifyCommand,
   generateKeyPairCommand,

@@ -5,6 +5,7 @@
 import type { Digest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";
+import type { Host } from "../host/host.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import type { Store } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
@@ -35,7 +36,16 @@ export function createBlobSource(
   context: RemoteContext,
   store: Store,
   session: Session,
-  options: BlobSourceOptions = {},
+  { onReceived }: BlobSourceOptions = {},
+): LayerSource {
+  return createLayerSource(context, store, (blob, from) => fetchBlob(context, session, blob, { from, onReceived }));
+}
+
+/** Whole blobs from wherever `open` reads them, from a position on. */
+export function createLayerSource(
+  context: Pick<RemoteContext, "signal"> & { readonly host: Pick<Host, "files" | "clock"> },
+  store: Store,
+  open: (blob: Descriptor, from: number) => AsyncIterable<Uint8Array>,
 ): LayerSource {
   return {
     async obtain(layer, task) {
@@ -46,13 +56,11 @@ export function createBlobSource(
         partial.remove();
         return "skipped: already exists";
       }
-      const importOnce = (onBytes: (count: number) => void): Promise<void> => {
-        const { onReceived } = options;
-        const open = (from: number): AsyncIterable<Uint8Array> =>
-          fetchBlob(context, session, descriptor, { from, onReceived });
-        const source = readThrough(partial, descriptor.size, open);
-        return store.importLayer(source, { ...layer, signal: context.signal, onBytes });
-      };
+      const importOnce = (onBytes: (count: number) => void): Promise<void> =>
+        store.importLayer(
+          readThrough(partial, descriptor.size, (from) => open(descriptor, from)),
+          { ...layer, signal: context.signal, onBytes },
+        );
       const kept = partial.size;
       try {
         await importOnce((count) => task.advance(count));

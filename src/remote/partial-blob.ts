@@ -17,6 +17,8 @@ export interface PartialBlob extends Disposable {
   reset(): void;
   /** Removes the file: the blob is imported, or its bytes are wrong. */
   remove(): void;
+  /** On disk, under its final name. The caller has checked the bytes. */
+  moveTo(path: string): void;
 }
 
 /** Downloads that nobody went on with for this long are dropped. */
@@ -51,6 +53,10 @@ export async function openPartialBlob(
     },
     remove() {
       host.files.remove(path);
+    },
+    moveTo(target) {
+      file.sync();
+      host.files.rename(path, target);
     },
     [Symbol.dispose]() {
       file.close();

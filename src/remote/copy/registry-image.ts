@@ -1,0 +1,80 @@
+/** An image in a registry (`docker://`). What the registry has is skipped; reading and writing go on where they were broken off. */
+import { Failure, isFailure } from "../../core/failure.ts";
+import { formatImageRef, type ImageRef, manifestSelector } from "../../oci/reference.ts";
+import { fetchBlob } from "../fetch-blob.ts";
+import { fetchManifest } from "../fetch-manifest.ts";
+import { createBlobPusher, hasRemoteBlob } from "../push-blob.ts";
+import { pullEndpoints, pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
+import { refusal } from "../answer.ts";
+import { openSession, type Session } from "../session.ts";
+import { requireTrust } from "../trust/require-trust.ts";
+import type { CopyContext, ImageSink, ImageSource, ManifestDocument } from "./image-io.ts";
+
+/** Mirrors first, as a pull does. Failure "not-found", "network", "unauthorized", "denied". */
+export async function readRegistryImage(context: CopyContext, ref: ImageRef): Promise<ImageSource> {
+  const name = formatImageRef(ref);
+  const { session, top } = await openAnywhere(context, ref);
+  return {
+    name: `docker://${name}`,
+    async manifest(digest) {
+      if (digest === undefined) return top;
+      const found = await fetchManifest(session, digest, { name });
+      if (found === undefined) throw new Failure("not-found", `Cannot find manifest ${digest} of "${name}"`);
+      return found;
+    },
+    blob: (blob, from) => fetchBlob(context, session, blob, { from }),
+    requireTrust: (digests) => requireTrust(context, { ref, session, digests }),
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** Failure "network", "unauthorized", "denied". */
+export async function writeRegistryImage(context: CopyContext, ref: ImageRef): Promise<ImageSink> {
+  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), {
+    access: "pull,push",
+  });
+  const pusher = createBlobPusher(context, session);
+  return {
+    name: `docker://${formatImageRef(ref)}`,
+    takesIndex: true,
+    rewrites: undefined,
+    begin() {},
+    hasBlob: ({ blob }) => hasRemoteBlob(session, blob.digest),
+    putBlob: async ({ blob, open, onBytes }) => (await pusher.push({ blob, open, onSent: onBytes })).note,
+    putManifest: (manifest) => putDocument(session, manifest.digest, manifest),
+    async finish(manifest) {
+      if (ref.digest !== undefined && ref.digest !== manifest.digest) {
+        throw new Failure("bad-input", `Cannot write "${formatImageRef(ref)}": the image is ${manifest.digest}`);
+      }
+      await putDocument(session, manifestSelector(ref), manifest);
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+async function openAnywhere(context: CopyContext, ref: ImageRef): Promise<{ session: Session; top: ManifestDocument }> {
+  const name = formatImageRef(ref);
+  for (const endpoint of pullEndpoints(readRegistriesConf(context.host), ref)) {
+    try {
+      const session = await openSession(context, endpoint, { access: "pull" });
+      const top = await fetchManifest(session, manifestSelector(ref), { name });
+      if (top !== undefined) return { session, top };
+      throw new Failure("not-found", `Cannot find image "${name}": "${endpoint.host}" does not know it`);
+    } catch (error) {
+      if (!endpoint.isMirror || !isFailure(error) || error.code === "aborted") throw error;
+      context.progress.warn(`Mirror ${endpoint.host}/${endpoint.path} is passed over: ${error.message}`);
+    }
+  }
+  throw new Failure("not-found", `Cannot find image "${name}": no registry to ask`);
+}
+
+async function putDocument(session: Session, selector: string, manifest: ManifestDocument): Promise<void> {
+  const response = await session.request("PUT", `manifests/${selector}`, {
+    headers: { "content-type": manifest.mediaType },
+    body: manifest.bytes,
+  });
+  if (response.status !== 201) {
+    throw new Failure("network", `Cannot push manifest "${session.name}:${selector}": ${await refusal(response)}`);
+  }
+  response.discard();
+}
