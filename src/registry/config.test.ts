@@ -19,6 +19,7 @@ test("docs/registry.schema.json is the configuration's table", () => {
 
 const accepted: readonly (readonly [what: string, content: string])[] = [
   ["the least", MINIMAL],
+  ["a protocol's options", `${MINIMAL}[protocol]\nsparse = ["mirror/**"]\nnotice = "bye"`],
   ["a key pair", `${MINIMAL}[tls]\ncertificate = "c"\nkey = "k"`],
   [
     "a bucket",
@@ -67,6 +68,8 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
     `${MINIMAL}[[permissions]]\nrepositories = ["A"]\nactions = []`,
     /permissions\[0\]\.repositories\[0\]/,
   ],
+  ["a sparse glob that matches nothing", `${MINIMAL}[protocol]\nsparse = ["A"]`, /protocol\.sparse\[0\]/],
+  ["a notice of two lines", `${MINIMAL}[protocol]\nnotice = "a\\nb"`, /protocol\.notice: it is not 1 to 4000/],
   ["no rate", `${MINIMAL}[limits]\nrequests-per-second = 0`, /limits\.requests-per-second: it is 0, wanted at least 1/],
   [
     "a webhook to a file",

@@ -12,6 +12,7 @@ import { limitsSection } from "./config/limits.ts";
 import { gcSection } from "./config/gc.ts";
 import { listenField } from "./config/listen.ts";
 import { metricsSection, shutdownSection, webhooksSection } from "./config/operations.ts";
+import { protocolSection } from "./config/protocol.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
 import { webSection } from "./config/web.ts";
@@ -26,6 +27,7 @@ const registryTable = table("Configuration of `berth registry serve`", {
   auth: authSection,
   groups: groupsSection,
   permissions: permissionsSection,
+  protocol: protocolSection,
   web: webSection,
   limits: limitsSection,
   audit: auditSection,

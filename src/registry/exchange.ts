@@ -18,6 +18,7 @@ export interface Exchange {
   readonly claims: Claims;
   /** Text for a multipart boundary, random. */
   readonly boundary: () => string;
+  readonly takesSparse: (repository: string) => boolean;
 }
 
 /** `bytes` with its length; without the bytes for HEAD. */

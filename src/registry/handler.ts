@@ -27,6 +27,10 @@ export interface RegistryOptions {
   /** How long a garbage collection keeps off content that a pusher was told of; a day by default. */
   readonly leaseMs?: number;
   readonly authenticate: Authenticate;
+  /** Whether a repository takes manifests whose parts are not there; none does by default. */
+  readonly takesSparse?: (repository: string) => boolean;
+  /** Shown to users by clients; printable ASCII. */
+  readonly notice?: string | undefined;
   readonly log?: (entry: LogEntry) => void;
 }
 
@@ -38,6 +42,9 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
   const leases = createLeases(host, driver, { lifeMs: options.leaseMs ?? LEASE_MS });
   const claims = createClaims(host, driver);
   const boundary = (): string => Buffer.from(host.random(18)).toString("hex");
+
+  const takesSparse = options.takesSparse ?? (() => false);
+  const warning = options.notice && `299 - "${options.notice.replace(/["\\]/g, String.raw`\$&`)}"`;
 
   return answering(options, async ({ request, peer, url, note }) => {
     const route = parseRoute(url.pathname);
@@ -51,7 +58,10 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     const { principal } = authentication;
     note.user = principal.user;
     requireRight(principal, route, request.method);
-    return dispatch({ request, url, principal, driver, cache, leases, claims, boundary }, route);
+    const shared = { driver, cache, leases, claims, boundary, takesSparse };
+    const response = await dispatch({ request, url, principal, ...shared }, route);
+    if (warning !== undefined) response.headers.set("warning", warning);
+    return response;
   });
 }
 

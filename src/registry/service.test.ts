@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { collectBytes, streamOf } from "../core/bytes.ts";
+import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import type { HttpHandler } from "../host/host.ts";
@@ -10,6 +11,7 @@ import { parseRegistryConfig } from "./config.ts";
 import { filesDriver } from "./files-driver.ts";
 import { htpasswdLine } from "./htpasswd.ts";
 import { startRegistry } from "./serve.ts";
+import { INDEX, MANIFEST } from "../oci/media-types.ts";
 import { openService, type Service } from "./service.ts";
 import { toWeb } from "./testing.ts";
 
@@ -160,3 +162,23 @@ async function inFlight(url: string): Promise<boolean> {
   const response = await host.network.request({ method: "GET", url });
   return /berth_registry_requests_in_flight [1-9]/.test((await collectBytes(response.body)).toString());
 }
+
+test("[protocol] lets mirrors take manifests without their parts, and shows a notice on what succeeds", async () => {
+  using opened = open('[protocol]\nsparse=["mirror/**"]\nnotice="\\"Read-only\\" on Saturday"\n');
+  const digest = digestOf("absent");
+  const entry = { mediaType: MANIFEST, digest, size: 6 };
+  const put = async (repository: string): Promise<number> => {
+    const request = new Request(`http://registry.test/v2/${repository}/manifests/v1`, {
+      method: "PUT",
+      headers: { "content-type": INDEX },
+      body: JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [entry] }),
+    });
+    return (await opened.service.handler(request, { address: "192.0.2.1" })).status;
+  };
+  assert.equal(await put("mirror/debian"), 201);
+  assert.equal(await put("team/os"), 404);
+  const got = await opened.get("/v2/mirror/debian/manifests/v1");
+  assert.equal(got.status, 200);
+  assert.equal(got.headers.get("warning"), String.raw`299 - "\"Read-only\" on Saturday"`);
+  assert.equal((await opened.get("/v2/team/os/manifests/v1")).headers.get("warning"), null);
+});

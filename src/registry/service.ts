@@ -4,6 +4,7 @@
  */
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpHandler } from "../host/host.ts";
+import { compileGlob } from "./access/glob.ts";
 import { openAccess } from "./access/open-access.ts";
 import { answering, type LogEntry } from "./answering.ts";
 import type { RegistryConfig } from "./config.ts";
@@ -51,7 +52,10 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     (entry) => webhooks.observe(entry),
     ...auditing(host, config, options),
   ]);
-  const api = createRegistry({ host, driver, leaseMs: config.gc.grace, authenticate, log });
+  const { notice } = config.protocol;
+  const sparse = config.protocol.sparse.map(compileGlob);
+  const takesSparse = (repository: string): boolean => sparse.some((glob) => glob.test(repository));
+  const api = createRegistry({ host, driver, leaseMs: config.gc.grace, authenticate, log, takesSparse, notice });
   let draining = false;
   const health = { "/healthz": healthz, "/readyz": readyz(driver, () => draining) };
   const endpoints: Endpoints = {
