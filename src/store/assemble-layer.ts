@@ -22,6 +22,9 @@ export interface AssembleOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A stream for each of ten thousand small files costs more than all else. */
+const WHOLE_BYTES_MAX = 4 * 1024 * 1024;
+
 /**
  * Failure "digest-mismatch" when the parts are not the layer, "bad-input" when they are no tar, "not-found" for an object that is not
  * here; the store is then as it was.
@@ -42,8 +45,9 @@ export async function assembleLayer(
         await splitter.push(part.bytes);
       } else {
         splitter.reuse({ id: part.objectId, contentHash: digestHex(part.digest) }, part.sizeBytes);
-        for await (const chunk of repository.host.files.readStream(objectPath(repository, part.objectId)))
-          diff.update(chunk);
+        const path = objectPath(repository, part.objectId);
+        if (part.sizeBytes <= WHOLE_BYTES_MAX) diff.update(repository.host.files.read(path));
+        else for await (const chunk of repository.host.files.readStream(path)) diff.update(chunk);
       }
     }
     const { bytes, contents } = await splitter.finish();
