@@ -28,6 +28,7 @@ import { createManCommand } from "./commands/man.ts";
 import { psCommand } from "./commands/ps.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { pushCommand } from "./commands/push.ts";
+import { registryCheckCommand } from "./commands/registry-check.ts";
 import { registryGcCommand } from "./commands/registry-gc.ts";
 import { registryInitCommand } from "./commands/registry-init.ts";
 import { registryServeCommand } from "./commands/registry-serve.ts";
@@ -84,6 +85,7 @@ export const commands: readonly Command[] = [
   rmCommand,
   inspectCommand,
   registryGcCommand,
+  registryCheckCommand,
   registryInitCommand,
   registryServeCommand,
   registryUserAddCommand,

@@ -25,6 +25,10 @@ const accepted: readonly (readonly [what: string, content: string])[] = [
     "a bucket",
     `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nendpoint = "https://s3.test"\nprefix = "os/"\nredirect = true`,
   ],
+  [
+    "rules",
+    `${MINIMAL}[tags]\nimmutable = ["v*"]\n[[quota]]\nrepositories = "team/**"\nsize = "1 GiB"\n[[retention]]\nkeep-last = 3`,
+  ],
   ["users", `${MINIMAL}[auth.htpasswd]\nfile = "h"`],
   ["robots and tokens", `${MINIMAL}[auth.robots]\nfile = "r"\n[auth.tokens]\nkey = "k"\nlifetime = "60s"`],
   ["client certificates", `${MINIMAL}[tls]\ncertificate = "c"\nkey = "k"\nclient-ca = "a"\nclient-auth = "required"`],
@@ -55,6 +59,12 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
     /wanted https:/,
   ],
   ["a prefix without a slash", `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nprefix = "os"`, /wanted a \/ at its/],
+  [
+    "a glob that matches no tag",
+    `${MINIMAL}[tags]\nimmutable = ["a/b"]`,
+    /Cannot read tags.immutable\[0\]: pattern "a\/b"/,
+  ],
+  ["a quota without a size", `${MINIMAL}[[quota]]\nrepositories = "a"`, /Cannot read quota\[0\].size/],
   ["half of a key pair", `${MINIMAL}[tls]\nkey = "k"`, /Cannot read tls\.certificate: it is absent/],
   ["an empty file name", `${MINIMAL}[auth.htpasswd]\nfile = ""`, /Cannot read auth\.htpasswd\.file: it is empty/],
   ["a number for an address", MINIMAL.replace('":5000"', "5000"), /Cannot read listen: it is 5000, wanted a string/],

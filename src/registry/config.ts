@@ -13,6 +13,7 @@ import { gcSection } from "./config/gc.ts";
 import { listenField } from "./config/listen.ts";
 import { metricsSection, shutdownSection, webhooksSection } from "./config/operations.ts";
 import { protocolSection } from "./config/protocol.ts";
+import { quotaSection, retentionSection, tagsSection } from "./config/rules.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
 import { webSection } from "./config/web.ts";
@@ -23,6 +24,9 @@ const registryTable = table("Configuration of `berth registry serve`", {
   listen: listenField("Where clients connect"),
   storage: storageSection,
   gc: gcSection,
+  tags: tagsSection,
+  quota: quotaSection,
+  retention: retentionSection,
   tls: tlsSection,
   auth: authSection,
   groups: groupsSection,

@@ -6,6 +6,7 @@ import type { ContentCache } from "./content-cache.ts";
 import type { Driver } from "./driver.ts";
 import type { Claims } from "./upkeep/claims.ts";
 import type { Leases } from "./upkeep/leases.ts";
+import type { Quotas } from "./upkeep/quota.ts";
 import { RegistryError, type RegistryErrorCode } from "./errors.ts";
 
 export interface Exchange {
@@ -16,6 +17,8 @@ export interface Exchange {
   readonly cache: ContentCache;
   readonly leases: Leases;
   readonly claims: Claims;
+  readonly quotas: Quotas;
+  readonly isImmutable: (tag: string) => boolean;
   /** Text for a multipart boundary, random. */
   readonly boundary: () => string;
   readonly takesSparse: (repository: string) => boolean;

@@ -19,6 +19,9 @@ import { openRepository } from "./repository.ts";
 import { parseRoute, type Route } from "./route.ts";
 import { createClaims } from "./upkeep/claims.ts";
 import { createLeases } from "./upkeep/leases.ts";
+import { createQuotas } from "./upkeep/quota.ts";
+import { compileTagGlob } from "./upkeep/tag-glob.ts";
+import type { QuotaRule } from "./config/rules.ts";
 import { handleUpload, handleUploads } from "./uploads.ts";
 
 export interface RegistryOptions {
@@ -26,6 +29,9 @@ export interface RegistryOptions {
   readonly driver: Driver;
   /** How long a garbage collection keeps off content that a pusher was told of; a day by default. */
   readonly leaseMs?: number;
+  readonly quotas?: readonly QuotaRule[];
+  /** Globs. */
+  readonly immutableTags?: readonly string[];
   readonly authenticate: Authenticate;
   /** Whether a repository takes manifests whose parts are not there; none does by default. */
   readonly takesSparse?: (repository: string) => boolean;
@@ -41,6 +47,9 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
   const cache = createContentCache(driver);
   const leases = createLeases(host, driver, { lifeMs: options.leaseMs ?? LEASE_MS });
   const claims = createClaims(host, driver);
+  const quotas = createQuotas(host, driver, options.quotas ?? []);
+  const immutable = (options.immutableTags ?? []).map(compileTagGlob);
+  const isImmutable = (tag: string): boolean => immutable.some((glob) => glob.test(tag));
   const boundary = (): string => Buffer.from(host.random(18)).toString("hex");
 
   const takesSparse = options.takesSparse ?? (() => false);
@@ -58,7 +67,7 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     const { principal } = authentication;
     note.user = principal.user;
     requireRight(principal, route, request.method);
-    const shared = { driver, cache, leases, claims, boundary, takesSparse };
+    const shared = { driver, cache, leases, claims, quotas, isImmutable, boundary, takesSparse };
     const response = await dispatch({ request, url, principal, ...shared }, route);
     if (warning !== undefined) response.headers.set("warning", warning);
     return response;

@@ -37,6 +37,7 @@ export async function handleManifest(
     case "PUT":
       return putManifest(exchange, repository, reference);
     case "DELETE": {
+      await requireMutable(exchange, repository, reference);
       const deleted =
         reference.kind === "tag"
           ? repository.deleteTag(reference.tag)
@@ -87,12 +88,16 @@ async function putManifest(exchange: Exchange, repository: Repository, reference
   const { mediaType, subject } = facts;
   const record = { digest, mediaType, size: bytes.length, subject: subject?.digest };
   const tags = reference.kind === "tag" ? [reference.tag, ...extraTags] : extraTags;
+  await exchange.quotas.require(repository.name, bytes.length);
   await exchange.leases.take(digest);
-  await exchange.claims.hold(manifestClaim(repository, digest), { kind: "shared", waitMs: CLAIM_MS }, async () => {
-    await driver.putBlob(digest, bytes);
-    await repository.addManifest(record, subject && referrerDescriptor(facts, digest, bytes.length));
-    for (const tag of tags) await repository.setTag(tag, digest);
-  });
+  await withImmutableTags(exchange, { repository, tags, digest }, () =>
+    exchange.claims.hold(manifestClaim(repository, digest), { kind: "shared", waitMs: CLAIM_MS }, async () => {
+      await driver.putBlob(digest, bytes);
+      await repository.addManifest(record, subject && referrerDescriptor(facts, digest, bytes.length));
+      for (const tag of tags) await repository.setTag(tag, digest);
+    }),
+  );
+  exchange.quotas.added(repository.name, bytes.length);
 
   return emptyResponse(201, {
     location: `/v2/${repository.name}/manifests/${digest}`,
@@ -100,6 +105,38 @@ async function putManifest(exchange: Exchange, repository: Repository, reference
     ...(subject && { "oci-subject": subject.digest }),
     ...(extraTags.length > 0 && { "oci-tag": extraTags.join(", ") }),
   });
+}
+
+interface TagMove {
+  readonly repository: Repository;
+  readonly tags: readonly string[];
+  readonly digest: Digest;
+}
+
+/** One push at a time may set an immutable tag, and only where there is none or it says the same already. */
+async function withImmutableTags(exchange: Exchange, move: TagMove, work: () => Promise<void>): Promise<void> {
+  const { repository, tags, digest } = move;
+  const tag = tags.find(exchange.isImmutable);
+  if (tag === undefined) return work();
+  const rest = { ...move, tags: tags.filter((other) => other !== tag) };
+  return exchange.claims.hold(`tag ${repository.name} ${tag}`, { kind: "exclusive", waitMs: CLAIM_MS }, async () => {
+    const found = await repository.findManifest({ kind: "tag", tag });
+    if (found !== undefined && found.digest !== digest) throw immutableTag(tag);
+    await withImmutableTags(exchange, rest, work);
+  });
+}
+
+/** Throws RegistryError when a deletion would take an immutable tag. */
+async function requireMutable(exchange: Exchange, repository: Repository, reference: Reference): Promise<void> {
+  const tags = reference.kind === "tag" ? [reference.tag] : ((await repository.tags()) ?? []);
+  for (const tag of tags.filter(exchange.isImmutable)) {
+    const found = await repository.findManifest({ kind: "tag", tag });
+    if (found !== undefined && (reference.kind === "tag" || found.digest === reference.digest)) throw immutableTag(tag);
+  }
+}
+
+function immutableTag(tag: string): RegistryError {
+  return new RegistryError(403, "DENIED", `tag "${tag}" is immutable`, { detail: { tag } });
 }
 
 function readFacts(bytes: Buffer, contentType: string | null): ManifestFacts {

@@ -34,15 +34,20 @@ export interface Repository {
   /** false when it was not linked. */
   unlinkBlob(digest: Digest): Promise<boolean>;
   manifests(): Promise<Digest[]>;
+  manifestTime(digest: Digest): Promise<number | undefined>;
   findManifest(reference: Reference): Promise<ManifestRecord | undefined>;
   /** `referrer` is what the subject's referrers list shows; only with a subject. */
   addManifest(record: ManifestRecord, referrer: Descriptor | undefined): Promise<void>;
   deleteManifest(digest: Digest): Promise<boolean>;
   /** In byte order; undefined when the repository does not exist. */
   tags(): Promise<string[] | undefined>;
+  /** When the tag was last set, by the storage's clock; undefined when there is none. */
+  tagTime(tag: string): Promise<number | undefined>;
   setTag(tag: string, digest: Digest): Promise<void>;
   deleteTag(tag: string): Promise<boolean>;
   referrers(subject: Digest): Promise<Descriptor[]>;
+  /** Of all subjects, whether the manifest is there or not. */
+  referrerLinks(): Promise<{ readonly subject: Digest; readonly digest: Digest }[]>;
 }
 
 export function openRepository(driver: Driver, name: string): Repository {
@@ -65,6 +70,7 @@ export function openRepository(driver: Driver, name: string): Repository {
     hasBlob: (digest) => driver.hasRecord(blobKey(digest)),
     blobTime: (digest) => driver.recordTime(blobKey(digest)),
     blobs: async () => (await driver.listRecords(`${base}/blobs`)).map(parseFileName),
+    manifestTime: (digest) => driver.recordTime(manifestKey(digest)),
     manifests: async () => (await driver.listRecords(`${base}/manifests`)).map(parseFileName),
     async linkBlob(digest) {
       if (!(await driver.hasRecord(blobKey(digest)))) await driver.putRecord(blobKey(digest), "");
@@ -94,8 +100,17 @@ export function openRepository(driver: Driver, name: string): Repository {
       const tags = await driver.listRecords(`${base}/tags`);
       return tags.length > 0 || (await driver.listRecords(base)).length > 0 ? tags : undefined;
     },
+    tagTime: (tag) => driver.recordTime(tagKey(tag)),
     setTag: (tag, digest) => driver.putRecord(tagKey(tag), digest),
     deleteTag: (tag) => driver.deleteRecord(tagKey(tag)),
+    async referrerLinks() {
+      const links: { subject: Digest; digest: Digest }[] = [];
+      for (const subject of (await driver.listRecords(`${base}/referrers`)).map(parseFileName)) {
+        const entries = await driver.listRecords(`${base}/referrers/${fileName(subject)}`);
+        for (const digest of entries.map(parseFileName)) links.push({ subject, digest });
+      }
+      return links;
+    },
     async referrers(subject) {
       const found: Descriptor[] = [];
       for (const entry of await driver.listRecords(`${base}/referrers/${fileName(subject)}`)) {

@@ -45,7 +45,7 @@ export async function startRegistry(
   const stopped = new AbortController();
   const { signal } = stopped;
   const running = [
-    keepUp(host, driver, { gc: config.gc, signal, progress }),
+    keepUp(host, driver, { gc: config.gc, retention: config.retention, signal, progress }),
     ...(tls ? [followTls(host, server, { tls, at, progress, signal })] : []),
   ];
   const stop = async (): Promise<void> => {

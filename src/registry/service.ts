@@ -54,8 +54,17 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
   ]);
   const { notice } = config.protocol;
   const sparse = config.protocol.sparse.map(compileGlob);
-  const takesSparse = (repository: string): boolean => sparse.some((glob) => glob.test(repository));
-  const api = createRegistry({ host, driver, leaseMs: config.gc.grace, authenticate, log, takesSparse, notice });
+  const api = createRegistry({
+    host,
+    driver,
+    leaseMs: config.gc.grace,
+    quotas: config.quota,
+    immutableTags: config.tags.immutable,
+    authenticate,
+    log,
+    takesSparse: (repository) => sparse.some((glob) => glob.test(repository)),
+    notice,
+  });
   let draining = false;
   const health = { "/healthz": healthz, "/readyz": readyz(driver, () => draining) };
   const endpoints: Endpoints = {

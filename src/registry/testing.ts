@@ -8,7 +8,7 @@ import { openAccess } from "./access/open-access.ts";
 import { type Authenticate, openToAll } from "./auth.ts";
 import type { Driver } from "./driver.ts";
 import { filesDriver } from "./files-driver.ts";
-import { createRegistry } from "./handler.ts";
+import { createRegistry, type RegistryOptions } from "./handler.ts";
 import type { LogEntry } from "./answering.ts";
 import { s3Driver } from "./s3-driver.ts";
 
@@ -42,6 +42,7 @@ export interface TestRegistryOptions {
   readonly driver?: Driver;
   /** Instead of the real one. */
   readonly clock?: Clock;
+  readonly rules?: Pick<RegistryOptions, "quotas" | "immutableTags">;
 }
 
 export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistry {
@@ -55,8 +56,9 @@ export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistr
     (options.storage === "s3"
       ? s3Driver(host, bucket, { prefix: "test/", redirect: false })
       : filesDriver(host, `${root}/data`));
-  return registryOver({ host, root, newDriver, authenticate: options.authenticate ?? openToAll }, () =>
-    directory[Symbol.dispose](),
+  return registryOver(
+    { host, root, newDriver, authenticate: options.authenticate ?? openToAll, rules: options.rules ?? {} },
+    () => directory[Symbol.dispose](),
   );
 }
 
@@ -82,13 +84,14 @@ interface Setting {
   readonly root: string;
   readonly newDriver: () => Driver;
   readonly authenticate: Authenticate;
+  readonly rules: Pick<RegistryOptions, "quotas" | "immutableTags">;
 }
 
 function registryOver(setting: Setting, dispose: () => void): TestRegistry {
   const { host, root, authenticate } = setting;
   const log: LogEntry[] = [];
   const driver = setting.newDriver();
-  const registry = createRegistry({ host, driver, authenticate, log: (entry) => log.push(entry) });
+  const registry = createRegistry({ ...setting.rules, host, driver, authenticate, log: (entry) => log.push(entry) });
   const handler = async (request: ServerRequest): Promise<Response> =>
     toWeb(await registry(request, { address: "127.0.0.1" }));
   const call = (method: string, path: string, { headers, body }: CallOptions = {}): Promise<Response> =>

@@ -25,19 +25,22 @@ export async function handleUploads(exchange: Exchange, repository: Repository):
   }
   const mount = url.searchParams.get("mount");
   if (mount !== null && isDigest(mount) && (await canMount(exchange, mount))) {
-    await repository.linkBlob(mount);
+    await exchange.quotas.require(repository.name, (await driver.blobSize(mount)) ?? 0);
+    await link(exchange, repository, mount);
     return created(repository, mount);
   }
   const wanted = url.searchParams.get("digest");
   const digest = wanted === null ? undefined : parseRequestDigest(wanted);
   const algorithm = digest === undefined ? parseAlgorithm(url.searchParams) : digestAlgorithm(digest);
+  await exchange.quotas.require(repository.name, Number(request.headers.get("content-length") ?? 0));
   const id = await driver.startUpload(repository.name, algorithm);
   if (digest === undefined) {
     const length = { "oci-chunk-min-length": String(CHUNK_BYTES_MIN) };
     return emptyResponse(202, { ...sessionHeaders(repository, id), ...length });
   }
   try {
-    await driver.appendUpload(id, 0, requestBody(request, "BLOB_UPLOAD_INVALID"));
+    const body = requestBody(request, "BLOB_UPLOAD_INVALID");
+    await driver.appendUpload(id, 0, exchange.quotas.limit(repository.name, 0, body));
   } catch (error) {
     await driver.cancelUpload(id);
     throw error;
@@ -88,7 +91,9 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
     throw new RegistryError(400, "SIZE_INVALID", "Content-Length and Content-Range differ");
   }
   if (request.body === null) return before;
-  const size = await driver.appendUpload(id, before, requestBody(request, "BLOB_UPLOAD_INVALID", chunk?.length));
+  await exchange.quotas.require(repository.name, before + Number(length ?? 0));
+  const body = requestBody(request, "BLOB_UPLOAD_INVALID", chunk?.length);
+  const size = await driver.appendUpload(id, before, exchange.quotas.limit(repository.name, before, body));
   if (chunk !== undefined && size - before !== chunk.length) {
     await driver.truncateUpload(id, before);
     throw new RegistryError(400, "SIZE_INVALID", "the chunk is not as long as its Content-Range");
@@ -103,8 +108,14 @@ async function finish(exchange: Exchange, repository: Repository, id: string, di
       detail: { digest },
     });
   }
-  await repository.linkBlob(digest);
+  await link(exchange, repository, digest);
   return created(repository, digest);
+}
+
+async function link(exchange: Exchange, repository: Repository, digest: Digest): Promise<void> {
+  if (await repository.hasBlob(digest)) return;
+  await repository.linkBlob(digest);
+  exchange.quotas.added(repository.name, (await exchange.driver.blobSize(digest)) ?? 0);
 }
 
 async function canMount(exchange: Exchange, digest: Digest): Promise<boolean> {

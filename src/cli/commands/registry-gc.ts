@@ -8,7 +8,7 @@ export const registryGcCommand = command({
   name: "registry gc",
   summary: "Delete what no manifest in a registry needs",
   description:
-    "Works while the registry serves, and while clients push: content stays for the configuration's gc.grace (24 hours) after it was\n" +
+    "Deletes what the rules of [[retention]] take first. Works while the registry serves, and while clients push: content stays for the configuration's gc.grace (24 hours) after it was\n" +
     "pushed, mounted or asked for by somebody who may push. Also drops uploads that nobody went on with for a day.",
   plans: true,
   flags: {},
@@ -18,8 +18,13 @@ export const registryGcCommand = command({
     const { dryRun, signal } = context;
     return gcRegistry(context.host, textToByteName(directory), { dryRun, signal });
   },
-  view({ dryRun, blobs, bytes, links, kept, uploads }) {
+  view({ retention, dryRun, blobs, bytes, links, kept, uploads }) {
     const parts = `${blobs} blobs, ${links} links${dryRun ? "" : `, ${uploads} uploads`}: ${formatBytes(bytes)}`;
-    return `${dryRun ? "Would delete" : "Deleted"} ${parts}; ${kept} unneeded blobs are too young or leased`;
+    const rules = retention.map((step) =>
+      step.kind === "delete-tag"
+        ? `retention: tag ${step.repository}:${step.tag}\n`
+        : `retention: manifest ${step.repository}@${step.digest}\n`,
+    );
+    return `${rules.join("")}${dryRun ? "Would delete" : "Deleted"} ${parts}; ${kept} unneeded blobs are too young or leased`;
   },
 });

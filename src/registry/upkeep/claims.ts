@@ -1,7 +1,7 @@
 /**
  * createClaims(): who of all the processes on one storage may do something now. A storage has no locks, but what one puts the others
- * see: each puts its claim first and then looks at the others'. Of two that exclude each other at least one sees the other, takes
- * its claim back and tries again.
+ * see: each puts its claim first and then looks at the others', and goes on once it sees none. Of two that exclude each other at
+ * least one sees the other, so that never both go on.
  *
  * A claim of a process that died ends by its age. The storage's clock tells it, never ours.
  */
@@ -57,8 +57,10 @@ export function createClaims(host: Pick<Host, "clock" | "random">, driver: Drive
       try {
         for (;;) {
           await put();
-          if ((await others(name, own, kind)).length === 0) break;
-          await driver.deleteRecord(`claims/${own}`, { durable: false });
+          const found = await others(name, own, kind);
+          if (found.length === 0) break;
+          // The first by name waits in its place; were all to step back, they might do so for ever.
+          if (found.some((other) => other < own)) await driver.deleteRecord(`claims/${own}`, { durable: false });
           if (host.clock.elapsed() >= until)
             throw new Failure("busy", `Cannot claim ${thing}: another process holds it`);
           const [fraction = 0] = host.random(1);

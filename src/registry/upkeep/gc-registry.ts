@@ -1,10 +1,13 @@
 /** gcRegistry(): a garbage collection by hand, beside a server or without one, with what its configuration says. */
 import type { Host } from "../../host/host.ts";
 import { openRegistryStorage, type StorageHost } from "../storage.ts";
-import { collectGarbage, type GcReport } from "./gc.ts";
+import { collectGarbage, storageTime, type GcReport } from "./gc.ts";
+import { applyRetention, planRetention, type RetentionStep } from "./retention.ts";
 import { UPLOAD_LIFE_MS } from "./upkeep.ts";
 
 export interface GcRegistryReport extends GcReport {
+  /** What the rules of retention took. With a dry run its content is not counted among the blobs. */
+  readonly retention: readonly RetentionStep[];
   /** Uploads that nobody went on with. */
   readonly uploads: number;
 }
@@ -18,7 +21,9 @@ export async function gcRegistry(
   using registry = await openRegistryStorage(host, directory);
 
   const { driver, config } = registry;
+  const retention = await planRetention(driver, config.retention, await storageTime(driver));
+  if (!options.dryRun) await applyRetention(host, driver, retention);
   const report = await collectGarbage(host, driver, { ...options, graceMs: config.gc.grace });
   const uploads = options.dryRun ? 0 : await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
-  return { ...report, uploads };
+  return { ...report, retention, uploads };
 }

@@ -6,14 +6,13 @@
  *
  * One collection runs at a time on a storage. A manifest that cannot be read ends it: what it needs is unknown.
  */
-import { collectBytes } from "../../core/bytes.ts";
-import { type Digest, parseDigest } from "../../core/digest.ts";
+import type { Digest } from "../../core/digest.ts";
 import { Failure, isFailure } from "../../core/failure.ts";
 import type { Host } from "../../host/host.ts";
 import type { Driver } from "../driver.ts";
-import { readManifestFacts } from "../manifest-facts.ts";
 import { listRepositories, openRepository } from "../repository.ts";
 import { type Claim, createClaims } from "./claims.ts";
+import { manifestParts } from "./manifest-parts.ts";
 import { dropLeases, isLeased, withCondemned } from "./leases.ts";
 
 export interface GcOptions {
@@ -109,7 +108,7 @@ async function findUnneeded(driver: Driver, claim: Claim, signal: AbortSignal | 
       signal?.throwIfAborted();
       await claim.renew();
       here.add(digest);
-      for (const part of await partsOf(driver, name, digest)) here.add(part);
+      for (const part of (await manifestParts(driver, repository, digest)) ?? []) here.add(part);
     }
     for (const digest of here) needed.add(digest);
     for (const digest of linked) {
@@ -117,23 +116,6 @@ async function findUnneeded(driver: Driver, claim: Claim, signal: AbortSignal | 
     }
   }
   return { links, needed };
-}
-
-async function partsOf(driver: Driver, name: string, digest: Digest): Promise<Digest[]> {
-  const record = await openRepository(driver, name).findManifest({ kind: "digest", digest });
-  if (record === undefined) return [];
-  try {
-    const bytes = await collectBytes(driver.readBlob(digest, { start: 0, end: record.size }));
-    const { blobs, manifests } = readManifestFacts(bytes, record.mediaType);
-    return [...blobs, ...manifests].map((part) => parseDigest(part.digest));
-  } catch (cause) {
-    // Deleted while we came to it.
-    if ((await openRepository(driver, name).findManifest({ kind: "digest", digest })) === undefined) return [];
-    throw new Failure("corrupt", `Cannot collect garbage: manifest "${digest}" of "${name}" cannot be read`, {
-      cause,
-      hint: "look for damage with `berth registry check DIR`",
-    });
-  }
 }
 
 /** The storage's clock, which dates its content, in ms since the epoch. */

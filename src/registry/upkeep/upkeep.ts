@@ -7,8 +7,10 @@ import type { Progress } from "../../core/progress.ts";
 import { formatBytes } from "../../core/units.ts";
 import type { Host } from "../../host/host.ts";
 import type { GcConfig } from "../config/gc.ts";
+import type { RetentionRule } from "../config/rules.ts";
 import type { Driver } from "../driver.ts";
-import { collectGarbage } from "./gc.ts";
+import { collectGarbage, storageTime } from "./gc.ts";
+import { applyRetention, planRetention } from "./retention.ts";
 
 /** Uploads that got no byte for this long are dropped. */
 export const UPLOAD_LIFE_MS = 24 * 3600 * 1000;
@@ -16,6 +18,7 @@ const ROUND_MS = 3600 * 1000;
 
 export interface UpkeepOptions {
   readonly gc: GcConfig;
+  readonly retention: readonly RetentionRule[];
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
@@ -23,7 +26,7 @@ export interface UpkeepOptions {
 export async function keepUp(
   host: Pick<Host, "clock" | "random">,
   driver: Driver,
-  { gc, progress, signal }: UpkeepOptions,
+  { gc, retention, progress, signal }: UpkeepOptions,
 ): Promise<void> {
   const { interval, grace } = gc;
   let collected = host.clock.elapsed();
@@ -32,6 +35,7 @@ export async function keepUp(
       await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
       if (interval !== undefined && host.clock.elapsed() - collected >= interval) {
         collected = host.clock.elapsed();
+        await applyRetention(host, driver, await planRetention(driver, retention, await storageTime(driver)));
         const { blobs, bytes } = await collectGarbage(host, driver, { graceMs: grace, dryRun: false, signal });
         if (blobs > 0) progress.say(`Collected ${blobs} blobs: ${formatBytes(bytes)}`);
       }

@@ -1,0 +1,57 @@
+/** [tags], [[quota]] and [[retention]]: what pushes may not do, and what goes by itself. */
+import { compileGlob, GLOB } from "../access/glob.ts";
+import { compileTagGlob, TAG_GLOB } from "../upkeep/tag-glob.ts";
+import { bytes, count, duration, type Field, list, maybe, parsed, table, type ValueOf, withDefault } from "./fields.ts";
+
+const repositories = withDefault(
+  checked("Glob of repositories: * is any text without a slash, ** any text", GLOB, compileGlob),
+  "**",
+);
+
+export const tagsSection = withDefault(
+  table("Tags", {
+    immutable: withDefault(
+      list(
+        "Tags that no push moves and no client deletes, in every repository",
+        checked("Glob", TAG_GLOB, compileTagGlob),
+      ),
+      [],
+    ),
+  }),
+  {},
+);
+
+export const quotaSection = withDefault(
+  list(
+    "Limits of space; each holds by itself",
+    table("One limit", {
+      repositories,
+      size: bytes("What all these repositories may hold together, shared content once"),
+    }),
+  ),
+  [],
+);
+
+export const retentionSection = withDefault(
+  list(
+    "What a garbage collection deletes first; a tag goes when a rule takes it",
+    table("One rule", {
+      repositories,
+      tags: withDefault(checked("Glob of tags", TAG_GLOB, compileTagGlob), "*"),
+      keepLast: maybe(count("Keep so many of these tags of a repository, the last moved first")),
+      olderThan: maybe(duration("Take only tags that were not moved for so long")),
+      untagged: maybe(duration("Delete manifests that no tag, index or referrer needs, after so long")),
+    }),
+  ),
+  [],
+);
+
+export type QuotaRule = ValueOf<typeof quotaSection>[number];
+export type RetentionRule = ValueOf<typeof retentionSection>[number];
+
+function checked(description: string, pattern: RegExp, compile: (pattern: string) => RegExp): Field<string> {
+  return parsed(description, pattern.source, (value) => {
+    compile(value);
+    return value;
+  });
+}

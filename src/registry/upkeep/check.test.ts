@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { digestOf } from "../../core/digest.ts";
+import { openTestRegistry } from "../testing.ts";
+import { checkStorage } from "./check.ts";
+
+test("checkStorage() finds nothing in a whole registry", async () => {
+  for (const storage of ["files", "s3"] as const) {
+    using registry = openTestRegistry({ storage });
+    const { digest, bytes } = await registry.pushImage("os", "v1");
+    await registry.pushImage("os", "sig", { subject: { mediaType: "application/x", digest, size: bytes.length } });
+    const report = await checkStorage(registry.driver, { repair: false });
+    assert.deepEqual(report.problems, []);
+    assert.deepEqual([report.blobs, report.repositories], [5, 1]);
+  }
+});
+
+test("checkStorage() finds each kind of damage, and puts damaged blobs aside", async () => {
+  using registry = openTestRegistry();
+  const { driver } = registry;
+  const { digest } = await registry.pushImage("os", "v1");
+  const lost = await registry.pushBlob("os", "lost");
+  await driver.deleteBlob(lost);
+  await driver.putRecord("repositories/os/tags/none", digestOf("none"));
+  await driver.putRecord(`repositories/os/referrers/sha256-${digest.slice(7)}/sha256-${digest.slice(7)}`, "{}");
+  const flipped = await registry.pushBlob("os", "good");
+  const hex = flipped.slice(7);
+  registry.host.files.write(`${registry.root}/data/blobs/sha256/${hex.slice(0, 2)}/${hex}`, "bad!");
+
+  const found = await checkStorage(driver, { repair: false });
+  assert.deepEqual(
+    found.problems.map(({ kind, digest: what, tag }) => [kind, tag ?? what]),
+    [
+      ["damaged-blob", flipped],
+      ["missing-blob", lost],
+      ["dangling-tag", "none"],
+      ["dangling-referrer", digest],
+    ],
+  );
+  assert.equal((await registry.call("GET", `/v2/os/blobs/${flipped}`)).status, 200, "without --repair nothing changes");
+  await checkStorage(driver, { repair: true });
+  assert.equal((await registry.call("HEAD", `/v2/os/blobs/${flipped}`)).status, 404);
+  assert.equal(registry.host.files.readText(`${registry.root}/data/quarantine/sha256-${hex}`), "bad!");
+  await registry.pushBlob("os", "good");
+  assert.equal((await registry.call("GET", `/v2/os/blobs/${flipped}`)).status, 200);
+});
+
+test("checkStorage() names a manifest whose content is gone", async () => {
+  using registry = openTestRegistry({ storage: "s3" });
+  const { digest } = await registry.pushImage("os", "v1");
+  await registry.driver.deleteBlob(digest);
+  const { problems } = await checkStorage(registry.driver, { repair: false });
+  assert.deepEqual(problems, [{ kind: "damaged-manifest", repository: "os", digest }]);
+});

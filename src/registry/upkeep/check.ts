@@ -1,0 +1,94 @@
+/**
+ * checkStorage(): reads all content again and follows all names: blobs hash to their digests, links and manifests name blobs
+ * that are there, tags and referrers name manifests that are there. With `repair` a damaged blob is put aside, so that clients are told it
+ * is missing, and a push brings it back.
+ */
+import { createDigester, type Digest, digestAlgorithm } from "../../core/digest.ts";
+import { isFailure } from "../../core/failure.ts";
+import type { Driver, StoredBlob } from "../driver.ts";
+import { listRepositories, openRepository, type Repository } from "../repository.ts";
+import { manifestParts } from "./manifest-parts.ts";
+
+export interface CheckOptions {
+  readonly repair: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface CheckProblem {
+  readonly kind: "damaged-blob" | "missing-blob" | "damaged-manifest" | "dangling-tag" | "dangling-referrer";
+  readonly repository?: string;
+  readonly digest?: Digest;
+  readonly tag?: string;
+  readonly quarantined?: boolean;
+}
+
+export interface CheckReport {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly repositories: number;
+  readonly problems: readonly CheckProblem[];
+}
+
+export async function checkStorage(driver: Driver, options: CheckOptions): Promise<CheckReport> {
+  const problems: CheckProblem[] = [];
+  const damaged = new Set<Digest>();
+  let [blobs, bytes] = [0, 0];
+  for await (const blob of driver.listBlobs()) {
+    options.signal?.throwIfAborted();
+    blobs += 1;
+    bytes += blob.size;
+    if (await isWhole(driver, blob)) continue;
+    damaged.add(blob.digest);
+    if (options.repair) await driver.quarantineBlob(blob.digest);
+    problems.push({ kind: "damaged-blob", digest: blob.digest, quarantined: options.repair });
+  }
+  const names = await listRepositories(driver);
+  for (const name of names) {
+    options.signal?.throwIfAborted();
+    const found = await checkRepository(driver, openRepository(driver, name));
+    problems.push(...found.filter(({ digest }) => digest === undefined || !damaged.has(digest)));
+  }
+  return { blobs, bytes, repositories: names.length, problems };
+}
+
+/** True also for one that a collection has taken meanwhile. */
+async function isWhole(driver: Driver, { digest, size }: StoredBlob): Promise<boolean> {
+  const digester = createDigester(digestAlgorithm(digest));
+  try {
+    for await (const chunk of driver.readBlob(digest, { start: 0, end: size })) digester.update(chunk);
+  } catch (error) {
+    if (isFailure(error, "not-found") && (await driver.blobSize(digest)) === undefined) return true;
+    throw error;
+  }
+  return digester.digest() === digest;
+}
+
+async function checkRepository(driver: Driver, repository: Repository): Promise<CheckProblem[]> {
+  const problems: CheckProblem[] = [];
+  const report = (problem: CheckProblem): void => {
+    problems.push({ ...problem, repository: repository.name });
+  };
+  for (const digest of await repository.blobs()) {
+    if ((await driver.blobSize(digest)) === undefined && (await repository.hasBlob(digest)))
+      report({ kind: "missing-blob", digest });
+  }
+  for (const digest of await repository.manifests()) {
+    try {
+      for (const part of (await manifestParts(driver, repository, digest)) ?? []) {
+        if ((await driver.blobSize(part)) === undefined) report({ kind: "missing-blob", digest: part });
+      }
+    } catch (error) {
+      if (!isFailure(error, "corrupt")) throw error;
+      report({ kind: "damaged-manifest", digest });
+    }
+  }
+  for (const tag of (await repository.tags()) ?? []) {
+    const named = await repository.findManifest({ kind: "tag", tag });
+    if (named === undefined && (await repository.tagTime(tag)) !== undefined) report({ kind: "dangling-tag", tag });
+  }
+  for (const { subject, digest } of await repository.referrerLinks()) {
+    const manifest = await repository.findManifest({ kind: "digest", digest });
+    if (manifest?.subject !== subject) report({ kind: "dangling-referrer", digest });
+  }
+  return problems;
+}

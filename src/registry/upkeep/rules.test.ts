@@ -1,0 +1,153 @@
+/** Immutable tags, quotas and retention. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { digestOf } from "../../core/digest.ts";
+import { createFakeBucket } from "../../host/fake-bucket.ts";
+import { createFakeHost, type FakeHost } from "../../host/fake.ts";
+import { INDEX, MANIFEST } from "../../oci/media-types.ts";
+import { retentionSection } from "../config/rules.ts";
+import type { RegistryOptions } from "../handler.ts";
+import { s3Driver } from "../s3-driver.ts";
+import { openTestRegistry, type TestRegistry } from "../testing.ts";
+import { applyRetention, planRetention } from "./retention.ts";
+import { compileTagGlob } from "./tag-glob.ts";
+
+const DAY_MS = 86_400_000;
+const headers = { "content-type": MANIFEST };
+
+type Rules = Pick<RegistryOptions, "quotas" | "immutableTags">;
+
+function open(rules: Rules = {}): { host: FakeHost; registry: TestRegistry } {
+  const host = createFakeHost();
+  const driver = s3Driver(host, createFakeBucket({ now: () => host.clock.now() }), { prefix: "", redirect: false });
+  return { host, registry: openTestRegistry({ driver, clock: host.clock, rules }) };
+}
+
+test("compileTagGlob() covers the whole tag, and rejects what no tag has", () => {
+  for (const [glob, tag, matches] of [
+    ["v*", "v1.2", true],
+    ["v*", "xv1", false],
+    ["v1.2", "v1x2", false],
+    ["*", "A_b-c", true],
+  ] as const) {
+    assert.equal(compileTagGlob(glob).test(tag), matches, `${glob} ${tag}`);
+  }
+  for (const bad of ["", "a/b", "a b", "[ab]"]) assert.throws(() => compileTagGlob(bad), SyntaxError);
+});
+
+test("an immutable tag is set once: another manifest and a deletion are denied, the same again is fine", async () => {
+  const { registry } = open({ immutableTags: ["v*"] });
+  using _ = registry;
+  const { bytes, digest } = await registry.pushImage("os", "v1");
+  const again = await registry.call("PUT", "/v2/os/manifests/v1", { body: bytes, headers });
+  assert.equal(again.status, 201);
+  const other = await registry.pushImage("os", "latest", { annotations: { a: "other" } });
+  const moved = await registry.call("PUT", "/v2/os/manifests/v1", { body: other.bytes, headers });
+  assert.equal(moved.status, 403);
+  assert.match(await moved.text(), /"DENIED".*tag \\"v1\\" is immutable/);
+  assert.equal((await registry.call("DELETE", "/v2/os/manifests/v1")).status, 403);
+  assert.equal((await registry.call("DELETE", `/v2/os/manifests/${digest}`)).status, 403);
+  const extra = await registry.call("PUT", "/v2/os/manifests/new?tag=v1", { body: other.bytes, headers });
+  assert.equal(extra.status, 403);
+  assert.equal((await registry.call("HEAD", "/v2/os/manifests/new")).status, 404, "nothing of a denied push is done");
+  assert.equal((await registry.call("DELETE", `/v2/os/manifests/${other.digest}`)).status, 202);
+});
+
+test("of two pushes of one immutable tag at once, one wins", async () => {
+  using registry = openTestRegistry({ storage: "s3", rules: { immutableTags: ["*"] } });
+  const images = [await registry.pushImage("os", "a"), await registry.pushImage("os", "b")];
+  const answers = await Promise.all(
+    images.map(({ bytes }) => registry.call("PUT", "/v2/os/manifests/v1", { body: bytes, headers })),
+  );
+  assert.deepEqual(
+    answers.map(({ status }) => status).sort((a, b) => a - b),
+    [201, 403],
+  );
+});
+
+test("a quota refuses bytes before they are stored, whichever way they come", async () => {
+  const { registry } = open({ quotas: [{ repositories: "team/**", size: 1000 }] });
+  using _ = registry;
+  const big = Buffer.alloc(1001, 1);
+  const session = (await registry.call("POST", "/v2/team/a/blobs/uploads/")).headers.get("location") ?? "";
+  const length = { "content-length": String(big.length) };
+  const refused = await registry.call("PATCH", session, { body: big, headers: length });
+  assert.equal(refused.status, 403);
+  assert.match(await refused.text(), /DENIED.*quota of \\"team\/\*\*\\" is exceeded: 0 B of 1 kB are used/);
+  const chunked = await registry.call("PATCH", session, { body: ReadableStream.from([big]) });
+  assert.equal(chunked.status, 403);
+  assert.equal((await registry.call("GET", session)).headers.get("range"), "0-0", "nothing was stored");
+  const whole = await registry.call("POST", `/v2/team/a/blobs/uploads/?digest=${digestOf(big)}`, { body: big });
+  assert.equal(whole.status, 403);
+
+  await registry.pushBlob("other", big);
+  const mount = await registry.call("POST", `/v2/team/b/blobs/uploads/?mount=${digestOf(big)}&from=other`);
+  assert.equal(mount.status, 403);
+  await registry.pushBlob("team/a", big.subarray(0, 600));
+  await assert.rejects(registry.pushBlob("team/b", big.subarray(0, 500)), /403/);
+  await registry.pushBlob("team/b", big.subarray(0, 400));
+});
+
+test("content that repositories of a quota share counts once; what is deleted counts no more", async () => {
+  const { host, registry } = open({ quotas: [{ repositories: "team/**", size: 1000 }] });
+  using _ = registry;
+  const shared = Buffer.alloc(600, 1);
+  await registry.pushBlob("team/a", shared);
+  host.clock.advance(60_000);
+  await registry.call("DELETE", `/v2/team/a/blobs/${digestOf(shared)}`);
+  host.clock.advance(60_000);
+  await registry.pushBlob("team/b", Buffer.alloc(900, 2));
+});
+
+async function retained(registry: TestRegistry, host: FakeHost, rule: object): Promise<string[]> {
+  const rules = retentionSection.read([rule], "retention");
+  const steps = await planRetention(registry.driver, rules, host.clock.now());
+  await applyRetention(host, registry.driver, steps);
+  return steps.map((step) => (step.kind === "delete-tag" ? step.tag : step.digest));
+}
+
+test("retention keeps the last tags of a glob, and takes only what is old enough", async () => {
+  for (const [rule, taken] of [
+    [{ "keep-last": 2 }, ["v3", "v2", "v1", "nightly"]],
+    [{ "keep-last": 2, tags: "v*" }, ["v3", "v2", "v1"]],
+    [{ "older-than": "3d" }, ["v2", "v1", "nightly"]],
+    [{ "keep-last": 1, "older-than": "4d", tags: "v*" }, ["v1"]],
+    [{ "keep-last": 1, repositories: "other/**" }, []],
+    [{}, []],
+  ] as const) {
+    const { host, registry } = open();
+    using _ = registry;
+    for (const tag of ["nightly", "v1", "v2", "v3", "v4", "v5"]) {
+      await registry.pushImage("os", tag);
+      host.clock.advance(DAY_MS);
+    }
+    assert.deepEqual(await retained(registry, host, rule), taken, JSON.stringify(rule));
+    const left = (await (await registry.call("GET", "/v2/os/tags/list")).json()) as { tags: string[] };
+    assert.equal(left.tags.length, 6 - taken.length);
+  }
+});
+
+test("retention deletes untagged manifests, but no child of an index and no referrer of what stays", async () => {
+  const { host, registry } = open();
+  using _ = registry;
+  const child = await registry.pushImage("os", "child");
+  const loose = await registry.pushImage("os", "loose");
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: [{ mediaType: MANIFEST, digest: child.digest, size: child.bytes.length }],
+  });
+  const put = await registry.call("PUT", "/v2/os/manifests/v1", { body: index, headers: { "content-type": INDEX } });
+  assert.equal(put.status, 201);
+  const subject = { mediaType: INDEX, digest: digestOf(index), size: index.length };
+  const referrer = await registry.pushImage("os", "referrer", { subject });
+  const gone = { mediaType: INDEX, digest: digestOf("gone"), size: 4 };
+  const orphan = await registry.pushImage("os", "orphan", { subject: gone });
+  for (const tag of ["child", "loose", "referrer", "orphan"]) await registry.call("DELETE", `/v2/os/manifests/${tag}`);
+  assert.deepEqual(await retained(registry, host, { untagged: "7d" }), []);
+  host.clock.advance(8 * DAY_MS);
+  assert.deepEqual((await retained(registry, host, { untagged: "7d" })).sort(), [loose.digest, orphan.digest].sort());
+  for (const { digest } of [child, referrer]) {
+    assert.equal((await registry.call("HEAD", `/v2/os/manifests/${digest}`)).status, 200);
+  }
+});
