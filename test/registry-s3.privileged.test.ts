@@ -11,6 +11,7 @@ import { silent } from "../src/core/progress.ts";
 import type { Child, HttpResponse } from "../src/host/host.ts";
 import { createLinuxHost } from "../src/host/linux.ts";
 import { initRegistry } from "../src/registry/init.ts";
+import { gcRegistry } from "../src/registry/upkeep/gc-registry.ts";
 import { startRegistry } from "../src/registry/serve.ts";
 import { CASES, conformance } from "./conformance/conformance.ts";
 import { type Ceph, startCeph } from "./support/ceph.ts";
@@ -159,9 +160,48 @@ test("skopeo pushes to both replicas at once, one is killed, and the other has a
   }
 });
 
-async function skopeo(verb: string, from: string, to: string): Promise<boolean> {
-  const flags = [from.startsWith("docker:") ? "--src-tls-verify=false" : "--dest-tls-verify=false"];
-  const argv = ["skopeo", "--insecure-policy", verb, ...flags, from, to];
+test("garbage is collected on the store while both replicas take pushes, and every image stays whole", async () => {
+  const path = await makeRegistry("collected");
+  const config = `${path}/registry.toml`;
+  host.files.write(config, `${host.files.readText(config)}[gc]\ngrace = "5s"\n`);
+  const [left, right] = [await serve(path), await serve(path)];
+  try {
+    const layouts = [await makeLayout(0), await makeLayout(1)];
+    const orphan = Buffer.from("no manifest names this");
+    const single = `/v2/team/os/blobs/uploads/?digest=${digestOf(orphan)}`;
+    assert.equal((await call(left, "POST", single, orphan)).status, 201);
+    let collected = 0;
+    let runs = 0;
+    const pushes = (async () => {
+      for (let round = 0; round < 4; round += 1) {
+        const replica = round % 2 === 0 ? left : right;
+        const from = `oci:${layouts[round % 2]}:v1`;
+        assert.equal(await skopeo("copy", from, `docker://${replica.address}/team/os:v${round}`), true);
+        assert.equal(await skopeo("delete", `docker://${replica.address}/team/os:v${round}`), true);
+      }
+    })();
+    const signal = new AbortController().signal;
+    for (let isDone = false; !isDone; runs += 1) {
+      isDone = await Promise.race([pushes.then(() => true), host.clock.sleep(1000).then(() => false)]);
+      collected += (await gcRegistry(host, path, { dryRun: false, signal })).blobs;
+    }
+    assert.equal(await skopeo("copy", `oci:${layouts[0]}:v1`, `docker://${left.address}/team/os:last`), true);
+    await host.clock.sleep(6000);
+    collected += (await gcRegistry(host, path, { dryRun: false, signal })).blobs;
+    assert.ok(collected > 0 && runs > 1, `${collected} blobs in ${runs} runs`);
+    assert.equal((await call(right, "GET", `/v2/team/os/blobs/${digestOf(orphan)}`)).status, 404);
+    const target = `oci:${directory.path}/pulled-last:v1`;
+    assert.equal(await skopeo("copy", `docker://${right.address}/team/os:last`, target), true);
+  } finally {
+    await stop(left);
+    await stop(right);
+  }
+});
+
+/** copy FROM TO, or delete IMAGE. */
+async function skopeo(verb: "copy" | "delete", ...images: readonly string[]): Promise<boolean> {
+  const side = verb === "delete" ? "" : images[0]?.startsWith("docker:") === true ? "src-" : "dest-";
+  const argv = ["skopeo", "--insecure-policy", verb, `--${side}tls-verify=false`, ...images];
   return (await host.exec(argv, { timeoutMs: 120_000, check: false })).exitCode === 0;
 }
 
