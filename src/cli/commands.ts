@@ -32,6 +32,7 @@ import { registryCheckCommand } from "./commands/registry-check.ts";
 import { registryGcCommand } from "./commands/registry-gc.ts";
 import { registryInitCommand } from "./commands/registry-init.ts";
 import { registryServeCommand } from "./commands/registry-serve.ts";
+import { registrySyncCommand } from "./commands/registry-sync.ts";
 import { registryTokenCreateCommand } from "./commands/registry-token-create.ts";
 import { registryTokenListCommand } from "./commands/registry-token-list.ts";
 import { registryTokenRevokeCommand } from "./commands/registry-token-revoke.ts";
@@ -88,6 +89,7 @@ export const commands: readonly Command[] = [
   registryCheckCommand,
   registryInitCommand,
   registryServeCommand,
+  registrySyncCommand,
   registryUserAddCommand,
   registryUserListCommand,
   registryUserPasswdCommand,

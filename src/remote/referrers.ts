@@ -21,14 +21,14 @@ import type { Session } from "./session.ts";
 
 const PAGES_MAX = 100;
 
-/** Those of `artifactType`, in the registry's order. Failure "network", "bad-input". */
+/** Those of `artifactType`, or all, in the registry's order. Failure "network", "bad-input". */
 export async function listReferrers(
   session: Session,
   subject: Digest,
-  artifactType: string,
+  artifactType?: string,
 ): Promise<readonly Descriptor[]> {
   const all = (await askReferrers(session, subject, artifactType)) ?? (await readFallback(session, subject))?.manifests;
-  return (all ?? []).filter((descriptor) => descriptor.artifactType === artifactType);
+  return (all ?? []).filter((descriptor) => artifactType === undefined || descriptor.artifactType === artifactType);
 }
 
 /** Its blobs must be there. Returns its digest. Failure "network". */
@@ -45,14 +45,19 @@ export async function pushReferrer(session: Session, manifest: Manifest & { subj
     ...(artifactType !== undefined && { artifactType }),
     ...(annotations && { annotations }),
   };
-  const known = (await readFallback(session, subject.digest))?.manifests ?? [];
+  await listInFallback(session, subject.digest, entry);
+  return digest;
+}
+
+/** For a registry that does not list it with its subject itself. Failure "network". */
+export async function listInFallback(session: Session, subject: Digest, entry: Descriptor): Promise<void> {
+  const known = (await readFallback(session, subject))?.manifests ?? [];
   const index: Index = {
     schemaVersion: 2,
     mediaType: INDEX,
-    manifests: [...known.filter((other) => other.digest !== digest), entry],
+    manifests: [...known.filter((other) => other.digest !== entry.digest), entry],
   };
-  await putManifest(session, fallbackTag(subject.digest), INDEX, JSON.stringify(index));
-  return digest;
+  await putManifest(session, fallbackTag(subject), INDEX, JSON.stringify(index));
 }
 
 /** True when the registry says that it lists it with its subject. Failure "network". */
@@ -77,10 +82,11 @@ export async function putManifest(
 async function askReferrers(
   session: Session,
   subject: Digest,
-  artifactType: string,
+  artifactType: string | undefined,
 ): Promise<readonly Descriptor[] | undefined> {
   const found: Descriptor[] = [];
-  let target = `referrers/${subject}?artifactType=${encodeURIComponent(artifactType)}`;
+  const query = artifactType === undefined ? "" : `?artifactType=${encodeURIComponent(artifactType)}`;
+  let target = `referrers/${subject}${query}`;
   for (let page = 0; page < PAGES_MAX; page += 1) {
     const response = await session.request("GET", target);
     if (response.status >= 500) {

@@ -1,13 +1,16 @@
 /** An image in a registry (`docker://`). What the registry has is skipped; reading and writing go on where they were broken off. */
 import { Failure, isFailure } from "../../core/failure.ts";
+import { parseIndex, parseManifest } from "../../oci/manifest.ts";
+import { isIndexType } from "../../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../../oci/reference.ts";
 import { fetchBlob } from "../fetch-blob.ts";
 import { fetchManifest } from "../fetch-manifest.ts";
 import { createBlobPusher, hasRemoteBlob } from "../push-blob.ts";
 import { pullEndpoints, pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
-import { refusal } from "../answer.ts";
+import { listInFallback, putManifest } from "../referrers.ts";
 import { openSession, type Session } from "../session.ts";
 import { requireTrust } from "../trust/require-trust.ts";
+import { understand } from "./documents.ts";
 import type { CopyContext, ImageSink, ImageSource, ManifestDocument } from "./image-io.ts";
 
 /** Mirrors first, as a pull does. Failure "not-found", "network", "unauthorized", "denied". */
@@ -68,13 +71,21 @@ async function openAnywhere(context: CopyContext, ref: ImageRef): Promise<{ sess
   throw new Failure("not-found", `Cannot find image "${name}": no registry to ask`);
 }
 
+/** A registry without the referrers API gets its fallback for a manifest with a subject. */
 async function putDocument(session: Session, selector: string, manifest: ManifestDocument): Promise<void> {
-  const response = await session.request("PUT", `manifests/${selector}`, {
-    headers: { "content-type": manifest.mediaType },
-    body: manifest.bytes,
+  const { mediaType, digest, bytes } = manifest;
+  const text = bytes.toString("utf8");
+  const isListed = await putManifest(session, selector, mediaType, text);
+  if (isListed) return;
+  const { subject, artifactType, annotations } = understand(session.name, () =>
+    isIndexType(mediaType) ? parseIndex(text, mediaType) : parseManifest(text, mediaType),
+  );
+  if (subject === undefined) return;
+  await listInFallback(session, subject.digest, {
+    mediaType,
+    digest,
+    size: bytes.length,
+    ...(artifactType !== undefined && { artifactType }),
+    ...(annotations && { annotations }),
   });
-  if (response.status !== 201) {
-    throw new Failure("network", `Cannot push manifest "${session.name}:${selector}": ${await refusal(response)}`);
-  }
-  response.discard();
 }

@@ -1,0 +1,150 @@
+/** Repositories through a folder and an archive into another registry; Debian's skopeo reads the folder. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Digest, digestOf } from "../core/digest.ts";
+import { isFailure } from "../core/failure.ts";
+import { parseJsonObject } from "../core/json.ts";
+import { silent } from "../core/progress.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { parseIndex } from "../oci/manifest.ts";
+import { MANIFEST } from "../oci/media-types.ts";
+import { parseImageRef } from "../oci/reference.ts";
+import { openTestRegistry } from "../registry/testing.ts";
+import type { CopyContext } from "./copy/image-io.ts";
+import { openPlace } from "./sync/open-place.ts";
+import { applySync, planSync, type SyncResult } from "./sync/sync.ts";
+import { globToPattern } from "./sync/sync-place.ts";
+import { pushImage } from "./push.ts";
+import { createMemoryStore, createTestClient, makeImage } from "./testing.ts";
+
+const host = createLinuxHost();
+const FROM = "from.test:5000";
+const TO = "to.test:5000";
+const image = makeImage(["base", "one"]);
+
+interface World extends Disposable {
+  readonly at: (name: string) => string;
+  readonly requests: string[];
+  readonly from: ReturnType<typeof openTestRegistry>;
+  readonly to: ReturnType<typeof openTestRegistry>;
+  sync(source: string, destination: string, options?: { tag?: string; delete?: boolean }): Promise<SyncResult>;
+}
+
+/** `from` has team/os:v1 and v2 (one image), team/app:v1, and a signature of that image with a signature of its own. */
+async function openWorld(): Promise<World> {
+  const from = openTestRegistry();
+  const to = openTestRegistry();
+  const client = createTestClient({ [FROM]: from.handler, [TO]: to.handler });
+  const context: CopyContext = { ...client.context, host: { ...host, ...client.context.host }, progress: silent };
+  const store = createMemoryStore(`${from.root}/store`);
+  const stored = store.add(image, "localhost/x:1");
+  for (const name of ["team/os:v1", "team/os:v2", "team/app:v1"])
+    await pushImage(client.context, store, stored, parseImageRef(`${FROM}/${name}`));
+  let subject = { mediaType: MANIFEST, digest: image.digest, size: image.manifestBytes.length };
+  for (const kind of ["application/x-signature", "application/x-of-signature"]) {
+    const empty = Buffer.from("{}");
+    await from.pushBlob("team/os", empty);
+    const config = { mediaType: "application/vnd.oci.empty.v1+json", digest: digestOf(empty), size: 2 };
+    const bytes = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MANIFEST,
+      artifactType: kind,
+      config,
+      layers: [config],
+      subject,
+    });
+    const digest = digestOf(bytes);
+    const path = `/v2/team/os/manifests/${digest}`;
+    assert.equal((await from.call("PUT", path, { body: bytes, headers: { "content-type": MANIFEST } })).status, 201);
+    subject = { mediaType: MANIFEST, digest, size: bytes.length };
+  }
+  client.requests.length = 0;
+  return {
+    at: (name) => `${from.root}/${name}`,
+    requests: client.requests,
+    from,
+    to,
+    async sync(source, destination, { tag = "*", delete: deletes = false } = {}) {
+      const tags = globToPattern(tag);
+      await using left = await openPlace(context, source, { side: "source", tags });
+      await using right = await openPlace(context, destination, { side: "destination", tags });
+      return applySync(context, left, right, await planSync(left, right, { delete: deletes }));
+    },
+    [Symbol.dispose]() {
+      from[Symbol.dispose]();
+      to[Symbol.dispose]();
+    },
+  };
+}
+
+const tagsOf = async (registry: World["to"], repository: string): Promise<unknown> => {
+  const answer = await registry.call("GET", `/v2/${repository}/tags/list`);
+  return parseJsonObject(await answer.text(), "tags")["tags"];
+};
+
+const referrersOf = async (registry: World["to"], repository: string, digest: string): Promise<Digest[]> => {
+  const answer = await registry.call("GET", `/v2/${repository}/referrers/${digest}`);
+  return parseIndex(await answer.text()).manifests.map((entry) => entry.digest);
+};
+
+for (const [form, place] of [
+  ["a folder", "oci:DIR/air"],
+  ["an archive", "oci-archive:DIR/air.tar"],
+] as const) {
+  test(`a registry goes through ${form} into another with tags, digests and referrers; again moves nothing`, async () => {
+    using world = await openWorld();
+    const name = place.replace("DIR", world.at("").replace(/\/$/, ""));
+    const first = await world.sync(FROM, name);
+    assert.deepEqual([first.copied, first.unchanged], [3, 0]);
+    const { stdout } = await host.exec(["skopeo", "inspect", `${name}:team/os:v1`], { timeoutMs: 30_000 });
+    assert.equal(JSON.parse(stdout.toString()).Digest, image.digest);
+
+    const again = await world.sync(FROM, name);
+    assert.deepEqual([again.copied, again.unchanged, again.movedBytes], [0, 3, 0]);
+
+    await world.sync(name, TO);
+    assert.deepEqual(await tagsOf(world.to, "team/os"), ["v1", "v2"]);
+    assert.deepEqual(await tagsOf(world.to, "team/app"), ["v1"]);
+    const [signature = ""] = await referrersOf(world.to, "team/os", image.digest);
+    assert.deepEqual([signature], await referrersOf(world.from, "team/os", image.digest));
+    assert.deepEqual(
+      await referrersOf(world.to, "team/os", signature),
+      await referrersOf(world.from, "team/os", signature),
+    );
+    const last = await world.sync(name, TO);
+    assert.deepEqual([last.copied, last.unchanged], [0, 3]);
+  });
+}
+
+test("one repository, chosen tags, a prefix at the destination", async () => {
+  using world = await openWorld();
+  const result = await world.sync(`${FROM}/team/os`, `${TO}/mirror`, { tag: "v[1]*" });
+  assert.equal(result.copied, 0, "no shell classes");
+  assert.equal((await world.sync(`${FROM}/team/os`, `${TO}/mirror`, { tag: "?1" })).copied, 1);
+  assert.deepEqual(await tagsOf(world.to, "mirror/team/os"), ["v1"]);
+});
+
+test("--delete takes tags away that the source does not have, in these repositories only", async () => {
+  using world = await openWorld();
+  await world.sync(FROM, TO);
+  for (const path of ["team/os/manifests/old", "other/os/manifests/kept"]) {
+    const repository = path.replace(/\/manifests.*/, "");
+    for (const blob of [image.configBytes, ...image.layers]) await world.to.pushBlob(repository, blob);
+    await world.to.call("PUT", `/v2/${path}`, { body: image.manifestBytes, headers: { "content-type": MANIFEST } });
+  }
+  assert.equal((await world.sync(FROM, TO)).deleted, 0);
+  assert.equal((await world.sync(FROM, TO, { delete: true })).deleted, 1);
+  assert.deepEqual(await tagsOf(world.to, "team/os"), ["v1", "v2"]);
+  assert.deepEqual(await tagsOf(world.to, "other/os"), ["kept"]);
+});
+
+for (const [name, text] of [
+  ["a tag", `${FROM}/team/os:v1`],
+  ["no host", "team"],
+  ["an empty folder name", "oci:"],
+] as const) {
+  test(`a place with ${name} is refused`, async () => {
+    using world = await openWorld();
+    await assert.rejects(world.sync(text, TO), (error) => isFailure(error, "usage"));
+  });
+}
