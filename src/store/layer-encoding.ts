@@ -14,7 +14,7 @@ import type { Store, StoredImage } from "./store.ts";
 export const LAYER_ENCODINGS = ["zstd:chunked", "zstd", "gzip"] as const;
 export type LayerEncoding = (typeof LAYER_ENCODINGS)[number];
 
-/** Machines then fetch only the files that they lack, and it costs less than gzip to make. */
+/** Machines then fetch only the files that they lack, and it costs about as much as gzip to make. */
 export const DEFAULT_ENCODING: LayerEncoding = "zstd:chunked";
 
 /** Failure "usage" for another word. */

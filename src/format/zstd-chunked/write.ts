@@ -17,7 +17,7 @@ export interface ChunkedLayer {
   annotations(): Readonly<Record<string, string>>;
 }
 
-/** As small as gzip -6 for less CPU, although each file is a frame of its own; see docs/decisions/0003. */
+/** As small as gzip -6 for the same CPU or less, although each file is a frame of its own; see docs/decisions/0003. */
 const FRAME_LEVEL = 5;
 /** The tables are a small part of the blob and every update fetches them. */
 const TABLE_LEVEL = 9;
