@@ -10,6 +10,7 @@ import { composefsDumpCommand } from "./commands/composefs-dump.ts";
 import { composefsMkimageCommand } from "./commands/composefs-mkimage.ts";
 import { containerLintCommand } from "./commands/container-lint.ts";
 import { containerfileCheckCommand } from "./commands/containerfile-check.ts";
+import { deltaCreateCommand } from "./commands/delta-create.ts";
 import { diskCommand } from "./commands/disk.ts";
 import { execCommand } from "./commands/exec.ts";
 import { generateKeyPairCommand } from "./commands/generate-key-pair.ts";
@@ -100,6 +101,7 @@ export const commands: readonly Command[] = [
   loginCommand,
   logoutCommand,
   pushCommand,
+  deltaCreateCommand,
   pullCommand,
   copyCommand,
   signCommand,

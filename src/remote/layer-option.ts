@@ -1,7 +1,8 @@
 /**
  * LayerOption: one way to get a layer that the store lacks, and what it would move. A pull asks every LayerMethod for its option and
  * takes, layer by layer, the one that moves least; one whose parts turn out wrong is passed over for the next, and the whole blob is
- * the last. A new way to move less is one LayerMethod more in transfer-plan.ts (createMethods), nothing else.
+ * the last. A new way to move less is one LayerMethod more in transfer-plan.ts (createMethods), nothing else; a way that brings all layers
+ * at once is weighed after them (delta-method.ts).
  */
 import { isFailure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";

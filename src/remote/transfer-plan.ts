@@ -16,6 +16,7 @@ import {
   planLayer,
   movedBytes,
 } from "./layer-option.ts";
+import { preferDelta } from "./delta-method.ts";
 import { createBlobSource, type LayerPlan } from "./layer-source.ts";
 import { keptBytes } from "./partial-blob.ts";
 import { planPull } from "./plan-pull.ts";
@@ -60,11 +61,12 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
   const { context, store, resolved, config } = scope;
   const { present, missing: lacking } = planPull(store, resolved.manifest, config);
   const methods = lacking.length === 0 ? [] : createMethods(scope);
-  const missing = await mapConcurrent(
+  const alone = await mapConcurrent(
     lacking,
     { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
     (layer) => planLayer(layer, methods, blobOption(scope, layer)),
   );
+  const missing = alone.length === 0 ? [] : await preferDelta(scope, alone);
   return {
     present,
     missing,

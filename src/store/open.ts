@@ -8,6 +8,8 @@ import type { Host, Lock } from "../host/host.ts";
 import { assembleLayer } from "./assemble-layer.ts";
 import { hasBlob, readBlob } from "./blobs.ts";
 import { readContents } from "./contents.ts";
+import { applyDelta } from "./delta/apply-delta.ts";
+import { createDelta } from "./delta/create-delta.ts";
 import { hasImage, imageId, mountImage, readImage, writeImage } from "./erofs-images.ts";
 import { checkRepository } from "./fsck.ts";
 import { collectGarbage } from "./gc.ts";
@@ -106,6 +108,8 @@ function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbo
     addLayer: (tar, options) => addLayer(repository, tar, options),
     contents: () => readContents(repository),
     assembleLayer: (parts, options) => assembleLayer(repository, parts, options),
+    createDelta: (old, next, options) => createDelta(repository, old, next, options),
+    applyDelta: (source, options) => applyDelta(repository, source, options),
     layerSize: (diffId) => layerSize(repository, diffId),
     readLayer: (diffId) => readLayer(repository, diffId),
     readTree: (diffIds) => readTree(repository, diffIds),

@@ -22,6 +22,8 @@ import type { Descriptor, Manifest } from "../oci/manifest.ts";
 import type { Directory } from "../tree/node.ts";
 import type { AssembleOptions, LayerPart } from "./assemble-layer.ts";
 import type { Contents } from "./contents.ts";
+import type { ApplyDeltaOptions } from "./delta/apply-delta.ts";
+import type { CreateDeltaOptions, Delta } from "./delta/create-delta.ts";
 import type { LayerEncoding } from "./layer-encoding.ts";
 
 export interface StoredImage {
@@ -108,6 +110,10 @@ export interface Store extends Disposable {
   contents(): Contents;
   /** A layer from objects that are here and bytes that were brought; its blob is not kept. See assemble-layer.ts. */
   assembleLayer(parts: AsyncIterable<LayerPart> | Iterable<LayerPart>, options: AssembleOptions): Promise<void>;
+  /** What turns `old` into `next`, both of this store; its bytes depend on nothing else. Failure "bad-input" when no layer is new. */
+  createDelta(old: StoredImage, next: StoredImage, options?: CreateDeltaOptions): Promise<Delta>;
+  /** Makes the layers of a delta from what is here; each is checked against its diff id before it gets its name. */
+  applyDelta(source: AsyncIterable<Uint8Array>, options: ApplyDeltaOptions): Promise<void>;
   /** Bytes of the uncompressed tar; Failure "not-found". */
   layerSize(diffId: Digest): number;
   /** The exact tar again. */

@@ -3,12 +3,16 @@ import { Failure } from "../../core/failure.ts";
 import { formatBytes } from "../../core/units.ts";
 import type { ImageRef } from "../../oci/reference.ts";
 import { formatImageRef } from "../../oci/reference.ts";
+import { previousImages } from "../../remote/previous-images.ts";
 import { pushImage } from "../../remote/push.ts";
+import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
+import { openSession } from "../../remote/session.ts";
 import { LAYER_ENCODINGS, recompressImage, toEncoding } from "../../store/layer-encoding.ts";
 import type { StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { findStoredImage, readImageRef } from "../image-names.ts";
+import { pushDeltas, readDeltaCount } from "../push-deltas.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 
 export const pushCommand = command({
@@ -24,6 +28,12 @@ export const pushCommand = command({
       choices: LAYER_ENCODINGS,
       summary: "Compress the layers so; the image gets another digest where that changes one",
     },
+    "delta-from": {
+      type: "string",
+      value: "N",
+      summary:
+        "Make deltas from the last N images of the repository: what the tag named until now, then the highest tags",
+    },
     quiet: { type: "boolean", short: "q", summary: "Print nothing" },
   },
   operands: [
@@ -33,6 +43,7 @@ export const pushCommand = command({
   examples: [
     ["berth push registry.example.com/team/os:1", "to where its name says"],
     ["berth push localhost/os registry.example.com/team/os:1", "under another name"],
+    ["berth push --delta-from 3 registry.example.com/team/os:4", "small updates for machines that run :1, :2 or :3"],
     [
       "berth push --compression-format gzip localhost/os registry.example.com/team/os:1",
       "for clients that read gzip only",
@@ -47,11 +58,17 @@ export const pushCommand = command({
     const format = values["compression-format"];
     const image =
       format === undefined ? found : await recompressImage(store, found, toEncoding(format), context.signal);
+    const count = values["delta-from"] === undefined ? 0 : readDeltaCount(values["delta-from"]);
+    const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
+    // Asked before the push: after it the tag names the new image.
+    const session = count === 0 ? undefined : await openSession(remote, endpoint, { access: "pull,push" });
+    const from = session === undefined ? [] : await previousImages(session, ref.tag, count);
     const result = await pushImage(remote, store, image, ref);
     const { sentBytes, skippedBytes } = result;
     context.progress.say(
       `Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`,
     );
+    if (session !== undefined) await pushDeltas(remote, store, session, { next: image, ref, from });
     return { name: formatImageRef(ref), ...result };
   },
   view: () => undefined,

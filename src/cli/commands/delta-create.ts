@@ -1,0 +1,64 @@
+/** `berth delta create`: what machines with one image must fetch to get another. */
+import { textToByteName } from "../../core/bytes.ts";
+import { Failure } from "../../core/failure.ts";
+import { formatBytes } from "../../core/units.ts";
+import { formatRepository } from "../../oci/reference.ts";
+import { pushDelta } from "../../remote/delta-artifact.ts";
+import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
+import { openSession } from "../../remote/session.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
+import { command } from "../command.ts";
+import { findStoredImage, readImageRef } from "../image-names.ts";
+import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
+
+export const deltaCreateCommand = command({
+  name: "delta create",
+  summary: "Make what turns one image into another",
+  description:
+    "Compares the files of two images of the store, byte by byte, and keeps the differences. With --push the delta is put beside NEW in its registry; machines that run OLD then fetch it instead of layers. Whatever it makes is checked on the machine, so a wrong delta costs time only.",
+  flags: {
+    push: { type: "boolean", summary: "Put it beside NEW in the registry that its name says" },
+    output: { type: "string", short: "o", value: "FILE", summary: "Write it to a file" },
+    ...REMOTE_FLAGS,
+  },
+  operands: [
+    { name: "OLD", summary: "image in the store that machines have" },
+    { name: "NEW", summary: "image in the store that they are to get" },
+  ],
+  plans: true,
+  examples: [
+    ["berth delta create registry.example.com/team/os:1 registry.example.com/team/os:2 --push", "after the push of :2"],
+    ["berth delta create localhost/os:1 localhost/os:2 --dry-run", "how small it would be"],
+  ],
+  async run(values, [oldName = "", newName = ""], context) {
+    if (!values.push && values.output === undefined && !context.dryRun)
+      throw new Failure("usage", "Cannot make a delta: wanted --push, -o FILE or --dry-run");
+    using store = openWorkstationStore(context.host);
+
+    const old = findStoredImage(store, oldName);
+    const next = findStoredImage(store, newName);
+    const ref = values.push ? readImageRef(next.names.find((name) => name === newName) ?? newName) : undefined;
+    const { progress, signal } = context;
+    const delta = await store.createDelta(old, next, { progress, signal });
+    let artifact: string | undefined;
+    if (!context.dryRun) {
+      if (values.output !== undefined)
+        context.host.files.replace(textToByteName(values.output), Buffer.concat(delta.chunks));
+      if (ref !== undefined) {
+        const remote = remoteContext(context, values);
+        const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
+        const session = await openSession(remote, endpoint, { access: "pull,push" });
+        artifact = `${formatRepository(ref)}@${await pushDelta(remote, session, { delta, next })}`;
+      }
+    }
+    const { chunks: _, ...facts } = delta;
+    return { ...facts, artifact };
+  },
+  view: ({ bytes, layerBytes, layers, objects, patched, artifact }) =>
+    [
+      `Delta: ${formatBytes(bytes)} instead of ${formatBytes(layerBytes)} (${layers === 1 ? "1 layer" : `${layers} layers`})`,
+      `Files: ${objects} new, ${patched} of them made from old ones`,
+      ...(artifact === undefined ? [] : [`Pushed: ${artifact}`]),
+      "",
+    ].join("\n"),
+});

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { createPatchDecoder, createPatchEncoder, type PatchStreams } from "./patch.ts";
+
+const noise = (seed: string, size: number): Buffer =>
+  createHash("shake256", { outputLength: size }).update(seed).digest();
+
+function apply(streams: PatchStreams, base: Buffer, start: number, size: number): Buffer {
+  const decoder = createPatchDecoder(streams);
+  const piece = decoder.decode(base, start, size);
+  decoder.end();
+  return piece;
+}
+
+const OLD = noise("program", 20_000);
+const shifted = Buffer.from(OLD);
+for (let at = 100; at < shifted.length; at += 40) shifted[at] = (shifted[at] ?? 0) + 8;
+
+const CASES: readonly (readonly [what: string, target: Buffer, literalsMax: number])[] = [
+  ["the same bytes", OLD, 0],
+  ["bytes put in", Buffer.concat([OLD.subarray(0, 7001), Buffer.from("put in"), OLD.subarray(7001)]), 30],
+  ["bytes taken out", Buffer.concat([OLD.subarray(0, 501), OLD.subarray(900)]), 20],
+  ["parts in another order", Buffer.concat([OLD.subarray(9000), OLD.subarray(0, 9000)]), 20],
+  ["addresses that moved by the same", shifted, 20],
+  ["something else", noise("other", 5000), 5000],
+  ["nothing", Buffer.alloc(0), 0],
+];
+for (const [what, target, literalsMax] of CASES) {
+  test(`a patch gives ${what}`, () => {
+    const streams = createPatchEncoder(OLD).encode(target, 0, target.length);
+    assert.deepEqual(apply(streams, OLD, 0, target.length), target);
+    assert.ok(streams.literals.length <= literalsMax, `${streams.literals.length} literal bytes`);
+  });
+}
+
+test("a rebuilt program differs by little: differences are nearly all zero", () => {
+  const { differences } = createPatchEncoder(OLD).encode(shifted, 0, shifted.length);
+  assert.ok(differences.length > 19_900);
+  assert.equal(differences.filter((byte) => byte !== 0).length, Math.ceil((shifted.length - 100) / 40));
+});
+
+test("a patch gives back any target from any base, piece by piece", () => {
+  const bytes = fc.uint8Array({ maxLength: 400 }).map((array) => Buffer.from(array));
+  // Repeats of few letters, so that there is something to match.
+  const text = fc
+    .array(fc.constantFrom("abcdefgh", "01234567", "xxxxxxxx", "!"), { maxLength: 60 })
+    .map((parts) => Buffer.from(parts.join("")));
+  const either = fc.oneof(bytes, text);
+  fc.assert(
+    fc.property(either, either, fc.nat(400), (base, target, cut) => {
+      const at = Math.min(cut, target.length);
+      const encoder = createPatchEncoder(base);
+      const first = apply(encoder.encode(target, 0, at), base, 0, at);
+      const second = apply(encoder.encode(target, at, target.length), base, at, target.length - at);
+      assert.deepEqual(Buffer.concat([first, second]), target);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test("a patch decoder refuses streams that do not fit", () => {
+  const target = Buffer.concat([OLD.subarray(100, 9000), Buffer.from("inserted bytes of the target")]);
+  const good = createPatchEncoder(OLD).encode(target, 0, target.length);
+  const bad: readonly (readonly [what: string, streams: PatchStreams, base: Buffer])[] = [
+    ["a shorter base", good, OLD.subarray(0, 500)],
+    ["instructions that end early", { ...good, control: good.control.subarray(0, -1) }, OLD],
+    ["instructions too many", { ...good, control: Buffer.concat([good.control, Buffer.alloc(3)]) }, OLD],
+    ["differences that end early", { ...good, differences: good.differences.subarray(1) }, OLD],
+    ["literals that end early", { ...good, literals: Buffer.alloc(0) }, OLD],
+    ["literals too many", { ...good, literals: Buffer.concat([good.literals, Buffer.alloc(1)]) }, OLD],
+  ];
+  for (const [what, streams, base] of bad)
+    assert.throws(() => apply(streams, base, 0, target.length), SyntaxError, what);
+});

@@ -1,0 +1,105 @@
+/**
+ * preferDelta(): takes a delta for the layers of an image when one fits and moves less than all other ways together. A delta is for
+ * an image, not for a layer, so that it is weighed after the layers were planned one by one. Nothing about it is trusted: the store
+ * checks what it makes, and when it is no good every layer goes on with the next way of its plan.
+ */
+import { isFailure, Failure } from "../core/failure.ts";
+import type { ProgressTask } from "../core/progress.ts";
+import { formatBytes } from "../core/units.ts";
+import { fetchDeltaLayer, listDeltas, type OfferedDelta } from "./delta-artifact.ts";
+import { fetchBlob } from "./fetch-blob.ts";
+import { costOf, type LayerOption, type PlannedLayer } from "./layer-option.ts";
+import { openPartialBlob, readThrough } from "./partial-blob.ts";
+import type { PullScope } from "./transfer-plan.ts";
+
+/** The list of referrers, the artifact's manifest, the file. */
+const REQUESTS = 3;
+/** What list and manifest say, about. */
+const DOCUMENT_BYTES = 1500;
+/** What a delta grows to once applied, about. */
+const EXPANSION = 20;
+
+export async function preferDelta(
+  scope: PullScope,
+  planned: readonly PlannedLayer[],
+): Promise<readonly PlannedLayer[]> {
+  const offer = await findDelta(scope);
+  const others = planned.reduce((sum, { options: [best] }) => sum + costOf(best), 0);
+  if (offer === undefined || costOf({ bytes: offer.bytes + DOCUMENT_BYTES, requests: REQUESTS }) >= others)
+    return planned;
+  const apply = once((task) => applyOffer(scope, offer, planned, task));
+  return planned.map(({ layer, options, askedBytes }, i): PlannedLayer => {
+    const option: LayerOption = {
+      kind: "delta",
+      // The first layer stands for the whole.
+      bytes: i === 0 ? offer.bytes + DOCUMENT_BYTES : 0,
+      requests: i === 0 ? REQUESTS : 0,
+      spaceBytes: i === 0 ? offer.bytes * EXPANSION : 0,
+      async obtain(task) {
+        await apply(task);
+        return i === 0 ? `${formatBytes(offer.bytes)} fetched, made from ${offer.old.slice(7, 19)}` : "made with it";
+      },
+    };
+    return { layer, options: [option, ...options], askedBytes };
+  });
+}
+
+/** The smallest whose old image is here. What goes wrong with the list only means that there is none. */
+async function findDelta({ context, store, resolved }: PullScope): Promise<OfferedDelta | undefined> {
+  // A store that keeps blobs needs them whole.
+  if (store.keepsBlobs || store.images().length === 0) return undefined;
+  try {
+    const offers = await listDeltas(resolved.session, resolved.digest);
+    return offers
+      .filter(({ old, needs }) => store.image(old) !== undefined && needs.every(isProgram))
+      .sort((left, right) => left.bytes - right.bytes)[0];
+  } catch (error) {
+    if (!isFailure(error) || context.signal?.aborted === true) throw error;
+    return undefined;
+  }
+}
+
+/** The one program that a delta may run; see store/delta/packing.ts. */
+function isProgram(name: string): boolean {
+  return name === "gzip";
+}
+
+async function applyOffer(
+  { context, store, resolved, onReceived }: PullScope,
+  offer: OfferedDelta,
+  planned: readonly PlannedLayer[],
+  task: ProgressTask,
+): Promise<void> {
+  task.total(offer.bytes);
+  const descriptor = await fetchDeltaLayer(resolved.session, offer);
+  using partial = await openPartialBlob(context.host, store.path, descriptor.digest, context.signal);
+  task.advance(Math.min(partial.size, descriptor.size));
+  const received = (count: number): void => {
+    task.advance(count);
+    onReceived?.(count);
+  };
+  const open = (from: number): AsyncIterable<Uint8Array> =>
+    fetchBlob(context, resolved.session, descriptor, { from, onReceived: received });
+  try {
+    await store.applyDelta(readThrough(partial, descriptor.size, open), {
+      layers: planned.map(({ layer }) => layer.diffId),
+      signal: context.signal,
+    });
+  } catch (error) {
+    // What was kept may be what is wrong.
+    if (!isFailure(error, "network")) partial.remove();
+    if (!isFailure(error, "exec-failed")) throw error;
+    throw new Failure("unsupported", "Cannot use delta: a program that it needs failed", { cause: error });
+  }
+  partial.remove();
+}
+
+/** All layers wait for one and the same run, which tells its progress in the task of the first that asks. */
+function once(work: (task: ProgressTask) => Promise<void>): (task: ProgressTask) => Promise<void> {
+  let running: Promise<void> | undefined;
+  return (task) => {
+    if (running === undefined) running = work(task);
+    else task.total(0);
+    return running;
+  };
+}

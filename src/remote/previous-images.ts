@@ -1,0 +1,55 @@
+/**
+ * previousImages(): what machines that follow a repository probably run now: the image that the tag named until now, then those of
+ * the highest other tags, as versions count (1.10 after 1.9).
+ *
+ * @see OCI distribution-spec "Listing Tags"
+ */
+import type { Digest } from "../core/digest.ts";
+import { isDigest } from "../core/digest.ts";
+import { asArray, asString, parseJsonObject } from "../core/json.ts";
+import { MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
+import { DOCKER_MANIFEST, MANIFEST } from "../oci/media-types.ts";
+import { readText } from "./answer.ts";
+import type { Session } from "./session.ts";
+
+export interface PreviousImage {
+  readonly tag: string;
+  readonly digest: Digest;
+}
+
+/** At most `count`, each digest once. A repository that is not there yet has none. Failure "network". */
+export async function previousImages(
+  session: Session,
+  own: string | undefined,
+  count: number,
+): Promise<PreviousImage[]> {
+  const others = (await listTags(session)).filter((tag) => tag !== own && !/^sha(?:256|512)-/.test(tag));
+  others.sort((left, right) => right.localeCompare(left, "en", { numeric: true }));
+  const found = new Map<Digest, PreviousImage>();
+  for (const tag of own === undefined ? others : [own, ...others]) {
+    if (found.size >= count) break;
+    const digest = await digestOfTag(session, tag);
+    if (digest !== undefined && !found.has(digest)) found.set(digest, { tag, digest });
+  }
+  return [...found.values()];
+}
+
+async function listTags(session: Session): Promise<string[]> {
+  const response = await session.request("GET", "tags/list");
+  if (response.status !== 200) {
+    response.discard();
+    return [];
+  }
+  const text = await readText(response, MANIFEST_BYTES_MAX);
+  const { tags } = parseJsonObject(text, "tag list");
+  return tags === null ? [] : asArray(tags, "tag list.tags").map((tag, i) => asString(tag, `tag list.tags[${i}]`));
+}
+
+async function digestOfTag(session: Session, tag: string): Promise<Digest | undefined> {
+  const response = await session.request("HEAD", `manifests/${tag}`, {
+    headers: { accept: [MANIFEST, DOCKER_MANIFEST].join(", ") },
+  });
+  response.discard();
+  const digest = response.headers["docker-content-digest"];
+  return response.status === 200 && digest !== undefined && isDigest(digest) ? digest : undefined;
+}

@@ -1,0 +1,207 @@
+/**
+ * createDelta(): what turns one image of the store into another, as a delta file. The work is planned first (who is compared with
+ * whom, which bytes go into which group) and then done in worker threads; the bytes depend on the two images only.
+ */
+import type { Digest } from "../../core/digest.ts";
+import { Failure } from "../../core/failure.ts";
+import type { Progress } from "../../core/progress.ts";
+import { type DeltaContent, type DeltaIndex, groupContents, type Segment } from "../../format/delta/delta-index.ts";
+import { type PackedGroup, writeDelta } from "../../format/delta/delta-file.ts";
+import type { Repository } from "../repository.ts";
+import type { StoredImage } from "../store.ts";
+import { objectPath } from "../streams.ts";
+import { type ContentSource, type EncodeJob } from "./encode-group.ts";
+import { encodeAll } from "./encode-pool.ts";
+import { type LayerParts, type NamedObject, readLayerParts, readNamedObjects } from "./layer-parts.ts";
+import { matchObjects, type SizedObject } from "./match-objects.ts";
+import { planContents, type PlannedContent } from "./plan-contents.ts";
+
+export interface Delta {
+  readonly old: Digest;
+  readonly next: Digest;
+  /** The file. */
+  readonly chunks: readonly Uint8Array[];
+  readonly bytes: number;
+  /** Layers that it makes, and what they take as compressed blobs. */
+  readonly layers: number;
+  readonly layerBytes: number;
+  readonly objects: number;
+  /** Of them, how many are made from an old one. */
+  readonly patched: number;
+  /** Programs that applying it runs. */
+  readonly needs: readonly string[];
+}
+
+export interface CreateDeltaOptions {
+  readonly progress?: Progress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Failure "bad-input" when `next` has no layer that `old` lacks. */
+export async function createDelta(
+  repository: Repository,
+  old: StoredImage,
+  next: StoredImage,
+  options: CreateDeltaOptions = {},
+): Promise<Delta> {
+  const oldLayers = unique(old.config.rootfs.diff_ids);
+  const layers = unique(next.config.rootfs.diff_ids).filter((diffId) => !oldLayers.includes(diffId));
+  if (layers.length === 0) {
+    throw new Failure(
+      "bad-input",
+      `Cannot make a delta to image "${next.digest}": it has no layer that ${old.digest} lacks`,
+    );
+  }
+  const before = readLayerParts(repository, oldLayers);
+  const after = readLayerParts(repository, layers);
+  const contents = await planAll(repository, { before, after, oldLayers, layers }, options.signal);
+  const index = assembleIndex(repository, { before, after, oldLayers, contents });
+  const groups = groupContents(index.contents);
+  const packed = await encode(repository, { groups, index, before, after, contents }, options);
+  const chunks = [...writeDelta(index, packed)];
+  const blobs = next.manifest.layers.filter((_, i) => layers.includes(next.config.rootfs.diff_ids[i] ?? old.digest));
+  return {
+    old: old.digest,
+    next: next.digest,
+    chunks,
+    bytes: chunks.reduce((sum, { length }) => sum + length, 0),
+    layers: layers.length,
+    layerBytes: blobs.reduce((sum, { size }) => sum + size, 0),
+    objects: contents.length,
+    patched: contents.filter(({ bases }) => bases.length > 0).length,
+    needs: contents.some(({ packing }) => packing.kind === "gzip") ? ["gzip"] : [],
+  };
+}
+
+interface Sides {
+  readonly before: LayerParts;
+  readonly after: LayerParts;
+}
+
+/** All new objects, in the order in which the delta makes them. */
+async function planAll(
+  repository: Repository,
+  { before, after, oldLayers, layers }: Sides & { oldLayers: readonly Digest[]; layers: readonly Digest[] },
+  signal: AbortSignal | undefined,
+): Promise<PlannedContent[]> {
+  const sizes = new Map<string, number>();
+  const sized = (named: readonly NamedObject[]): SizedObject[] =>
+    named.map((object) => {
+      const known = sizes.get(object.objectId) ?? sizeOf(repository, object.objectId);
+      sizes.set(object.objectId, known);
+      return { ...object, sizeBytes: known };
+    });
+  const olds = sized(readNamedObjects(repository, oldLayers));
+  const had = new Set(before.objects);
+  const news = sized(readNamedObjects(repository, layers)).filter(({ objectId }) => !had.has(objectId));
+  const objects = after.objects
+    .filter((objectId) => !had.has(objectId))
+    .map((objectId) => ({ objectId, sizeBytes: sizes.get(objectId) ?? 0 }));
+  return planContents(repository, { objects, matches: matchObjects(olds, news), available: sizes }, signal);
+}
+
+function assembleIndex(
+  repository: Repository,
+  { before, after, oldLayers, contents }: Sides & { oldLayers: readonly Digest[]; contents: readonly PlannedContent[] },
+): Omit<DeltaIndex, "groups"> {
+  const numbers = new Map(before.objects.map((objectId, i) => [objectId, i]));
+  for (const [i, { objectId }] of contents.entries()) numbers.set(objectId, before.objects.length + 1 + i);
+  const numberOf = (objectId: string): number => {
+    const number = numbers.get(objectId);
+    if (number === undefined) throw new RangeError(`object ${objectId} has no number`);
+    return number;
+  };
+  const skeleton: DeltaContent = {
+    objectId: "",
+    sizeBytes: after.skeleton.length,
+    packing: { kind: "none" },
+    expandedBytes: after.skeleton.length,
+    bases: [],
+  };
+  return {
+    algorithm: repository.algorithm,
+    old: { layers: oldLayers, objects: before.objects.length, skeletonBytes: before.skeleton.length },
+    layers: after.layers.map(({ diffId, pieces }) => ({
+      diffId,
+      pieces: pieces.map(({ inlineBytes, object }) => ({
+        inlineBytes,
+        object: object === undefined ? undefined : numberOf(after.objects[object] ?? ""),
+      })),
+    })),
+    contents: [
+      skeleton,
+      ...contents.map((content) => ({
+        ...content,
+        bases: content.bases.map(({ objectId, isExpanded }) => ({ object: numberOf(objectId), isExpanded })),
+      })),
+    ],
+  };
+}
+
+async function encode(
+  repository: Repository,
+  {
+    groups,
+    index,
+    before,
+    after,
+    contents,
+  }: Sides & { groups: readonly Segment[][]; index: Omit<DeltaIndex, "groups">; contents: readonly PlannedContent[] },
+  { progress, signal }: CreateDeltaOptions,
+): Promise<PackedGroup[]> {
+  const total = index.contents.reduce((sum, { expandedBytes }) => sum + expandedBytes, 0);
+  const task = progress?.task("Comparing files", { total, unit: "bytes" });
+  const sourceOf = (content: number): ContentSource => {
+    const planned = contents[content - 1];
+    if (planned === undefined) {
+      return {
+        target: { source: after.skeleton, isExpanded: false },
+        bases: [{ source: before.skeleton, isExpanded: false }],
+      };
+    }
+    return {
+      target: { source: objectPath(repository, planned.objectId), isExpanded: planned.packing.kind !== "none" },
+      bases: planned.bases.map(({ objectId, isExpanded }) => ({
+        source: objectPath(repository, objectId),
+        isExpanded,
+      })),
+    };
+  };
+  const packed = await encodeAll(repository.host, planJobs(groups, sourceOf), {
+    signal,
+    onJob: (job) => task?.advance(segmentBytes(job.groups.flat())),
+  });
+  task?.done();
+  return packed;
+}
+
+/** A job for each group; the groups of one large content are one job, because its base is indexed once. */
+function planJobs(groups: readonly Segment[][], sourceOf: (content: number) => ContentSource): EncodeJob[] {
+  const runs: Segment[][][] = [];
+  for (const group of groups) {
+    const isContinued = (group[0]?.start ?? 0) > 0;
+    const last = runs.at(-1);
+    if (isContinued && last !== undefined) last.push(group);
+    else runs.push([group]);
+  }
+  return runs.map((run) => ({
+    groups: run,
+    contents: new Map(run.flat().map(({ content }) => [content, sourceOf(content)])),
+  }));
+}
+
+export function segmentBytes(segments: readonly Segment[]): number {
+  return segments.reduce((sum, { start, end }) => sum + end - start, 0);
+}
+
+function sizeOf(repository: Repository, objectId: string): number {
+  const size = repository.host.files.stat(objectPath(repository, objectId))?.size;
+  if (size !== undefined) return size;
+  throw new Failure("corrupt", `Cannot read object "${objectId}" of the store: it is missing`, {
+    hint: "run berth store fsck --repair, then pull or build the image again",
+  });
+}
+
+function unique(diffIds: readonly Digest[]): Digest[] {
+  return [...new Set(diffIds)];
+}

@@ -1,0 +1,110 @@
+/**
+ * planContents(): for each new object what it is compared with. A file is compared with the old file that it was probably made
+ * from; a compressed one expanded, where packing gives its very bytes again; an initramfs with the files of the tree that it holds,
+ * most of which the machine has by then.
+ */
+import { isNewc, readNewcFiles } from "../../format/cpio/read-newc.ts";
+import { CONTENT_BYTES_MAX, type Packing } from "../../format/delta/delta-index.ts";
+import { verityDigest } from "../../format/verity/verity.ts";
+import { objectPath } from "../streams.ts";
+import type { Repository } from "../repository.ts";
+import { sniffCompression } from "../../core/compress.ts";
+import { expand, findPacking } from "./packing.ts";
+
+export interface PlannedContent {
+  readonly objectId: string;
+  readonly sizeBytes: number;
+  readonly packing: Packing;
+  readonly expandedBytes: number;
+  readonly bases: readonly PlannedBase[];
+}
+
+export interface PlannedBase {
+  readonly objectId: string;
+  readonly isExpanded: boolean;
+}
+
+export interface PlanInput {
+  /** In order of first use. */
+  readonly objects: readonly { readonly objectId: string; readonly sizeBytes: number }[];
+  /** Old object id by new object id. */
+  readonly matches: ReadonlyMap<string, string>;
+  /** Every object that can be a base: the old ones and all of `objects`, with their sizes. */
+  readonly available: ReadonlyMap<string, number>;
+}
+
+/** Smaller compressed files are not worth a run of gzip. */
+const PACKED_BYTES_MIN = 16 * 1024;
+/** Bytes of an initramfs that no file of the tree has, for the old one to be looked at too. */
+const STRANGE_BYTES_MAX = 1024 * 1024;
+/** Of all bases of one content. */
+export const BASE_BYTES_MAX = CONTENT_BYTES_MAX;
+
+/** Those that have new objects as bases come last, the others keep their order. */
+export async function planContents(
+  repository: Repository,
+  input: PlanInput,
+  signal?: AbortSignal,
+): Promise<PlannedContent[]> {
+  const planned: PlannedContent[] = [];
+  // One after the other: an initramfs is large.
+  for (const object of input.objects) {
+    signal?.throwIfAborted();
+    planned.push((await planPacked(repository, input, object)) ?? planPlain(input, object));
+  }
+  const news = new Set(input.objects.map(({ objectId }) => objectId));
+  const isLate = ({ bases }: PlannedContent): boolean => bases.some(({ objectId }) => news.has(objectId));
+  return [...planned.filter((content) => !isLate(content)), ...planned.filter(isLate)];
+}
+
+function planPlain(input: PlanInput, object: PlanInput["objects"][number]): PlannedContent {
+  const old = input.matches.get(object.objectId);
+  return {
+    ...object,
+    packing: { kind: "none" },
+    expandedBytes: object.sizeBytes,
+    bases: old === undefined ? [] : [{ objectId: old, isExpanded: false }],
+  };
+}
+
+/** undefined for what is not compressed, or could not be packed again to the same bytes. */
+async function planPacked(
+  repository: Repository,
+  input: PlanInput,
+  object: PlanInput["objects"][number],
+): Promise<PlannedContent | undefined> {
+  if (object.sizeBytes < PACKED_BYTES_MIN || !isCompressed(repository, object.objectId)) return undefined;
+  const bytes = repository.host.files.read(objectPath(repository, object.objectId));
+  const expanded = expand(bytes);
+  const packing = expanded === undefined ? undefined : await findPacking(repository.host, bytes, expanded);
+  if (expanded === undefined || packing === undefined) return undefined;
+  const old = input.matches.get(object.objectId);
+  const oldBases = old === undefined ? [] : [{ objectId: old, isExpanded: isCompressed(repository, old) }];
+  const bases = isNewc(expanded) ? archiveBases(repository, input, { archive: expanded, oldBases, object }) : oldBases;
+  return { ...object, packing, expandedBytes: expanded.length, bases };
+}
+
+function isCompressed(repository: Repository, objectId: string): boolean {
+  using file = repository.host.files.open(objectPath(repository, objectId), "read");
+  const start = Buffer.alloc(4);
+  return file.read(start, 0) === start.length && sniffCompression(start) !== "none";
+}
+
+/** The files of the tree that are in the archive, in its order, and the old archive when they are not most of it. */
+function archiveBases(
+  repository: Repository,
+  { available }: PlanInput,
+  { archive, oldBases, object }: { archive: Buffer; oldBases: readonly PlannedBase[]; object: { objectId: string } },
+): readonly PlannedBase[] {
+  const found = new Map<string, number>();
+  let strangeBytes = 0;
+  for (const file of readNewcFiles(archive)) {
+    const objectId = verityDigest(file, repository.algorithm);
+    if (available.has(objectId) && objectId !== object.objectId) found.set(objectId, file.length);
+    else strangeBytes += file.length;
+  }
+  const bytes = [...found.values()].reduce((sum, size) => sum + size, 0);
+  if (bytes > BASE_BYTES_MAX / 2) return oldBases;
+  const files = [...found.keys()].map((objectId) => ({ objectId, isExpanded: false }));
+  return strangeBytes > STRANGE_BYTES_MAX ? [...files, ...oldBases] : files;
+}
