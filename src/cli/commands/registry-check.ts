@@ -18,7 +18,9 @@ export const registryCheckCommand = command({
   async run(values, [directory = ""], context) {
     using registry = await openRegistryStorage(context.host, textToByteName(directory));
 
-    const report = await checkStorage(registry.driver, { repair: values.repair, signal: context.signal });
+    const { driver, config } = registry;
+    const { sparse } = config.protocol;
+    const report = await checkStorage(driver, { repair: values.repair, sparse, signal: context.signal });
     for (const problem of report.problems) context.progress.warn(describe(problem));
     if (report.problems.some(({ quarantined }) => quarantined !== true)) {
       throw new Failure(

@@ -52,3 +52,14 @@ test("checkStorage() names a manifest whose content is gone", async () => {
   const { problems } = await checkStorage(registry.driver, { repair: false });
   assert.deepEqual(problems, [{ kind: "damaged-manifest", repository: "os", digest }]);
 });
+
+test("checkStorage() finds a missing layer, unless the repository may be sparse", async () => {
+  using registry = openTestRegistry();
+  await registry.pushImage("mirror/os", "v1");
+  const layer = digestOf("layer of mirror/os:v1");
+  await registry.call("DELETE", `/v2/mirror/os/blobs/${layer}`);
+  await registry.driver.deleteBlob(layer);
+  const { problems } = await checkStorage(registry.driver, { repair: false });
+  assert.deepEqual(problems, [{ kind: "missing-blob", repository: "mirror/os", digest: layer }]);
+  assert.deepEqual((await checkStorage(registry.driver, { repair: false, sparse: ["mirror/**"] })).problems, []);
+});

@@ -5,12 +5,15 @@
  */
 import { createDigester, type Digest, digestAlgorithm } from "../../core/digest.ts";
 import { isFailure } from "../../core/failure.ts";
+import { compileGlob } from "../access/glob.ts";
 import type { Driver, StoredBlob } from "../driver.ts";
 import { listRepositories, openRepository, type Repository } from "../repository.ts";
 import { manifestParts } from "./manifest-parts.ts";
 
 export interface CheckOptions {
   readonly repair: boolean;
+  /** Globs of repositories whose manifests may name what is not there. */
+  readonly sparse?: readonly string[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,10 +45,12 @@ export async function checkStorage(driver: Driver, options: CheckOptions): Promi
     if (options.repair) await driver.quarantineBlob(blob.digest);
     problems.push({ kind: "damaged-blob", digest: blob.digest, quarantined: options.repair });
   }
+  const sparse = (options.sparse ?? []).map(compileGlob);
   const names = await listRepositories(driver);
   for (const name of names) {
     options.signal?.throwIfAborted();
-    const found = await checkRepository(driver, openRepository(driver, name));
+    const isSparse = sparse.some((glob) => glob.test(name));
+    const found = await checkRepository(driver, openRepository(driver, name), isSparse);
     problems.push(...found.filter(({ digest }) => digest === undefined || !damaged.has(digest)));
   }
   return { blobs, bytes, repositories: names.length, problems };
@@ -63,7 +68,7 @@ async function isWhole(driver: Driver, { digest, size }: StoredBlob): Promise<bo
   return digester.digest() === digest;
 }
 
-async function checkRepository(driver: Driver, repository: Repository): Promise<CheckProblem[]> {
+async function checkRepository(driver: Driver, repository: Repository, isSparse: boolean): Promise<CheckProblem[]> {
   const problems: CheckProblem[] = [];
   const report = (problem: CheckProblem): void => {
     problems.push({ ...problem, repository: repository.name });
@@ -75,7 +80,7 @@ async function checkRepository(driver: Driver, repository: Repository): Promise<
   for (const digest of await repository.manifests()) {
     try {
       for (const part of (await manifestParts(driver, repository, digest)) ?? []) {
-        if ((await driver.blobSize(part)) === undefined) report({ kind: "missing-blob", digest: part });
+        if (!isSparse && (await driver.blobSize(part)) === undefined) report({ kind: "missing-blob", digest: part });
       }
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
