@@ -48,6 +48,8 @@ export async function* fetchBlob(
       }
     } catch (error) {
       if (!isFailure(error, "network")) throw error;
+      // All of it has come; the server said a length that is too long.
+      if (position === descriptor.size) return;
       fruitless = position > before ? 0 : fruitless + 1;
       if (fruitless >= FRUITLESS_MAX) throw error;
       await context.host.clock.sleep(
