@@ -39,6 +39,11 @@ const accepted: readonly (readonly [what: string, content: string])[] = [
   ["limits and audit", `${MINIMAL}[limits]\nrequests-per-second = 5\n[audit]\nfile = "a"`],
   ["metrics and shutdown", `${MINIMAL}[metrics]\nlisten = ":9"\n[shutdown]\ndrain = "5s"\ngrace = "1m"`],
   ["webhooks", `${MINIMAL}[[webhooks]]\nurl = "https://h/x"\nsecret = "s"\nevents = ["push"]`],
+  ["no page", `${MINIMAL}[web]\nenabled = false`],
+  [
+    "an upstream",
+    `${MINIMAL}[[upstream]]\nprefix = "hub/x"\nlocation = "[::1]:5000/org/team"\ninterval = "1h"\nauth-file = "a"`,
+  ],
 ];
 
 const rejected: readonly (readonly [what: string, content: string, message: RegExp])[] = [
@@ -87,6 +92,18 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
     /webhooks\[0\]\.url: it is no http or https URL/,
   ],
   ["an address without a port", MINIMAL.replace(":5000", "host"), /Cannot read listen: Cannot listen on "host"/],
+  ["a word for the page", `${MINIMAL}[web]\nenabled = "no"`, /Cannot read web\.enabled: it is "no"/],
+  [
+    "a prefix that is no name",
+    `${MINIMAL}[[upstream]]\nprefix = "Hub/"\nlocation = "docker.io"`,
+    /Cannot read upstream\[0\]\.prefix: "Hub\/" is no repository name/,
+  ],
+  [
+    "a URL for a location",
+    `${MINIMAL}[[upstream]]\nprefix = "hub"\nlocation = "https://docker.io"`,
+    /upstream\[0\]\.location: "https:\/\/docker\.io" is no HOST\[:PORT\]\[\/PATH\]/,
+  ],
+  ["an upstream without a location", `${MINIMAL}[[upstream]]\nprefix = "hub"`, /upstream\[0\]\.location: it is absent/],
 ];
 
 const schema = new Ajv2020({ strict: true }).compile(registrySchema);

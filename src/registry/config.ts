@@ -16,6 +16,7 @@ import { protocolSection } from "./config/protocol.ts";
 import { quotaSection, retentionSection, tagsSection } from "./config/rules.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
+import { upstreamSection } from "./config/upstream.ts";
 import { webSection } from "./config/web.ts";
 
 export const CONFIG_NAME = ROOT;
@@ -38,6 +39,7 @@ const registryTable = table("Configuration of `berth registry serve`", {
   metrics: metricsSection,
   webhooks: webhooksSection,
   shutdown: shutdownSection,
+  upstream: upstreamSection,
 });
 
 export type RegistryConfig = ValueOf<typeof registryTable>;

@@ -15,6 +15,7 @@ import { RegistryError } from "./errors.ts";
 import { emptyResponse, type Exchange } from "./exchange.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./listings.ts";
 import { handleManifest } from "./manifests.ts";
+import type { PullThrough } from "./pull-through/pull-through.ts";
 import { openRepository } from "./repository.ts";
 import { parseRoute, type Route } from "./route.ts";
 import { createClaims } from "./upkeep/claims.ts";
@@ -37,6 +38,8 @@ export interface RegistryOptions {
   readonly takesSparse?: (repository: string) => boolean;
   /** Shown to users by clients; printable ASCII. */
   readonly notice?: string | undefined;
+  /** Repositories that are copies of other registries'. */
+  readonly pullThrough?: PullThrough | undefined;
   readonly log?: (entry: LogEntry) => void;
 }
 
@@ -56,8 +59,9 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
   const warning = options.notice && `299 - "${options.notice.replace(/["\\]/g, String.raw`\$&`)}"`;
 
   return answering(options, async ({ request, peer, url, note }) => {
-    const route = parseRoute(url.pathname);
-    if (route === undefined) throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
+    const asked = parseRoute(url.pathname);
+    if (asked === undefined) throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
+    const { route, namespace } = options.pullThrough?.resolve(asked, url) ?? { route: asked, namespace: undefined };
     note.route = route;
     const authentication = await options.authenticate(request, peer);
     if (authentication.kind === "challenge") {
@@ -68,16 +72,23 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     note.user = principal.user;
     requireRight(principal, route, request.method);
     const shared = { driver, cache, leases, claims, quotas, isImmutable, boundary, takesSparse };
-    const response = await dispatch({ request, url, principal, ...shared }, route);
-    if (warning !== undefined) response.headers.set("warning", warning);
+    const response = await dispatch({ request, url, principal, ...shared }, route, options.pullThrough);
+    if (warning !== undefined) response.headers.append("warning", warning);
+    if (namespace !== undefined) response.headers.set("oci-namespace", namespace);
     return response;
   });
 }
 
-function dispatch(exchange: Exchange, route: Route): Promise<ServerResponse> | ServerResponse {
+function dispatch(
+  exchange: Exchange,
+  route: Route,
+  pullThrough: PullThrough | undefined,
+): Promise<ServerResponse> | ServerResponse {
   if (route.kind === "base") return emptyResponse(200);
   if (route.kind === "catalog") return handleCatalog(exchange);
   const repository = openRepository(exchange.driver, route.repository);
+  const copied = pullThrough?.handle(exchange, repository, route);
+  if (copied !== undefined) return copied;
   switch (route.kind) {
     case "blob":
       return handleBlob(exchange, repository, route.digest);

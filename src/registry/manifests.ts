@@ -167,7 +167,8 @@ async function requireParts(exchange: Exchange, repository: Repository, facts: M
   });
 }
 
-function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number): Descriptor {
+/** How the list of its subject shows the manifest. */
+export function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number): Descriptor {
   const { mediaType, artifactType, annotations } = facts;
   return {
     mediaType,
@@ -186,7 +187,7 @@ async function readLimited(request: ServerRequest): Promise<Buffer> {
   return bytes;
 }
 
-function manifestUnknown(reference: Reference): RegistryError {
+export function manifestUnknown(reference: Reference): RegistryError {
   return new RegistryError(404, "MANIFEST_UNKNOWN", "manifest unknown", {
     detail: reference.kind === "tag" ? { tag: reference.tag } : { digest: reference.digest },
   });

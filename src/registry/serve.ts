@@ -7,6 +7,7 @@ import type { Host, HttpServer } from "../host/host.ts";
 import { inDirectory, readRegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
 import { followTls, readTls } from "./operations/tls-files.ts";
+import type { ConnectUpstream } from "./pull-through/open-pull-through.ts";
 import { openService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
 import { keepUp } from "./upkeep/upkeep.ts";
@@ -24,6 +25,8 @@ export interface StartOptions {
   /** Instead of the configuration's. */
   readonly listen?: Listen | undefined;
   readonly progress: Progress;
+  /** How to reach the configuration's upstreams; without it such a configuration is refused. */
+  readonly connectUpstream?: ConnectUpstream;
 }
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
@@ -38,7 +41,7 @@ export async function startRegistry(
   const at = inDirectory(directory);
   const storage = await openStorage(host, config.storage, at);
   const { driver } = storage;
-  const service = openService(host, config, { driver, at, progress });
+  const service = openService(host, config, { ...options, driver, at });
   const listen = options.listen ?? config.listen;
   const server = await host.network.serve(service.handler, { ...listen, ...(tls && { tls: readTls(host, tls, at) }) });
   const aside = await serveAside(host, service, metrics?.listen, server);

@@ -1,6 +1,6 @@
 /**
  * openService(): everything that a registry's configuration asks for, put together as one handler, without a socket: the API, the
- * token server, the page, health, metrics, and what listens to each request (log, audit, metrics, webhooks).
+ * token server, the page, copies of other registries, health, metrics, and what listens to each request (log, audit, metrics, webhooks).
  */
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpHandler } from "../host/host.ts";
@@ -16,6 +16,7 @@ import { auditEntry, openAudit } from "./operations/audit.ts";
 import { healthz, metricsEndpoint, readyz } from "./operations/health.ts";
 import { createMetrics, type Metrics } from "./operations/metrics.ts";
 import { createWebhooks, type Webhooks } from "./operations/webhooks.ts";
+import { type ConnectUpstream, openPullThrough } from "./pull-through/open-pull-through.ts";
 import { createWeb } from "./web/web.ts";
 
 export interface Service {
@@ -33,6 +34,7 @@ export interface ServiceOptions {
   /** Makes a path of the configuration absolute. */
   readonly at: (path: string) => string;
   readonly progress: Progress;
+  readonly connectUpstream?: ConnectUpstream;
 }
 
 type ServiceHost = Pick<Host, "files" | "clock" | "random" | "network">;
@@ -61,6 +63,7 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     quotas: config.quota,
     immutableTags: config.tags.immutable,
     authenticate,
+    pullThrough: openPullThrough(host, config.upstream, options),
     log,
     takesSparse: (repository) => sparse.some((glob) => glob.test(repository)),
     notice,

@@ -3,6 +3,8 @@ import { textToByteName } from "../../core/bytes.ts";
 import { listenFlag } from "../../registry/config/listen.ts";
 import { startRegistry } from "../../registry/serve.ts";
 import { command } from "../command.ts";
+import { connectUpstream } from "../registry-upstream.ts";
+import { remoteContext } from "../remote-flags.ts";
 
 export const registryServeCommand = command({
   name: "registry serve",
@@ -23,6 +25,7 @@ export const registryServeCommand = command({
     await using registry = await startRegistry(context.host, textToByteName(directory), {
       listen,
       progress: context.progress,
+      connectUpstream: (options) => connectUpstream(remoteContext(context, { authfile: undefined }), options),
     });
 
     context.print(`Serving ${directory} on ${registry.url}\n`);
