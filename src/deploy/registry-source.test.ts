@@ -8,13 +8,16 @@ import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { parseImageRef } from "../oci/reference.ts";
 import type { RemoteContext } from "../remote/context.ts";
+import { pushDelta } from "../remote/delta-artifact.ts";
 import { pushImage } from "../remote/push.ts";
+import { pushEndpoint, readRegistriesConf } from "../remote/registries-conf.ts";
+import { openSession } from "../remote/session.ts";
 import { signImage } from "../remote/trust/sign.ts";
 import { generateKeyPair, parsePrivateKey } from "../remote/trust/sigstore-key.ts";
 import { openTestRegistry } from "../registry/testing.ts";
 import { openStore } from "../store/open.ts";
-import type { Store } from "../store/store.ts";
-import { fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
+import type { Store, StoredImage } from "../store/store.ts";
+import { type FixtureEntries, fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
 import { createRegistrySource } from "./registry-source.ts";
 
 const host = createLinuxHost();
@@ -27,6 +30,8 @@ interface World {
   readonly reference: string;
   readonly movedBytes: () => number;
   readonly publish: (version: number) => Promise<void>;
+  readonly push: (entries: FixtureEntries) => Promise<StoredImage>;
+  readonly pushDelta: (old: StoredImage, next: StoredImage) => Promise<void>;
 }
 
 async function openWorld(resources: AsyncDisposableStack): Promise<World> {
@@ -39,6 +44,14 @@ async function openWorld(resources: AsyncDisposableStack): Promise<World> {
   );
   const proxy = resources.use(await startCountingProxy(server.port));
   const reference = `127.0.0.1:${proxy.port}/team/os:latest`;
+  const target = parseImageRef(`127.0.0.1:${server.port}/team/os:latest`);
+  const push = async (entries: FixtureEntries): Promise<StoredImage> => {
+    const tar = await fixtureTar(entries);
+    const layer = await builder.addLayer(streamOf(tar));
+    const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+    await pushImage(context, builder, image, target);
+    return image;
+  };
   return {
     store: open("machine", false),
     reference,
@@ -48,10 +61,14 @@ async function openWorld(resources: AsyncDisposableStack): Promise<World> {
         const content = i < 10 ? `${i} of ${version}` : `${i}`;
         return [`file${i}`, noise(100_000, content)] as const;
       });
-      const tar = await fixtureTar({ "": null, ...Object.fromEntries(files) });
-      const layer = await builder.addLayer(streamOf(tar));
-      const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
-      await pushImage(context, builder, image, parseImageRef(`127.0.0.1:${server.port}/team/os:latest`));
+      await push({ "": null, ...Object.fromEntries(files) });
+    },
+    push,
+    async pushDelta(old, next) {
+      const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), target), {
+        access: "pull,push",
+      });
+      await pushDelta(context, session, { delta: await builder.createDelta(old, next), next });
     },
   };
 }
@@ -93,6 +110,39 @@ test("what a check says is what an upgrade moves, within 2 %", async () => {
   const { bytes } = await source.fetch(reference, offered, { store, signal, progress: silent });
   const moved = movedBytes() - before;
   assert.ok(bytes > 1_000_000 && bytes < 1_050_000, "a third of the files");
+  const error = Math.abs(plan.bytes / moved - 1);
+  assert.ok(error < 0.02, `said ${plan.bytes}, moved ${moved}`);
+});
+
+/** A delta of 60 kB, and tables of contents of more than the share of it that may be asked for. */
+const manyFiles = (version: string): FixtureEntries => ({
+  "": null,
+  program: Buffer.concat([noise(500_000, "program"), noise(60_000, version), noise(200_000, "rest")]),
+  ...Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`file${i}`, noise(500, `file${i}`)])),
+});
+
+test("a check moves no tables where a delta decides it, and says what the upgrade moves within 2 %", async () => {
+  await using resources = new AsyncDisposableStack();
+  const { store, reference, movedBytes, push, pushDelta } = await openWorld(resources);
+  const old = await push(manyFiles("1"));
+  const source = createRegistrySource(context);
+  const first = await source.offer(reference, { store, signal });
+  await source.fetch(reference, first, { store, signal, progress: silent });
+  await pushDelta(old, await push(manyFiles("2")));
+
+  const start = movedBytes();
+  const plan = await source.plan(await source.offer(reference, { store, signal }), { store, signal });
+  const asked = movedBytes() - start;
+  assert.ok(asked < 6000, `the check moved ${asked} bytes`);
+  assert.deepEqual(
+    plan.ways.map(({ kind }) => kind),
+    ["delta"],
+  );
+  const offered = await source.offer(reference, { store, signal });
+  const before = movedBytes();
+  const { bytes } = await source.fetch(reference, offered, { store, signal, progress: silent });
+  const moved = movedBytes() - before;
+  assert.ok(bytes > 60_000 && bytes < 65_000, `${bytes} bytes`);
   const error = Math.abs(plan.bytes / moved - 1);
   assert.ok(error < 0.02, `said ${plan.bytes}, moved ${moved}`);
 });

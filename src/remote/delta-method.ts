@@ -1,7 +1,7 @@
 /**
- * preferDelta(): takes a delta for the layers of an image when one fits and moves less than all other ways together. A delta is for
- * an image, not for a layer, so that it is weighed after the layers were planned one by one. Nothing about it is trusted: the store
- * checks what it makes, and when it is no good every layer goes on with the next way of its plan.
+ * findDelta(), preferDelta(): a delta for the layers of an image, when one fits and moves less than all other ways together. It is for
+ * an image, not for a layer, so that it is looked for before the layers are planned one by one, and weighed against all of them.
+ * Nothing about it is trusted: the store checks what it makes, and when it is no good every layer goes on with the next way of its plan.
  */
 import { isFailure, Failure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";
@@ -12,28 +12,55 @@ import { costOf, type LayerOption, type PlannedLayer } from "./layer-option.ts";
 import { openPartialBlob, readThrough } from "./partial-blob.ts";
 import type { PullScope } from "./transfer-plan.ts";
 
-/** The list of referrers, the artifact's manifest, the file. */
-const REQUESTS = 3;
-/** What list and manifest say, about. */
-const DOCUMENT_BYTES = 1500;
+/** What the list of referrers says without a delta, and of each, about. */
+const LIST_BYTES = 100;
+const LIST_ENTRY_BYTES = 550;
+/** The artifact's manifest, about. */
+const MANIFEST_BYTES = 850;
 /** What a delta grows to once applied, about. */
 const EXPANSION = 20;
 
-export async function preferDelta(
+export interface FoundDelta {
+  readonly offer: OfferedDelta | undefined;
+  /** What the question moved. */
+  readonly askedBytes: number;
+}
+
+/** The smallest whose old image is here. What goes wrong with the list only means that there is none. */
+export async function findDelta({ context, store, resolved }: PullScope): Promise<FoundDelta> {
+  // A store that keeps blobs needs them whole.
+  if (store.keepsBlobs || store.images().length === 0) return { offer: undefined, askedBytes: 0 };
+  try {
+    const offers = await listDeltas(resolved.session, resolved.digest);
+    const [offer] = offers
+      .filter(({ old, needs }) => store.image(old) !== undefined && needs.every(isProgram))
+      .sort((left, right) => left.bytes - right.bytes);
+    return { offer, askedBytes: costOf({ bytes: LIST_BYTES + offers.length * LIST_ENTRY_BYTES, requests: 1 }) };
+  } catch (error) {
+    if (!isFailure(error) || context.signal?.aborted === true) throw error;
+    return { offer: undefined, askedBytes: costOf({ bytes: 0, requests: 1 }) };
+  }
+}
+
+/** What it moves from here on. */
+export function costOfDelta(offer: OfferedDelta): number {
+  return costOf(transferOf(offer));
+}
+
+/** `planned` with the delta as the first way of every layer, unless their own ways move less together. */
+export function preferDelta(
   scope: PullScope,
+  offer: OfferedDelta,
   planned: readonly PlannedLayer[],
-): Promise<readonly PlannedLayer[]> {
-  const offer = await findDelta(scope);
+): readonly PlannedLayer[] {
   const others = planned.reduce((sum, { options: [best] }) => sum + costOf(best), 0);
-  if (offer === undefined || costOf({ bytes: offer.bytes + DOCUMENT_BYTES, requests: REQUESTS }) >= others)
-    return planned;
+  if (costOfDelta(offer) >= others) return planned;
   const apply = once((task) => applyOffer(scope, offer, planned, task));
   return planned.map(({ layer, options, askedBytes }, i): PlannedLayer => {
     const option: LayerOption = {
       kind: "delta",
       // The first layer stands for the whole.
-      bytes: i === 0 ? offer.bytes + DOCUMENT_BYTES : 0,
-      requests: i === 0 ? REQUESTS : 0,
+      ...(i === 0 ? transferOf(offer) : { bytes: 0, requests: 0 }),
       spaceBytes: i === 0 ? offer.bytes * EXPANSION : 0,
       async obtain(task) {
         await apply(task);
@@ -44,19 +71,9 @@ export async function preferDelta(
   });
 }
 
-/** The smallest whose old image is here. What goes wrong with the list only means that there is none. */
-async function findDelta({ context, store, resolved }: PullScope): Promise<OfferedDelta | undefined> {
-  // A store that keeps blobs needs them whole.
-  if (store.keepsBlobs || store.images().length === 0) return undefined;
-  try {
-    const offers = await listDeltas(resolved.session, resolved.digest);
-    return offers
-      .filter(({ old, needs }) => store.image(old) !== undefined && needs.every(isProgram))
-      .sort((left, right) => left.bytes - right.bytes)[0];
-  } catch (error) {
-    if (!isFailure(error) || context.signal?.aborted === true) throw error;
-    return undefined;
-  }
+/** The artifact's manifest and the file. */
+function transferOf(offer: OfferedDelta): Pick<LayerOption, "bytes" | "requests"> {
+  return { bytes: MANIFEST_BYTES + offer.bytes, requests: 2 };
 }
 
 /** The one program that a delta may run; see store/delta/packing.ts. */

@@ -221,6 +221,28 @@ function manifestFault(text: () => string | undefined): Fault {
   };
 }
 
+test("tables of contents are asked for once a delta that decided it is no good", async () => {
+  using world = openWorld();
+  const { builder, client, machine } = world;
+  const old = await publish(world, tree("1"), "v1");
+  const next = await publish(world, tree("2"), "v2");
+  const delta = await builder.createDelta(old, next);
+  await pushDelta(client.context, await world.session(), { delta, next });
+  await pullImage(client.context, machine, refOf("v1"));
+  const ranges: string[] = [];
+  client.fault = async (request, pass) => {
+    const response = await pass(request);
+    if (isDelta(response, delta.bytes)) return answer(404, "");
+    if (request.headers?.["range"] !== undefined) ranges.push(request.headers["range"]);
+    return response;
+  };
+  client.lines.length = 0;
+  await pull(world);
+  assert.ok(ranges.length > 1, "tables, then files");
+  assert.ok(client.lines.some((line) => line.includes("1 of 3 files reused")));
+  await assertWhole(world, next);
+});
+
 test("without the old image no delta is taken, and a store that keeps blobs does not ask", async () => {
   using world = openWorld();
   await openUpdate(world);

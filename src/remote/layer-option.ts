@@ -2,7 +2,7 @@
  * LayerOption: one way to get a layer that the store lacks, and what it would move. A pull asks every LayerMethod for its option and
  * takes, layer by layer, the one that moves least; one whose parts turn out wrong is passed over for the next, and the whole blob is
  * the last. A new way to move less is one LayerMethod more in transfer-plan.ts (createMethods), nothing else; a way that brings all layers
- * at once is weighed after them (delta-method.ts).
+ * at once is looked for before them (delta-method.ts).
  */
 import { isFailure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";
@@ -69,6 +69,12 @@ export async function planLayer(
   }
   const [first, ...others] = found.sort((left, right) => costOf(left) - costOf(right));
   return { layer, options: first === undefined ? [last] : [first, ...others, last], askedBytes };
+}
+
+/** The whole blob for now: what else there is, is asked only when it comes to that. */
+export function postponeLayer(layer: LayerPlan, methods: readonly LayerMethod[], last: LayerOption): PlannedLayer {
+  const obtain: LayerOption["obtain"] = async (task) => obtainLayer(await planLayer(layer, methods, last), task);
+  return { layer, options: [{ ...last, obtain }], askedBytes: 0 };
 }
 
 /** The cheapest way that works. What goes wrong besides (a network that is down) ends it: it goes on where it was when it is run again. */

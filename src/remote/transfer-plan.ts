@@ -1,6 +1,7 @@
 /**
  * planTransfer(): how each layer of an image gets into a store, and the bytes that this moves, before any layer is touched. What is
- * fetched to know it are the layers' tables of contents, a hundredth of what they describe.
+ * fetched to know it are the list of deltas and, unless that decides it, the layers' tables of contents, a hundredth of what they
+ * describe.
  */
 import { mapConcurrent } from "../core/concurrency.ts";
 import type { ImageConfig } from "../oci/config.ts";
@@ -9,14 +10,17 @@ import { formatBytes } from "../core/units.ts";
 import type { Store } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import {
+  costOf,
   type LayerMethod,
   type LayerMethodKind,
   type LayerOption,
   type PlannedLayer,
-  planLayer,
   movedBytes,
+  planLayer,
+  postponeLayer,
 } from "./layer-option.ts";
-import { preferDelta } from "./delta-method.ts";
+import type { OfferedDelta } from "./delta-artifact.ts";
+import { costOfDelta, findDelta, preferDelta } from "./delta-method.ts";
 import { createBlobSource, type LayerPlan } from "./layer-source.ts";
 import { keptBytes } from "./partial-blob.ts";
 import { planPull } from "./plan-pull.ts";
@@ -53,26 +57,53 @@ export interface TransferSum {
 }
 
 const PARALLEL_LAYERS = 4;
+/** Of a delta's bytes: what the questions for other ways may move. */
+const QUESTIONS_SHARE = 0.05;
 /** What a layer of an operating system grows to, about. */
 const EXPANSION = { none: 1, gzip: 2.5, zstd: 2.5 } as const;
 
 /** Failure "bad-input" and "unsupported" as planPull(), "network". */
 export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
-  const { context, store, resolved, config } = scope;
+  const { store, resolved, config } = scope;
   const { present, missing: lacking } = planPull(store, resolved.manifest, config);
-  const methods = lacking.length === 0 ? [] : createMethods(scope);
-  const alone = await mapConcurrent(
-    lacking,
-    { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
-    (layer) => planLayer(layer, methods, blobOption(scope, layer)),
-  );
-  const missing = alone.length === 0 ? [] : await preferDelta(scope, alone);
+  const missing = lacking.length === 0 ? [] : await planMissing(scope, lacking);
   return {
     present,
     missing,
     bytes: missing.reduce((sum, planned) => sum + movedBytes(planned), 0),
     spaceBytes: Math.ceil(missing.reduce((sum, { options: [best] }) => sum + best.spaceBytes, 0)),
   };
+}
+
+async function planMissing(scope: PullScope, lacking: readonly LayerPlan[]): Promise<readonly PlannedLayer[]> {
+  const { signal } = scope.context;
+  const methods = createMethods(scope);
+  const { offer, askedBytes } = await findDelta(scope);
+  const alone = isDecided(scope, { offer, lacking, methods })
+    ? lacking.map((layer) => postponeLayer(layer, methods, blobOption(scope, layer)))
+    : await mapConcurrent(lacking, { limit: PARALLEL_LAYERS, ...(signal && { signal }) }, (layer) =>
+        planLayer(layer, methods, blobOption(scope, layer)),
+      );
+  const planned = offer === undefined ? alone : preferDelta(scope, offer, alone);
+  // The first layer stands for the whole.
+  return planned.map((layer, i) => (i === 0 ? { ...layer, askedBytes: layer.askedBytes + askedBytes } : layer));
+}
+
+/** Whether to take the delta without asking for other ways: they seldom move less, and the questions alone may move more. */
+function isDecided(
+  scope: PullScope,
+  {
+    offer,
+    lacking,
+    methods,
+  }: { offer: OfferedDelta | undefined; lacking: readonly LayerPlan[]; methods: readonly LayerMethod[] },
+): boolean {
+  if (offer === undefined) return false;
+  const sum = (count: (layer: LayerPlan) => number): number =>
+    lacking.reduce((total, layer) => total + count(layer), 0);
+  const questions = sum((layer) => methods.reduce((total, method) => total + method.askBytes(layer), 0));
+  const whole = sum((layer) => costOf(blobOption(scope, layer)));
+  return costOfDelta(offer) < Math.min(whole, questions / QUESTIONS_SHARE);
 }
 
 /** One entry for each way that is taken. */
