@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { partOf } from "../core/progress.ts";
 import { createBarProgress, createLineProgress, createQuietProgress } from "./progress.ts";
 
 function sink(): {
@@ -37,6 +38,27 @@ test("createBarProgress() redraws bars below finished lines", () => {
   task.done();
   progress.close();
   assert.ok(out.text().endsWith("\x1b[Jpull done 50 B (1.0s, 50 B/s)\n"), JSON.stringify(out.text()));
+});
+
+test("a passing task is the lowest bar, counts what is part of it, and leaves no line", () => {
+  const out = sink();
+  const progress = createBarProgress({ ...out, columns: 100 });
+  const whole = progress.task("In all", { unit: "bytes", total: 200, passing: true });
+  const part = partOf(whole, progress.task("one", { unit: "bytes", total: 100 }));
+  out.tick(1000);
+  part.advance(50);
+  out.tick(1000);
+  part.advance(0);
+  assert.match(
+    out.text(),
+    /one \[=.*\] 50 B \/ 100 B \| 25 B\/s \| 2\.0s\nIn all \[=.*\] 50 B \/ 200 B \| 25 B\/s \| 6\.0s\n$/,
+  );
+  part.done();
+  whole.done();
+  progress.close();
+  assert.ok(out.text().endsWith("\x1b[J"), JSON.stringify(out.text()));
+  const lines = createLineProgress({ ...sink(), columns: undefined });
+  lines.task("In all", { passing: true }).done();
 });
 
 test("createQuietProgress() shows warnings only", () => {

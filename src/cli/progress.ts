@@ -16,6 +16,7 @@ interface TaskState {
   readonly label: string;
   readonly unit: "bytes" | "steps" | undefined;
   readonly startedMs: number;
+  readonly passing: boolean;
   total: number | undefined;
   done: number;
 }
@@ -26,6 +27,8 @@ export interface ClosableProgress extends Progress {
 }
 
 const REDRAW_MS = 100;
+/** Those of more tasks would push what is finished off the screen. */
+const BARS = 8;
 
 /** Bars of running tasks stand below the finished lines. */
 export function createBarProgress(sink: ProgressSink & { columns: number }): ClosableProgress {
@@ -37,7 +40,10 @@ export function createBarProgress(sink: ProgressSink & { columns: number }): Clo
     const now = sink.elapsed();
     if (!force && now - lastDrawMs < REDRAW_MS) return;
     lastDrawMs = now;
-    const bars = running.slice(-8).map((task) => `${formatBar(task, sink.columns, now)}\n`);
+    const own = running.filter((task) => !task.passing).slice(-BARS);
+    const bars = [...own, ...running.filter((task) => task.passing)].map(
+      (task) => `${formatBar(task, sink.columns, now)}\n`,
+    );
     sink.write(`${clear()}${line === undefined ? "" : `${line}\n`}${bars.join("")}`);
     drawn = bars.length;
   };
@@ -51,7 +57,7 @@ export function createBarProgress(sink: ProgressSink & { columns: number }): Clo
         () => draw(false),
         (note) => {
           running.splice(running.indexOf(state), 1);
-          draw(true, finalLine(state, note, sink.elapsed()));
+          draw(true, state.passing ? undefined : finalLine(state, note, sink.elapsed()));
         },
       );
     },
@@ -72,7 +78,9 @@ export function createLineProgress(sink: ProgressSink): ClosableProgress {
       return handle(
         state,
         () => {},
-        (note) => sink.write(`${finalLine(state, note, sink.elapsed())}\n`),
+        (note) => {
+          if (!state.passing) sink.write(`${finalLine(state, note, sink.elapsed())}\n`);
+        },
       );
     },
     say: (text) => sink.write(`${text}\n`),
@@ -87,7 +95,8 @@ export function createQuietProgress(sink: ProgressSink): ClosableProgress {
 }
 
 function newState(label: string, options: TaskOptions, startedMs: number): TaskState {
-  return { label, unit: options.unit, startedMs, total: options.total, done: 0 };
+  const { unit, total, passing = false } = options;
+  return { label, unit, startedMs, passing, total, done: 0 };
 }
 
 function handle(state: TaskState, changed: () => void, ended: (note: string | undefined) => void): ProgressTask {

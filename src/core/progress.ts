@@ -15,6 +15,8 @@ export interface ProgressTask {
 export interface TaskOptions {
   readonly total?: number;
   readonly unit?: "bytes" | "steps";
+  /** A bar that stands below the others and leaves no line behind: what came of it is told otherwise. */
+  readonly passing?: boolean;
 }
 
 export interface Progress {
@@ -24,6 +26,17 @@ export interface Progress {
   say(text: string): void;
   /** A warning: one line on stderr, shown even with --quiet. */
   warn(text: string): void;
+}
+
+/** A task whose advances count for `whole`, too. */
+export function partOf(whole: ProgressTask, task: ProgressTask): ProgressTask {
+  return {
+    ...task,
+    advance(amount) {
+      task.advance(amount);
+      whole.advance(amount);
+    },
+  };
 }
 
 const noTask: ProgressTask = { advance() {}, total() {}, done() {} };

@@ -201,7 +201,7 @@ async function stageImage(
   const { host, progress, sysroot } = machine;
   const startedMs = host.clock.elapsed();
   const diff = layerDiff(machine, deployments, offered);
-  const task = progress.task("Deploying");
+  const task = progress.task("Deploying", { passing: true });
   const plan = planStage(machine, deployments, { image: stored, spec: request.spec, locked: request.downloadOnly });
   if (plan.kind === "booted") {
     host.files.replace(originPath(sysroot.path, plan.id), formatOrigin(plan.origin), { mode: 0o644 });

@@ -6,6 +6,7 @@
 import { mapConcurrent } from "../core/concurrency.ts";
 import { digestHex } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
+import { partOf } from "../core/progress.ts";
 import { verified } from "../core/verified.ts";
 import { collectBytes } from "../core/bytes.ts";
 import { type ImageConfig, parseImageConfig } from "../oci/config.ts";
@@ -54,15 +55,17 @@ export async function pullImage(
   progress.say(`Plan: ${describeTransfer(plan)}`);
   options.onPlan?.(plan);
   for (const layer of plan.present) progress.task(blobLabel(layer.descriptor)).done("skipped: already exists");
+  const whole = progress.task("In all", { total: plan.bytes, unit: "bytes", passing: true });
   await mapConcurrent(
     plan.missing,
     { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },
     async (planned) => {
       const { descriptor } = planned.layer;
-      const task = progress.task(blobLabel(descriptor), { total: descriptor.size, unit: "bytes" });
+      const task = partOf(whole, progress.task(blobLabel(descriptor), { total: descriptor.size, unit: "bytes" }));
       task.done(await obtainLayer(planned, task));
     },
   );
+  whole.done();
   progress.task(`Copying config ${digestHex(resolved.manifest.config.digest).slice(0, 12)}`).done();
   progress.say("Writing manifest to image destination");
   const image = store.saveImage({ manifestBytes: resolved.bytes, configBytes });

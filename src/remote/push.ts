@@ -8,6 +8,7 @@ import { streamOf } from "../core/bytes.ts";
 import { mapConcurrent } from "../core/concurrency.ts";
 import { type Digest, digestHex } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
+import { partOf } from "../core/progress.ts";
 import { formatImageRef, type ImageRef, manifestSelector, parseImageRef } from "../oci/reference.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
@@ -57,22 +58,27 @@ export async function pushImage(
     ...layers.map((blob) => ({ blob, what: "blob", open: (from: number) => store.readBlob(blob.digest, from) })),
     { blob: config, what: "config", open: (from: number) => streamOf(image.configBytes.subarray(from)) },
   ];
+  const allBytes = blobs.reduce((sum, { blob }) => sum + blob.size, 0);
+  const whole = context.progress.task("In all", { total: allBytes, unit: "bytes", passing: true });
+  let toSend = allBytes;
   const pushed = await mapConcurrent(
     blobs,
     { limit: PARALLEL_BLOBS, ...(context.signal && { signal: context.signal }) },
     async ({ blob, what, open }) => {
       const label = `Copying ${what} ${digestHex(blob.digest).slice(0, 12)}`;
-      const task = context.progress.task(label, { total: blob.size, unit: "bytes" });
+      const task = partOf(whole, context.progress.task(label, { total: blob.size, unit: "bytes" }));
       const mountFrom = sources.get(blob.digest);
       const result = await pusher.push({ blob, open, mountFrom, onSent: (count) => task.advance(count) });
       task.done(result.note);
+      toSend -= blob.size - result.sentBytes;
+      whole.total(toSend);
       return result;
     },
   );
+  whole.done();
   context.progress.say("Writing manifest to image destination");
   await putManifest(session, image, ref);
   const sentBytes = pushed.reduce((sum, blob) => sum + blob.sentBytes, 0);
-  const allBytes = blobs.reduce((sum, { blob }) => sum + blob.size, 0);
   return { digest: image.digest, sentBytes, skippedBytes: allBytes - sentBytes };
 }
 
