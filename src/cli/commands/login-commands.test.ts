@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { loginCommand } from "./login.ts";
 import { logoutCommand } from "./logout.ts";
 
@@ -19,29 +19,8 @@ function hostWithRegistry(): FakeHost {
   return createFakeHost({ network: { respond }, env: { HOME: "/home/anna", XDG_RUNTIME_DIR: "/run/user/1000" } });
 }
 
-async function berth(
-  host: FakeHost,
-  words: readonly string[],
-  stdin = "",
-): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const status = await runProgram(words, commands, {
-    host,
-    signal: new AbortController().signal,
-    version: "test",
-    terminal: {
-      stdout: (text) => void (out += text),
-      stderr: (text) => void (err += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: () => Promise.resolve(stdin),
-      ask: (question) => Promise.resolve(question.startsWith("User") ? "anna" : "secret"),
-    },
-  });
-  return { status, out, err };
-}
+const berth = (host: FakeHost, words: readonly string[], stdin = ""): Promise<Printed> =>
+  runWords(host, commands, words, { stdin, ask: (question) => (question.startsWith("User") ? "anna" : "secret") });
 
 test("login keeps what the registry takes, says who is logged in, and logout forgets it", async () => {
   const host = hostWithRegistry();

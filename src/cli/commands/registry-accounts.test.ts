@@ -4,7 +4,7 @@ import { parseJsonObject } from "../../core/json.ts";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { parseHtpasswd } from "../../registry/htpasswd.ts";
 import { commands } from "../commands.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 
 const CONFIG = `
 listen = ":5000"
@@ -26,29 +26,10 @@ function registryHost(config = CONFIG): FakeHost {
   return host;
 }
 
-async function berth(
-  host: FakeHost,
-  words: readonly string[],
-  input = "",
-): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const status = await runProgram(["registry", ...words], commands, {
-    host,
-    signal: new AbortController().signal,
-    version: "test",
-    terminal: {
-      stdout: (text) => void (out += text),
-      stderr: (text) => void (err += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: true,
-      stderrColumns: undefined,
-      readStdin: () => Promise.resolve(input),
-      ask: (question) =>
-        Promise.resolve(question === "Again: " ? (input.split(" ")[1] ?? input) : (input.split(" ")[0] ?? "")),
-    },
-  });
-  return { status, out, err };
+function berth(host: FakeHost, words: readonly string[], stdin = ""): Promise<Printed> {
+  const [first = "", again = stdin] = stdin.split(" ");
+  const ask = (question: string): string => (question === "Again: " ? again : first);
+  return runWords(host, commands, ["registry", ...words], { stdin, ask, stdinIsTerminal: true });
 }
 
 test("user add, list, passwd and remove change one line of the file", async () => {

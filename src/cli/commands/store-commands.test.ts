@@ -5,7 +5,7 @@ import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { addFixtureImage, fixtureLayer, fixtureTar, ROOT } from "../../store/testing.ts";
 import { exportLayout } from "../../store/oci-layout.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { historyCommand } from "./history.ts";
 import { imagesCommand } from "./images.ts";
 import { rmiCommand } from "./rmi.ts";
@@ -25,25 +25,7 @@ const commands = [
   imageExportCommand,
 ];
 
-async function berth(host: FakeHost, ...words: string[]): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const status = await runProgram(words, commands, {
-    host,
-    signal: new AbortController().signal,
-    version: "test",
-    terminal: {
-      stdout: (text) => void (out += text),
-      stderr: (text) => void (err += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: () => Promise.resolve(""),
-      ask: () => Promise.resolve(""),
-    },
-  });
-  return { status, out, err };
-}
+const berth = (host: FakeHost, ...words: string[]): Promise<Printed> => runWords(host, commands, words);
 
 async function hostWithFolder(): Promise<FakeHost> {
   const host = createFakeHost();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { openTestRegistry, type TestRegistry } from "../../registry/testing.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { generateKeyPairCommand } from "./generate-key-pair.ts";
 import { signCommand } from "./sign.ts";
 import { verifyCommand } from "./verify.ts";
@@ -16,25 +16,7 @@ function hostFor(registry: TestRegistry, files: Readonly<Record<string, string>>
   return createFakeHost({ network: { respond }, files, env: { COSIGN_PASSWORD: "secret" } });
 }
 
-async function berth(host: FakeHost, ...words: string[]): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const status = await runProgram(words, commands, {
-    host,
-    signal: new AbortController().signal,
-    version: "test",
-    terminal: {
-      stdout: (text) => void (out += text),
-      stderr: (text) => void (err += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: () => Promise.resolve(""),
-      ask: () => Promise.resolve(""),
-    },
-  });
-  return { status, out, err };
-}
+const berth = (host: FakeHost, ...words: string[]): Promise<Printed> => runWords(host, commands, words);
 
 test("a key pair is made once, signs an image, and verifies it", async () => {
   using registry = openTestRegistry();
