@@ -10,6 +10,13 @@ install_packages() {
   [ -z "${BERTH_NO_INSTALL:-}" ] || refuse "Debian packages are missing: $*" "apt-get install $*"
   [ "$(id -u)" = 0 ] || refuse "Debian packages are missing: $*" "as root: apt-get install $*"
   echo "berth: installing Debian packages: $*" >&2
+  # Servers among them (the peers of the tests) must not start: one would take the registry's port.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' > $policy
+    chmod 755 $policy
+  fi
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2 < /dev/null
 }
 
