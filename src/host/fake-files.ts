@@ -19,11 +19,8 @@ export interface FakeFilesOptions {
 
 export function createFakeFiles(world: FakeWorld, options: FakeFilesOptions): Files {
   const tree = createFakeTree(world, options.random);
-  return {
-    ...tree.calls,
-    ...createFakeAttributes(world, options.verity),
-    ...createContent(world, tree, options),
-  };
+  const attributes = createFakeAttributes(world, options.verity);
+  return { ...tree.calls, ...attributes, ...createContent(world, tree, attributes, options) };
 }
 
 type ContentCalls =
@@ -43,7 +40,12 @@ type ContentCalls =
   | "space"
   | "readStream";
 
-function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions): Pick<Files, ContentCalls> {
+function createContent(
+  world: FakeWorld,
+  tree: FakeTree,
+  attributes: Pick<Files, "chown">,
+  options: FakeFilesOptions,
+): Pick<Files, ContentCalls> {
   const content = contentOf(world, tree, options);
   const read: Files["read"] = (path) => content.read(path);
   const write: Files["write"] = (path, bytes, settings) => content.write(path, bytes, settings);
@@ -57,6 +59,7 @@ function createContent(world: FakeWorld, tree: FakeTree, options: FakeFilesOptio
       if (kind !== "file" && kind !== "directory") throw notReplaceable(path);
       const temporary = tree.temporaryName(path);
       write(temporary, bytes, settings);
+      if (settings.owner !== undefined) attributes.chown(temporary, settings.owner.uid, settings.owner.gid);
       content.sync(temporary);
       renameOrRemove(tree, temporary, path);
       content.sync(tree.parentOf(path));

@@ -67,9 +67,13 @@ export interface Files {
   write(path: string, content: Uint8Array | string, options?: { mode?: number }): void;
   /**
    * Temporary file beside it → fsync → rename → fsync of the directory: readers see the old content or the new. A device, FIFO or
-   * socket is refused.
+   * socket is refused. Without `owner` the new file is ours, whoever had the old one.
    */
-  replace(path: string, content: Uint8Array | string, options?: { mode?: number }): void;
+  replace(
+    path: string,
+    content: Uint8Array | string,
+    options?: { mode?: number; owner?: { readonly uid: number; readonly gid: number } },
+  ): void;
   /** The same for a symlink. */
   replaceSymlink(path: string, target: string): void;
   open(path: string, mode: OpenMode, permissions?: number): OpenFile;

@@ -106,7 +106,7 @@ function temporaryName(path: string): string {
   return `${parent === "/" ? "" : parent}/.${baseOf(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.tmp`;
 }
 
-function replace(path: string, content: Uint8Array | string, options: { mode?: number } = {}): void {
+function replace(...[path, content, options = {}]: Parameters<Files["replace"]>): void {
   const temporary = temporaryName(path);
   attempt({ call: "replace", path }, () => {
     const there = fs.statSync(nodePath(path), { throwIfNoEntry: false });
@@ -115,6 +115,7 @@ function replace(path: string, content: Uint8Array | string, options: { mode?: n
     try {
       try {
         fs.writeFileSync(fd, content);
+        if (options.owner !== undefined) fs.fchownSync(fd, options.owner.uid, options.owner.gid);
         if (options.mode !== undefined) fs.fchmodSync(fd, options.mode);
         fs.fsyncSync(fd);
       } finally {

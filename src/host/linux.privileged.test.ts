@@ -112,6 +112,14 @@ test("device nodes, trusted attributes and owners", () => {
   assert.deepEqual([...files.xattrs(path)], [["trusted.overlay.test", Buffer.from([0, 255])]]);
 });
 
+test("replace() gives the new file to whom it is for, before anybody sees it", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-mounts-");
+  const path = `${directory.path}/file`;
+  files.replace(path, "x", { mode: 0o640, owner: { uid: 12, gid: 34 } });
+  const stat = files.lstat(path);
+  assert.deepEqual([stat?.mode, stat?.uid, stat?.gid], [0o640, 12, 34]);
+});
+
 test("isolate(): mounts afterwards are ours and our children's alone", () => {
   using directory = files.temporaryDirectory("/tmp/berth-mounts-");
   const script = `

@@ -4,6 +4,7 @@ import type { Host } from "../host/host.ts";
 import { createCertificate } from "./certificate.ts";
 import { CONFIG_NAME } from "./config.ts";
 import { htpasswdLine } from "./htpasswd.ts";
+import { keepingOwner } from "./keeping-owner.ts";
 
 export interface InitOptions {
   readonly user: string;
@@ -23,11 +24,11 @@ export interface InitializedRegistry {
 
 /** Failure "already-exists" when the directory holds a registry. The configuration is written last. */
 export async function initRegistry(
-  host: Pick<Host, "files" | "exec" | "which">,
+  host: Pick<Host, "files" | "user" | "exec" | "which">,
   directory: string,
   options: InitOptions,
 ): Promise<InitializedRegistry> {
-  const { files } = host;
+  const files = keepingOwner(host);
   const at = (name: string): string => `${directory}/${name}`;
   if (files.exists(at(CONFIG_NAME))) {
     throw new Failure("already-exists", `Cannot make a registry in "${directory}": there is one already`);

@@ -3,6 +3,7 @@ import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import type { Driver } from "./driver.ts";
 import { filesDriver } from "./files-driver.ts";
+import { keepingOwner } from "./keeping-owner.ts";
 import { s3Driver } from "./s3-driver.ts";
 import { inDirectory, readRegistryConfig, type RegistryConfig } from "./config.ts";
 import type { StorageConfig } from "./config/storage.ts";
@@ -36,11 +37,15 @@ export async function openStorage(
 
 /** The storage of a registry's folder, for work beside its server. */
 export async function openRegistryStorage(
-  host: StorageHost,
+  host: StorageHost & Pick<Host, "user">,
   directory: string,
 ): Promise<Storage & { readonly config: RegistryConfig }> {
   const config = readRegistryConfig(host, directory);
-  const { driver, [Symbol.dispose]: close } = await openStorage(host, config.storage, inDirectory(directory));
+  const { driver, [Symbol.dispose]: close } = await openStorage(
+    { ...host, files: keepingOwner(host) },
+    config.storage,
+    inDirectory(directory),
+  );
   return { driver, config, [Symbol.dispose]: close };
 }
 

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { digestHex, digestOf } from "../../core/digest.ts";
 import { parseJsonObject } from "../../core/json.ts";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { parseHtpasswd } from "../../registry/htpasswd.ts";
+import { initRegistry } from "../../registry/init.ts";
 import { commands } from "../commands.ts";
 import { type Printed, runWords } from "../testing.ts";
 
@@ -19,8 +21,10 @@ file = "robots.json"
 ops = ["bert"]
 `;
 
-function registryHost(config = CONFIG): FakeHost {
-  const host = createFakeHost();
+const R = "/srv/r";
+
+function registryHost({ config = CONFIG, user = { uid: 0, gid: 0 } } = {}): FakeHost {
+  const host = createFakeHost({ user });
   host.files.makeDirectory("/srv/r");
   host.files.write("/srv/r/registry.toml", config);
   return host;
@@ -50,6 +54,52 @@ test("user add, list, passwd and remove change one line of the file", async () =
   assert.equal(hashes().get("anna"), before.get("anna"));
   assert.equal((await berth(host, ["user", "remove", "/srv/r", "bert"])).status, 0);
   assert.deepEqual([...hashes().keys()], ["anna"]);
+});
+
+test("root's changes in a folder of the server's user belong to that user, files that are new and that were there", async () => {
+  const host = registryHost();
+  const server = { uid: 990, gid: 991 };
+  const damaged = `${R}/data/blobs/sha256/${digestHex(digestOf("good")).slice(0, 2)}/${digestHex(digestOf("good"))}`;
+  host.files.makeDirectory(damaged.slice(0, damaged.lastIndexOf("/")));
+  host.files.write(damaged, "bad!");
+  for (const path of everythingBelow(host, R)) host.files.chown(path, server.uid, server.gid);
+  for (const words of [
+    ["user", "add", R, "bert", "--password-stdin"],
+    ["user", "add", R, "anna", "--password-stdin"],
+    ["user", "passwd", R, "bert", "--password-stdin"],
+    ["user", "remove", R, "anna"],
+    ["token", "create", R, "ci", "-r", "a"],
+    ["token", "create", R, "mirror", "-r", "a"],
+    ["token", "revoke", R, "ci"],
+    ["check", "--repair", R],
+    ["gc", R],
+  ]) {
+    const got = await berth(host, words, "secret");
+    assert.equal(got.status, 0, got.err);
+    for (const path of everythingBelow(host, R)) {
+      const { uid, gid } = host.files.stat(path) ?? {};
+      assert.deepEqual({ uid, gid }, server, `${path} after ${words.join(" ")}`);
+    }
+  }
+  host.files.makeDirectory("/srv/new");
+  host.files.chown("/srv/new", server.uid, server.gid);
+  await initRegistry(host, "/srv/new", { user: "anna", password: "secret", hostnames: [], tls: false });
+  for (const path of everythingBelow(host, "/srv/new")) assert.equal(host.files.stat(path)?.uid, server.uid, path);
+  for (const made of ["htpasswd", "robots.json", "data/quarantine", "data/records"])
+    assert.ok(host.files.exists(`${R}/${made}`), made);
+});
+
+function everythingBelow(host: FakeHost, path: string): string[] {
+  const isDirectory = host.files.stat(path)?.kind === "directory";
+  const names = isDirectory ? host.files.list(path) : [];
+  return [path, ...names.flatMap((name) => everythingBelow(host, `${path}/${name}`))];
+}
+
+test("who is not root changes no owner", async () => {
+  const host = registryHost({ user: { uid: 1000, gid: 1000 } });
+  host.files.chown(R, 990, 991);
+  assert.equal((await berth(host, ["user", "add", R, "bert", "--password-stdin"], "secret")).status, 0);
+  assert.equal(host.files.stat(`${R}/htpasswd`)?.uid, 0, "as the fake host makes files");
 });
 
 test("token create prints the key once; list shows what it may; revoke ends it", async () => {
@@ -92,7 +142,6 @@ test("token create prints the key once; list shows what it may; revoke ends it",
   assert.doesNotMatch((await berth(host, ["token", "list", "/srv/r"])).out, /ci/);
 });
 
-const R = "/srv/r";
 for (const [what, words, input, status, message] of [
   ["a folder without a registry", ["user", "list", "/srv/none"], "", 1, /Cannot use registry "\/srv\/none"/],
   ["an empty password", ["user", "add", R, "bert", "--password-stdin"], "", 1, /the password is empty/],
@@ -135,7 +184,7 @@ for (const [what, words, input, status, message] of [
 }
 
 test("a registry without the section, and a malformed file, are clear errors", async () => {
-  const bare = registryHost(CONFIG.slice(0, CONFIG.indexOf("[auth")));
+  const bare = registryHost({ config: CONFIG.slice(0, CONFIG.indexOf("[auth")) });
   assert.match((await berth(bare, ["user", "list", R])).err, /has no \[auth\.htpasswd\]/);
   assert.match((await berth(bare, ["token", "list", R])).err, /has no \[auth\.robots\]/);
   const broken = registryHost();

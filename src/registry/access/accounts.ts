@@ -6,10 +6,11 @@ import { Failure } from "../../core/failure.ts";
 import type { Host } from "../../host/host.ts";
 import { CONFIG_NAME, inDirectory, readRegistryConfig, type RegistryConfig } from "../config.ts";
 import { htpasswdLine, parseHtpasswd, requireUserName, withoutUser, withUser } from "../htpasswd.ts";
+import { keepingOwner } from "../keeping-owner.ts";
 import type { Grant } from "./permissions.ts";
 import { createKey, formatRobots, isRobotName, parseRobots, type Robot } from "./robots.ts";
 
-type AccountsHost = Pick<Host, "files" | "clock" | "random">;
+type AccountsHost = Pick<Host, "files" | "user" | "clock" | "random">;
 
 export interface UserEntry {
   readonly name: string;
@@ -137,7 +138,7 @@ function changeUsers(
   using _lock = host.files.lock(directory, "exclusive", { wait: true });
 
   const users = readUsers(host, file);
-  host.files.replace(file, change(host.files.readTextIfAny(file) ?? "", users), { mode: modeOf(host, file) });
+  replaceAccounts(host, file, change(host.files.readTextIfAny(file) ?? "", users));
 }
 
 function changeRobots(
@@ -148,7 +149,7 @@ function changeRobots(
   const file = robotsFile(readRegistryConfig(host, directory), directory);
   using _lock = host.files.lock(directory, "exclusive", { wait: true });
 
-  host.files.replace(file, formatRobots(change(readRobots(host, file))), { mode: modeOf(host, file) });
+  replaceAccounts(host, file, formatRobots(change(readRobots(host, file))));
 }
 
 function usersFile(config: RegistryConfig, directory: string): string {
@@ -189,7 +190,7 @@ function requireUser(users: ReadonlyMap<string, string>, name: string, verb: str
   throw new Failure("not-found", `Cannot ${verb} user ${JSON.stringify(name)}: there is none of this name`);
 }
 
-/** A server with its own user may read the file through its group: that stays as it was set. */
-function modeOf(host: Pick<Host, "files">, file: string): number {
-  return host.files.stat(file)?.mode ?? 0o600;
+/** A server with its own user may read the file as its owner or through its group: both stay as they were set. */
+function replaceAccounts(host: AccountsHost, file: string, text: string): void {
+  keepingOwner(host).replace(file, text, { mode: host.files.stat(file)?.mode ?? 0o600 });
 }

@@ -14,7 +14,7 @@ export interface GcRegistryReport extends GcReport {
 
 /** Failure "busy" while another collection runs, "corrupt" when a manifest cannot be read. */
 export async function gcRegistry(
-  host: StorageHost & Pick<Host, "clock">,
+  host: StorageHost & Pick<Host, "user" | "clock">,
   directory: string,
   options: { readonly dryRun: boolean; readonly signal: AbortSignal },
 ): Promise<GcRegistryReport> {
