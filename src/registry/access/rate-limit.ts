@@ -39,8 +39,6 @@ export function createRateLimiter(
   };
 }
 
-export const unlimited: RateLimiter = { waitMs: () => 0, spend: () => {} };
-
 export function tooManyRequests(waitMs: number, message: string): RegistryError {
   return new RegistryError(429, "TOOMANYREQUESTS", message, {
     headers: { "retry-after": String(Math.max(1, Math.ceil(waitMs / 1000))) },
