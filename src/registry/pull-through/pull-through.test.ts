@@ -6,6 +6,7 @@ import type { Descriptor } from "../../oci/manifest.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../../oci/media-types.ts";
 import type { Authenticate } from "../auth.ts";
 import { createRegistry } from "../handler.ts";
+import { openRepository } from "../repository.ts";
 import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
 import { createPullThrough } from "./pull-through.ts";
 import type { Upstream } from "./upstream.ts";
@@ -283,9 +284,9 @@ test("a manifest that is not what its digest says, or malformed, is not kept", a
   assert.equal(await registry.driver.blobSize(manifest), undefined);
 });
 
-test("what the upstream does not have is 404; a blob of another repository is not served without its word", async () => {
+test("what the upstream does not have is 404, even when it is here in a repository of this registry's own", async () => {
   using registry = openTestRegistry();
-  const { upstream, get } = openCache(registry);
+  const { get } = openCache(registry);
   const secret = await registry.pushBlob("own/secret", "secret");
   for (const path of [
     TAG,
@@ -296,9 +297,30 @@ test("what the upstream does not have is 404; a blob of another repository is no
     assert.equal((await get(path)).status, 404, path);
     assert.equal((await get(path, { method: "HEAD" })).status, 404, path);
   }
+});
+
+test("an upstream that says it has a blob of this registry's own must send it: its digest opens nothing", async () => {
+  using registry = openTestRegistry();
+  const { upstream, get } = openCache(registry);
+  const secret = await registry.pushBlob("own/vault", "secret");
+  await registry.pushBlob("hubcap/os", "secret");
+  upstream.blobSize = async () => "secret".length;
+  const path = `/v2/hub/team/os/blobs/${secret}`;
+  await assert.rejects((await get(path)).text());
+  assert.equal((await get(path, { headers: { range: "bytes=0-9" } })).status, 502);
+  assert.equal(await openRepository(registry.driver, "hub/team/os").hasBlob(secret), false);
   upstream.blobs.set(secret, Buffer.from("secret"));
-  assert.equal(await (await get(`/v2/hub/team/os/blobs/${secret}`)).text(), "secret");
-  assert.ok(!upstream.asked.includes("GET team/os blob"), "the bytes are here: nothing is fetched");
+  assert.equal(await (await get(path)).text(), "secret");
+  assert.equal(await (await get(`/v2/own/vault/blobs/${secret}`)).text(), "secret", "it is still there");
+});
+
+test("a blob that another copy of the same upstream's holds is not fetched again", async () => {
+  using registry = openTestRegistry();
+  const { upstream, get } = openCache(registry);
+  const { layer } = upstream.push("v1", "layer");
+  assert.equal(await (await get(`/v2/hub/team/os/blobs/${layer}`)).text(), "layer");
+  assert.equal(await (await get(`/v2/hub/team/x/blobs/${layer}`)).text(), "layer");
+  assert.deepEqual(upstream.asked, ["HEAD team/os blob", "GET team/os blob", "HEAD team/x blob"]);
 });
 
 test("below the prefix clients only read, beside it they write", async () => {

@@ -5,21 +5,25 @@
  *
  * @see OCI distribution-spec, "Registry Proxying", "Warnings"
  */
+import { mapConcurrent } from "../../core/concurrency.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Clock, ServerResponse } from "../../host/host.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
 import { blobUnknown, handleBlob } from "../blobs.ts";
+import type { Driver } from "../driver.ts";
 import { RegistryError } from "../errors.ts";
 import { type Exchange, headResponse } from "../exchange.ts";
 import { handleReferrers, handleTags } from "../listings.ts";
 import { readManifestFacts } from "../manifest-facts.ts";
 import { handleManifest, manifestUnknown, referrerDescriptor } from "../manifests.ts";
-import type { Repository } from "../repository.ts";
+import { listRepositories, openRepository, type Repository } from "../repository.ts";
 import type { Reference, Route } from "../route.ts";
 import { type Flight, startFlight } from "./flight.ts";
 import { createRevalidator, isUpstreamFailure, REST_MS, type Revalidator, withDeadline } from "./revalidator.ts";
 import type { Upstream, UpstreamManifest } from "./upstream.ts";
+
+const LOOKUPS_AT_ONCE = 16;
 
 export interface PullThroughRule {
   /** Names below `<prefix>/` are the upstream's. */
@@ -221,18 +225,28 @@ async function readBlob(visit: Visit, digest: Digest): Promise<ServerResponse> {
   return { status: 200, headers, body: flight.follow() };
 }
 
-/** undefined when the bytes were here already, from another repository: the upstream has said that this one has them too. */
+/**
+ * undefined when another copy of the same upstream's holds the blob: then its bytes came from there, and it has just said that
+ * this repository has them too. Bytes that came another way are fetched all the same: to know a digest is no right to read it.
+ */
 async function depart({ cache, exchange, repository, path }: Visit, digest: Digest): Promise<Flight | undefined> {
-  const { upstream } = cache.rule;
+  const { upstream, prefix } = cache.rule;
   const { driver, leases } = exchange;
   const size = await withDeadline(cache.clock, upstream.blobSize(path, digest));
   if (size === undefined) throw blobUnknown(digest);
   await exchange.leases.take(digest);
-  if ((await driver.blobSize(digest)) === undefined) {
+  if ((await driver.blobSize(digest)) === undefined || !(await isCopied(driver, prefix, digest))) {
     return startFlight({ driver, leases, repository, digest, size, source: upstream.blob(path, digest, size) });
   }
   await repository.linkBlob(digest);
   return undefined;
+}
+
+/** Whether some repository below the prefix holds the blob. */
+async function isCopied(driver: Driver, prefix: string, digest: Digest): Promise<boolean> {
+  const copies = (await listRepositories(driver)).filter((name) => name.startsWith(`${prefix}/`));
+  const holds = (name: string): Promise<boolean> => openRepository(driver, name).hasBlob(digest);
+  return (await mapConcurrent(copies, { limit: LOOKUPS_AT_ONCE }, holds)).includes(true);
 }
 
 async function readTags({ cache, exchange, repository, path }: Visit): Promise<ServerResponse> {
