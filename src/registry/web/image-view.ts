@@ -8,6 +8,7 @@ import { type HistoryEntry, type ImageConfig, parseImageConfig } from "../../oci
 import { type Descriptor, type Manifest, MANIFEST_BYTES_MAX, parseIndex, parseManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import type { Driver } from "../driver.ts";
+import { checkJsonShape } from "../json-limits.ts";
 import type { Repository } from "../repository.ts";
 import type { Reference } from "../route.ts";
 import { isSbomType, type Packages, parsePackages, sbomLayer } from "./sbom.ts";
@@ -47,15 +48,17 @@ export interface DeltaView {
 }
 
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
-const SBOM_BYTES_MAX = 32 * 1024 * 1024;
+const SBOM_BYTES_MAX = 8 * 1024 * 1024;
 const REFERRERS_READ_MAX = 100;
-const PACKAGES_KEPT_MAX = 64;
+/** The first that can be read is shown; one that cannot costs as much to find out. */
+const SBOMS_TRIED_MAX = 3;
+const PACKAGES_KEPT_MAX = 16;
 const DELTA_TYPE = /^application\/vnd\.berth\.delta\./;
 
 export interface ImageSources {
   readonly driver: Driver;
-  /** By the SBOM's digest: reading one of many megabytes for each visit would keep other requests waiting. */
-  readonly packages: Map<Digest, Packages>;
+  /** By the SBOM's digest, undefined for one that cannot be read: parsing megabytes at each visit would keep others waiting. */
+  readonly packages: Map<Digest, Packages | undefined>;
 }
 
 /** Manifest and configuration only: for lists. undefined when the repository has no such image. */
@@ -109,14 +112,20 @@ export async function readImage(
   if (summary === undefined) return undefined;
   const referrers = await repository.referrers(summary.digest);
   let packages: Packages | undefined;
+  let tried = 0;
   const deltas: DeltaView[] = [];
   for (const referrer of referrers.slice(0, REFERRERS_READ_MAX)) {
     const isDelta = DELTA_TYPE.test(referrer.artifactType ?? "");
-    if (!isDelta && (packages !== undefined || !isSbomType(referrer.artifactType))) continue;
+    const isWanted = packages === undefined && tried < SBOMS_TRIED_MAX && isSbomType(referrer.artifactType);
+    if (!isDelta && !isWanted) continue;
     const artifact = await readArtifact(sources.driver, referrer);
     if (artifact === undefined) continue;
-    if (isDelta) deltas.push(deltaView(referrer, artifact));
-    else packages = await readPackages(sources, repository, artifact);
+    if (isDelta) {
+      deltas.push(deltaView(referrer, artifact));
+    } else {
+      tried += 1;
+      packages = await readPackages(sources, repository, artifact);
+    }
   }
   return { ...summary, packages, referrers, deltas };
 }
@@ -154,7 +163,11 @@ async function readConfig(
 ): Promise<ImageConfig | undefined> {
   if (!(await repository.hasBlob(config.digest))) return undefined;
   const bytes = await readBlob(driver, config.digest, CONFIG_BYTES_MAX);
-  return bytes && parsedOrNone(() => parseImageConfig(bytes.toString("utf8")));
+  if (bytes === undefined) return undefined;
+  return parsedOrNone(() => {
+    checkJsonShape(bytes, "image configuration");
+    return parseImageConfig(bytes.toString("utf8"));
+  });
 }
 
 async function readArtifact(driver: Driver, referrer: Descriptor): Promise<Manifest | undefined> {
@@ -170,11 +183,9 @@ async function readPackages(
 ): Promise<Packages | undefined> {
   const digest = sbomLayer(artifact.layers)?.digest;
   if (digest === undefined || !(await repository.hasBlob(digest))) return undefined;
-  const known = packages.get(digest);
-  if (known !== undefined) return known;
+  if (packages.has(digest)) return packages.get(digest);
   const bytes = await readBlob(driver, digest, SBOM_BYTES_MAX);
-  const read = bytes && parsedOrNone(() => parsePackages(bytes.toString("utf8")));
-  if (read === undefined) return undefined;
+  const read = bytes && parsedOrNone(() => parsePackages(bytes));
   if (packages.size >= PACKAGES_KEPT_MAX) packages.clear();
   packages.set(digest, read);
   return read;

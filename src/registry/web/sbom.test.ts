@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isSbomType, parsePackages } from "./sbom.ts";
+import { isSbomType, type Packages, parsePackages } from "./sbom.ts";
 
 const spdx = {
   spdxVersion: "SPDX-2.3",
@@ -23,9 +23,11 @@ const cyclonedx = {
   ],
 };
 
+const parse = (text: string): Packages => parsePackages(Buffer.from(text));
+
 test("parsePackages() reads SPDX: what is described is no package, versions side by side are joined", () => {
   assert.deepEqual(
-    [...parsePackages(JSON.stringify(spdx))],
+    [...parse(JSON.stringify(spdx))],
     [
       ["bare", ""],
       ["kernel", "6.1.115, 6.1.119"],
@@ -35,7 +37,7 @@ test("parsePackages() reads SPDX: what is described is no package, versions side
 });
 
 test("parsePackages() reads CycloneDX without its files", () => {
-  assert.deepEqual([...parsePackages(JSON.stringify(cyclonedx))], [["openssl", "3.0.15-1"]]);
+  assert.deepEqual([...parse(JSON.stringify(cyclonedx))], [["openssl", "3.0.15-1"]]);
 });
 
 const rejected: readonly (readonly [what: string, text: string, message: RegExp])[] = [
@@ -45,6 +47,16 @@ const rejected: readonly (readonly [what: string, text: string, message: RegExp]
   ["packages that are no list", '{"spdxVersion":"SPDX-2.3","packages":{}}', /SBOM\.packages: it is \{\}/],
   ["a package without a name", '{"spdxVersion":"SPDX-2.3","packages":[{}]}', /SBOM\.packages\[0\]\.name: it is absent/],
   [
+    "millions of values",
+    `{"spdxVersion":"SPDX-2.3","packages":[${"{},".repeat(1_000_000)}{}]}`,
+    /more than 400000 values/,
+  ],
+  [
+    "more packages than any image has",
+    JSON.stringify({ bomFormat: "CycloneDX", components: Array.from({ length: 20_001 }, () => ({ name: "a" })) }),
+    /more than 20000 packages/,
+  ],
+  [
     "a version that is no text",
     '{"bomFormat":"CycloneDX","components":[{"name":"a","version":1}]}',
     /components\[0\]\.version: it is 1/,
@@ -52,7 +64,7 @@ const rejected: readonly (readonly [what: string, text: string, message: RegExp]
 ];
 
 for (const [what, text, message] of rejected) {
-  test(`parsePackages() rejects ${what}`, () => assert.throws(() => parsePackages(text), message));
+  test(`parsePackages() rejects ${what}`, () => assert.throws(() => parse(text), message));
 }
 
 test("isSbomType() knows the types in JSON", () => {

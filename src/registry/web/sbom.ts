@@ -6,6 +6,7 @@
 import { compareBytes } from "../../core/bytes.ts";
 import { asArray, asObject, asString, type JsonObject, optional, parseJsonObject } from "../../core/json.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
+import { checkJsonShape } from "../json-limits.ts";
 
 /** Name to version; versions installed side by side are joined by ", ". Sorted by name. */
 export type Packages = ReadonlyMap<string, string>;
@@ -20,10 +21,16 @@ export function sbomLayer(layers: readonly Descriptor[]): Descriptor | undefined
   return layers.find((layer) => isSbomType(layer.mediaType)) ?? layers[0];
 }
 
-/** Throws SyntaxError naming the field. */
-export function parsePackages(text: string): Packages {
-  const document = parseJsonObject(text, "SBOM");
+/** More than any distribution has in one image; each is a row of the page. */
+const PACKAGES_MAX = 20_000;
+
+/** Throws SyntaxError naming the field, or past a limit: anybody who may push may attach one. */
+export function parsePackages(bytes: Buffer): Packages {
+  checkJsonShape(bytes, "SBOM");
+  const document = parseJsonObject(bytes.toString("utf8"), "SBOM");
   const found = "spdxVersion" in document ? spdxPackages(document) : cyclonedxPackages(document);
+  if (found.length > PACKAGES_MAX)
+    throw new SyntaxError(`Cannot read SBOM: it lists more than ${PACKAGES_MAX} packages`);
   const versions = new Map<string, Set<string>>();
   for (const [name, version] of found) versions.set(name, (versions.get(name) ?? new Set()).add(version));
   return new Map(

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type Digest, digestOf } from "../../core/digest.ts";
 import type { Authenticate } from "../auth.ts";
 import { parseBasic } from "../auth.ts";
+import type { Driver } from "../driver.ts";
 import { RegistryError } from "../errors.ts";
 import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
 import { attach, pushWebImage } from "./testing.ts";
@@ -269,4 +271,34 @@ test("an SBOM that the repository does not hold, or that is malformed, is not sh
   assert.equal(status, 200);
   assert.doesNotMatch(text, /secret-package/);
   assert.match(text, /No list of packages/);
+});
+
+test("an SBOM that cannot be read is read once, and its image's page still shows the rest", async () => {
+  using registry = openTestRegistry();
+  const reads = new Map<Digest, number>();
+  const { driver } = registry;
+  const counting: Driver = {
+    ...driver,
+    readBlob(digest, range) {
+      reads.set(digest, (reads.get(digest) ?? 0) + 1);
+      return driver.readBlob(digest, range);
+    },
+  };
+  const visit = visitor(registry, { driver: counting });
+  const image = await pushWebImage(registry, "team/os", "v1", { layers: ["RUN one"] });
+  const sboms = [
+    `{"spdxVersion":"SPDX-2.3","packages":[${"{},".repeat(1_000_000)}{}]}`,
+    JSON.stringify({ spdxVersion: "SPDX-2.3", packages: [{ name: "big" }], comment: "x".repeat(9 * 1024 * 1024) }),
+    ...Array.from({ length: 6 }, (_, i) => `{"malformed": ${i}}`),
+  ];
+  for (const sbom of sboms) await attach(registry, "team/os", image, "application/spdx+json", sbom);
+  for (let i = 0; i < 3; i += 1) {
+    const { status, text } = await visit("/-/image/team/os:v1", { user: "anna" });
+    assert.equal(status, 200);
+    assert.match(text, /<b>RUN<\/b> one/);
+    assert.match(text, /No list of packages/);
+  }
+  const counts = sboms.map((sbom) => reads.get(digestOf(sbom)) ?? 0);
+  assert.equal(counts[1], 0, "one that is too large is not read at all");
+  assert.ok(Math.max(...counts) <= 1 && counts.filter((count) => count > 0).length <= 3, `each once: ${counts.join()}`);
 });
