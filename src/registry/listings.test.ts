@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { digestOf } from "../core/digest.ts";
+import { type Digest, digestOf } from "../core/digest.ts";
+import { MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
 import { CONFIG, INDEX, MANIFEST } from "../oci/media-types.ts";
+import { openRepository } from "./repository.ts";
 import { openTestRegistry, type TestRegistry } from "./testing.ts";
 
 async function list(registry: TestRegistry, path: string): Promise<{ value: unknown; link: string | null }> {
@@ -102,4 +104,73 @@ test("referrers show type, size, artifactType and annotations; the filter says t
   assert.equal((await registry.call("DELETE", `/v2/team/os/manifests/${sbom.digest}`)).status, 202);
   const rest = (await list(registry, `/v2/team/os/referrers/${subject}`)).value as { manifests: unknown[] };
   assert.equal(rest.manifests.length, 2);
+});
+
+interface Entry {
+  readonly digest: string;
+  readonly artifactType?: string;
+  readonly annotations?: object;
+}
+
+/** Each page of the list, as a client follows it. */
+async function referrerPages(registry: TestRegistry, subject: Digest): Promise<Entry[][]> {
+  const pages: Entry[][] = [];
+  let path: string | undefined = `/v2/team/os/referrers/${subject}`;
+  while (path !== undefined) {
+    const got = await registry.call("GET", path);
+    const text = await got.text();
+    assert.ok(Buffer.byteLength(text) <= MANIFEST_BYTES_MAX, "clients take no larger list");
+    pages.push((JSON.parse(text) as { manifests: Entry[] }).manifests);
+    path = /^<([^>]+)>; rel="next"$/.exec(got.headers.get("link") ?? "")?.[1];
+  }
+  return pages;
+}
+
+async function pushReferrer(registry: TestRegistry, subject: Digest, extra: object): Promise<Digest> {
+  const config = { mediaType: CONFIG, digest: await registry.pushBlob("team/os", "{}"), size: 2 };
+  const referred = { mediaType: MANIFEST, digest: subject, size: 7 };
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config,
+    layers: [],
+    subject: referred,
+    ...extra,
+  });
+  const headers = { "content-type": MANIFEST };
+  assert.equal((await registry.call("PUT", `/v2/team/os/manifests/${digestOf(body)}`, { body, headers })).status, 201);
+  return digestOf(body);
+}
+
+test("huge annotations and types are left out of the list of referrers, which hides no entry", async () => {
+  using registry = openTestRegistry();
+  const subject = digestOf("subject");
+  const small: Digest[] = [];
+  for (let i = 0; i < 8; i += 1) small.push(await pushReferrer(registry, subject, { annotations: { i: String(i) } }));
+  const huge = await pushReferrer(registry, subject, { annotations: { k: "x".repeat(4_000_000) } });
+  const odd = await pushReferrer(registry, subject, { artifactType: `a/${"x".repeat(4_000_000)}` });
+  const found = (await referrerPages(registry, subject)).flat();
+  assert.deepEqual(found.map(({ digest }) => digest).sort(), [...small, huge, odd].sort());
+  const entry = (digest: Digest): Entry | undefined => found.find((each) => each.digest === digest);
+  assert.equal(entry(huge)?.annotations, undefined);
+  assert.equal(entry(odd)?.artifactType, undefined);
+  assert.deepEqual(entry(small[3] ?? huge)?.annotations, { i: "3" });
+});
+
+test("referrers past a page's bytes go on behind Link, also past an entry that fills more than a page", async () => {
+  using registry = openTestRegistry();
+  const repository = openRepository(registry.driver, "team/os");
+  const subject = digestOf("subject");
+  const digests = Array.from({ length: 6 }, (_, i) => digestOf(`referrer ${i}`)).sort();
+  for (const [i, digest] of digests.entries()) {
+    const annotations = { k: "x".repeat([1, 2_000_000, 3_500_000, 3_500_000, 2_000_000, 1][i] ?? 0) };
+    const record = { digest, mediaType: MANIFEST, size: 1, subject };
+    await repository.addManifest(record, { mediaType: MANIFEST, digest, size: 1, annotations });
+  }
+  const pages = await referrerPages(registry, subject);
+  const [a, b, c, d, e, f] = digests;
+  assert.deepEqual(
+    pages.map((page) => page.map(({ digest }) => digest)),
+    [[a, b], [c], [d], [e, f]],
+  );
 });

@@ -6,6 +6,7 @@
  */
 import type { Digest } from "../core/digest.ts";
 import type { ServerResponse } from "../host/host.ts";
+import type { Descriptor } from "../oci/manifest.ts";
 import { INDEX } from "../oci/media-types.ts";
 import { RegistryError } from "./errors.ts";
 import { type Exchange, jsonResponse } from "./exchange.ts";
@@ -44,11 +45,7 @@ export async function handleReferrers(
   const all = (await repository.referrers(subject)).filter(
     (entry) => (artifactType === null || entry.artifactType === artifactType) && entry.digest > last,
   );
-  let bytes = 0;
-  const manifests = all.filter((entry) => {
-    bytes += JSON.stringify(entry).length;
-    return bytes <= REFERRERS_PAGE_BYTES;
-  });
+  const manifests = all.slice(0, countThatFit(all));
   const next = manifests.length < all.length ? manifests.at(-1)?.digest : undefined;
   return jsonResponse(
     exchange,
@@ -59,6 +56,16 @@ export async function handleReferrers(
       ...(next !== undefined && linkToNext(exchange, { last: next })),
     },
   );
+}
+
+/** How many of the first make a page: at least one, so that a list goes on past an entry larger than a page. */
+function countThatFit(entries: readonly Descriptor[]): number {
+  let bytes = 0;
+  const past = entries.findIndex((entry) => {
+    bytes += Buffer.byteLength(JSON.stringify(entry));
+    return bytes > REFERRERS_PAGE_BYTES;
+  });
+  return past < 0 ? entries.length : Math.max(1, past);
 }
 
 function cutPage(

@@ -19,6 +19,9 @@ import { parseTag, type Reference } from "./route.ts";
 
 const CLAIM_MS = 10_000;
 const PARTS_AT_ONCE = 8;
+/** Characters: type, slash and subtype of 127 each (RFC 6838, section 4.2). */
+const ARTIFACT_TYPE_MAX = 255;
+const LISTED_ANNOTATIONS_BYTES_MAX = 256 * 1024;
 
 /** A deletion takes the tags and then the manifest: a push of the same in between would leave a tag of nothing. */
 export function manifestClaim(repository: Repository, digest: Digest): string {
@@ -167,15 +170,20 @@ async function requireParts(exchange: Exchange, repository: Repository, facts: M
   });
 }
 
-/** How the list of its subject shows the manifest. */
+/**
+ * How the list of its subject shows the manifest. Annotations and a type past their limits stand in the manifest only: clients
+ * take lists of 4 MiB, and nobody's attachment may make a list unreadable for the others.
+ */
 export function referrerDescriptor(facts: ManifestFacts, digest: Digest, size: number): Descriptor {
   const { mediaType, artifactType, annotations } = facts;
+  const isTypeListed = artifactType !== undefined && artifactType.length <= ARTIFACT_TYPE_MAX;
+  const areListed = annotations && Buffer.byteLength(JSON.stringify(annotations)) <= LISTED_ANNOTATIONS_BYTES_MAX;
   return {
     mediaType,
     digest,
     size,
-    ...(artifactType !== undefined && { artifactType }),
-    ...(annotations && { annotations }),
+    ...(isTypeListed && { artifactType }),
+    ...(areListed && { annotations }),
   };
 }
 
