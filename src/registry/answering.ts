@@ -48,7 +48,7 @@ export function answering(
     try {
       response = await answer(call);
     } catch (thrown) {
-      const known = asRegistryError(thrown);
+      const known = asRegistryError(thrown, call.note.route);
       if (known.status >= 500) error = thrown;
       response = errorResponse(known, request.method === "HEAD");
     }
@@ -68,10 +68,14 @@ export function answering(
   };
 }
 
-function asRegistryError(error: unknown): RegistryError {
+function asRegistryError(error: unknown, route: Route | undefined): RegistryError {
   if (error instanceof RegistryError) return error;
-  if (isFailure(error, "busy"))
-    return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
+  if (isFailure(error, "busy")) {
+    if (route?.kind === "upload" || route?.kind === "uploads")
+      return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request goes on with this upload");
+    const headers = { "retry-after": "10" };
+    return new RegistryError(503, "UNKNOWN", "another request works on the same; try again later", { headers });
+  }
   if (isFailure(error, "not-found")) return new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "content is gone");
   if (isFailure(error, "network")) return new RegistryError(503, "UNKNOWN", "the registry cannot reach its storage");
   if (isFailure(error, "no-space")) return new RegistryError(507, "UNKNOWN", "the registry has no space left");

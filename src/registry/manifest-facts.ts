@@ -13,6 +13,8 @@ export interface ManifestFacts {
   readonly mediaType: string;
   /** Must be in the repository as blobs. */
   readonly blobs: readonly Descriptor[];
+  /** Layers that may be elsewhere only; those that were pushed here are kept like all others. */
+  readonly foreignLayers: readonly Descriptor[];
   /** Must be in the repository as manifests. */
   readonly manifests: readonly Descriptor[];
   readonly subject: Descriptor | undefined;
@@ -36,7 +38,7 @@ export function readManifestFacts(bytes: Uint8Array, contentType: string | null)
   const mediaType = declared ?? (typeof own === "string" ? own : "manifests" in object ? INDEX : MANIFEST);
   if (isIndexType(mediaType)) {
     const { manifests, subject, artifactType, annotations } = parseIndex(text, mediaType);
-    return { mediaType, blobs: [], manifests, subject, artifactType, annotations };
+    return { mediaType, blobs: [], foreignLayers: [], manifests, subject, artifactType, annotations };
   }
   if (!isManifestType(mediaType)) {
     throw new SyntaxError(
@@ -47,6 +49,7 @@ export function readManifestFacts(bytes: Uint8Array, contentType: string | null)
   return {
     mediaType,
     blobs: [config, ...layers.filter((layer) => !isFetchedElsewhere(layer))],
+    foreignLayers: layers.filter(isFetchedElsewhere),
     manifests: [],
     subject,
     artifactType: artifactType ?? config.mediaType,

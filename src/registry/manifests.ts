@@ -157,13 +157,16 @@ async function requireParts(exchange: Exchange, repository: Repository, facts: M
   const parts = [
     ...facts.blobs.map(({ digest }) => ({ digest, isHere: () => repository.hasBlob(digest) })),
     ...facts.manifests.map(({ digest }) => ({ digest, isHere: () => hasManifest(digest) })),
+    ...facts.foreignLayers.map(({ digest }) => ({ digest, isHere: () => repository.hasBlob(digest) })),
   ];
+  const foreign = new Set(facts.foreignLayers.map(({ digest }) => digest));
   const found = await mapConcurrent(parts, { limit: PARTS_AT_ONCE }, async ({ digest, isHere }) => {
     if (!(await isHere())) return false;
     await exchange.leases.take(digest);
     return isHere();
   });
-  const missing = parts.filter((_, index) => found[index] !== true).map(({ digest }) => digest);
+  const absent = parts.filter((_, index) => found[index] !== true).map(({ digest }) => digest);
+  const missing = absent.filter((digest) => !foreign.has(digest));
   if (missing.length === 0) return;
   throw new RegistryError(404, "MANIFEST_BLOB_UNKNOWN", "manifest references content unknown to the repository", {
     details: missing.map((digest) => ({ digest })),

@@ -19,7 +19,9 @@ export const registryCheckCommand = command({
     using registry = await openRegistryStorage(context.host, textToByteName(directory));
 
     const { driver, config } = registry;
-    const { sparse } = config.protocol;
+    // A copy of another registry has what was asked for, and need not have the rest.
+    const copies = (config.upstream ?? []).map(({ prefix }) => `${prefix}/**`);
+    const sparse = [...config.protocol.sparse, ...copies];
     const report = await checkStorage(driver, { repair: values.repair, sparse, signal: context.signal });
     for (const problem of report.problems) context.progress.warn(describe(problem));
     if (report.problems.some(({ quarantined }) => quarantined !== true)) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { digestOf } from "../../core/digest.ts";
+import { INDEX, MANIFEST } from "../../oci/media-types.ts";
 import { openTestRegistry } from "../testing.ts";
 import { checkStorage } from "./check.ts";
 
@@ -37,12 +38,37 @@ test("checkStorage() finds each kind of damage, and puts damaged blobs aside", a
       ["dangling-referrer", digest],
     ],
   );
-  assert.equal((await registry.call("GET", `/v2/os/blobs/${flipped}`)).status, 200, "without --repair nothing changes");
+  assert.equal(
+    (await registry.call("HEAD", `/v2/os/blobs/${flipped}`)).status,
+    200,
+    "without --repair nothing changes",
+  );
+  assert.equal((await registry.call("GET", `/v2/os/blobs/${flipped}`)).status, 500, "damaged bytes are not served");
   await checkStorage(driver, { repair: true });
   assert.equal((await registry.call("HEAD", `/v2/os/blobs/${flipped}`)).status, 404);
   assert.equal(registry.host.files.readText(`${registry.root}/data/quarantine/sha256-${hex}`), "bad!");
   await registry.pushBlob("os", "good");
-  assert.equal((await registry.call("GET", `/v2/os/blobs/${flipped}`)).status, 200);
+  assert.equal(await (await registry.call("GET", `/v2/os/blobs/${flipped}`)).text(), "good");
+});
+
+test("checkStorage() finds what a repository has lost while another still holds its bytes", async () => {
+  using registry = openTestRegistry();
+  const { digest, bytes } = await registry.pushImage("os", "v1");
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: [{ mediaType: MANIFEST, digest, size: bytes.length }],
+  });
+  await registry.call("PUT", "/v2/os/manifests/all", { body: index, headers: { "content-type": INDEX } });
+  const layer = await registry.pushBlob("other", "layer of os:v1");
+  await registry.call("DELETE", `/v2/os/blobs/${layer}`);
+  const lost = async (): Promise<unknown[]> => {
+    const { problems } = await checkStorage(registry.driver, { repair: false });
+    return problems.map(({ kind, repository, digest: what }) => [kind, repository, what]);
+  };
+  assert.deepEqual(await lost(), [["missing-blob", "os", layer]]);
+  await registry.call("DELETE", `/v2/os/manifests/${digest}`);
+  assert.deepEqual(await lost(), [["missing-manifest", "os", digest]]);
 });
 
 test("checkStorage() names a manifest whose content is gone", async () => {

@@ -1,6 +1,6 @@
 /**
- * checkStorage(): reads all content again and follows all names: blobs hash to their digests, links and manifests name blobs
- * that are there, tags and referrers name manifests that are there. With `repair` a damaged blob is put aside, so that clients are told it
+ * checkStorage(): reads all content again and follows all names: blobs hash to their digests, links name blobs
+ * that are there, manifests what their repository has, tags and referrers name manifests that are there. With `repair` a damaged blob is put aside, so that clients are told it
  * is missing, and a push brings it back.
  */
 import { createDigester, type Digest, digestAlgorithm } from "../../core/digest.ts";
@@ -8,7 +8,7 @@ import { isFailure } from "../../core/failure.ts";
 import { compileGlob } from "../access/glob.ts";
 import type { Driver, StoredBlob } from "../driver.ts";
 import { listRepositories, openRepository, type Repository } from "../repository.ts";
-import { manifestParts } from "./manifest-parts.ts";
+import { storedFacts } from "./manifest-parts.ts";
 
 export interface CheckOptions {
   readonly repair: boolean;
@@ -18,7 +18,13 @@ export interface CheckOptions {
 }
 
 export interface CheckProblem {
-  readonly kind: "damaged-blob" | "missing-blob" | "damaged-manifest" | "dangling-tag" | "dangling-referrer";
+  readonly kind:
+    | "damaged-blob"
+    | "missing-blob"
+    | "missing-manifest"
+    | "damaged-manifest"
+    | "dangling-tag"
+    | "dangling-referrer";
   readonly repository?: string;
   readonly digest?: Digest;
   readonly tag?: string;
@@ -79,9 +85,12 @@ async function checkRepository(driver: Driver, repository: Repository, isSparse:
   }
   for (const digest of await repository.manifests()) {
     try {
-      for (const part of (await manifestParts(driver, repository, digest)) ?? []) {
-        if (!isSparse && (await driver.blobSize(part)) === undefined) report({ kind: "missing-blob", digest: part });
-      }
+      const facts = await storedFacts(driver, repository, digest);
+      if (facts === undefined || isSparse) continue;
+      for (const part of facts.blobs)
+        if (!(await repository.hasBlob(part.digest))) report({ kind: "missing-blob", digest: part.digest });
+      for (const part of facts.manifests)
+        if (!(await hasChild(repository, part.digest))) report({ kind: "missing-manifest", digest: part.digest });
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
       report({ kind: "damaged-manifest", digest });
@@ -96,4 +105,9 @@ async function checkRepository(driver: Driver, repository: Repository, isSparse:
     if (manifest?.subject !== subject) report({ kind: "dangling-referrer", digest });
   }
   return problems;
+}
+
+/** An index may list what was pushed as a blob. */
+async function hasChild(repository: Repository, digest: Digest): Promise<boolean> {
+  return (await repository.findManifest({ kind: "digest", digest })) !== undefined || repository.hasBlob(digest);
 }

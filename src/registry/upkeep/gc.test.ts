@@ -5,11 +5,14 @@ import { digestOf } from "../../core/digest.ts";
 import { isFailure } from "../../core/failure.ts";
 import { createFakeBucket } from "../../host/fake-bucket.ts";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
+import { MANIFEST } from "../../oci/media-types.ts";
 import type { Driver } from "../driver.ts";
 import { filesDriver } from "../files-driver.ts";
+import { manifestClaim } from "../manifests.ts";
 import { openRepository } from "../repository.ts";
 import { s3Driver } from "../s3-driver.ts";
 import { openTestRegistry, type TestRegistry } from "../testing.ts";
+import { checkStorage } from "./check.ts";
 import { createClaims } from "./claims.ts";
 import { collectGarbage, type GcReport } from "./gc.ts";
 import { createLeases, withCondemned } from "./leases.ts";
@@ -90,6 +93,31 @@ for (const [name, newDriver] of Object.entries(STORAGES)) {
   });
 }
 
+test("a collection leaves layers that may be fetched elsewhere and were pushed here; absent ones are no loss", async () => {
+  const { host, driver, registry, collect } = open(STORAGES.files);
+  using _ = registry;
+  const pushed = ["urls", "nondistributable", "foreign"];
+  for (const bytes of pushed) await registry.pushBlob("a", bytes);
+  const mediaTypes = [
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+  ];
+  const layers = [...pushed, "absent"].map((bytes, index) => ({
+    mediaType: mediaTypes[index] ?? mediaTypes[0],
+    digest: digestOf(bytes),
+    size: bytes.length,
+    ...((index === 0 || index === 3) && { urls: ["https://elsewhere.test/layer"] }),
+  }));
+  await registry.pushImage("a", "v1", { layers });
+  host.clock.advance(2 * DAY_MS);
+  await collect();
+  for (const bytes of pushed) {
+    assert.equal((await registry.call("GET", `/v2/a/blobs/${digestOf(bytes)}`)).status, 200, bytes);
+  }
+  assert.deepEqual((await checkStorage(driver, { repair: false })).problems, []);
+});
+
 test("a damaged manifest ends a collection before it deletes anything", async () => {
   const { host, driver, registry, collect } = open(STORAGES.files);
   using _ = registry;
@@ -152,6 +180,19 @@ test("of a lease and a collection at once, in any order of their steps, content 
     promised += isPromised ? 1 : 0;
   }
   assert.ok(collected > 0 && promised > 0, `${collected} collected, ${promised} promised`);
+});
+
+test("a manifest that another process keeps claimed is not pushed: the client is told to come again", async () => {
+  const { host, driver, registry } = open(STORAGES.files);
+  using _ = registry;
+  const { digest, bytes } = await registry.pushImage("a", "v1");
+  const claim = manifestClaim(openRepository(driver, "a"), digest);
+  const answer = await createClaims(host, driver).hold(claim, { kind: "exclusive", waitMs: 0 }, () =>
+    registry.call("PUT", "/v2/a/manifests/v1", { body: bytes, headers: { "content-type": MANIFEST } }),
+  );
+  assert.equal(answer.status, 503);
+  assert.equal(answer.headers.get("retry-after"), "10");
+  assert.match(await answer.text(), /another request works on the same; try again later/);
 });
 
 test("a push and a deletion of one manifest by two replicas at once leave no tag without its manifest", async () => {
