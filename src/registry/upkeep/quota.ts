@@ -83,7 +83,8 @@ export function createQuotas(host: Pick<Host, "clock">, driver: Driver, rules: r
   };
 }
 
-function exceeded({ repositories, size, used }: Limit): RegistryError {
-  const message = `quota of "${repositories}" is exceeded: ${formatBytes(used)} of ${formatBytes(size)} are used`;
-  return new RegistryError(403, "DENIED", message, { detail: { quota: size, used } });
+/** Without how much is used: that tells of repositories which the client may not read. */
+function exceeded({ repositories, size }: Limit): RegistryError {
+  const message = `quota of "${repositories}" is exceeded: it is ${formatBytes(size)}`;
+  return new RegistryError(403, "DENIED", message, { detail: { quota: size } });
 }

@@ -41,7 +41,8 @@ export async function planRetention(
     for (const { tag, digest } of taken) steps.push({ kind: "delete-tag", repository: name, tag, digest });
     const ages = own.flatMap(({ untagged }) => untagged ?? []);
     if (ages.length === 0) continue;
-    const kept = new Set(tags.filter((tag) => !taken.has(tag)).map(({ digest }) => digest));
+    // What loses its tag in this run stays until the next: machines may be at it by its digest.
+    const kept = new Set(tags.map(({ digest }) => digest));
     for (const digest of await unneeded(driver, repository, { kept, before: now - Math.min(...ages) })) {
       steps.push({ kind: "delete-manifest", repository: name, digest });
     }

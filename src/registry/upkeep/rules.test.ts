@@ -73,7 +73,9 @@ test("a quota refuses bytes before they are stored, whichever way they come", as
   const length = { "content-length": String(big.length) };
   const refused = await registry.call("PATCH", session, { body: big, headers: length });
   assert.equal(refused.status, 403);
-  assert.match(await refused.text(), /DENIED.*quota of \\"team\/\*\*\\" is exceeded: 0 B of 1 kB are used/);
+  assert.deepEqual(await refused.json(), {
+    errors: [{ code: "DENIED", message: 'quota of "team/**" is exceeded: it is 1 kB', detail: { quota: 1000 } }],
+  });
   const chunked = await registry.call("PATCH", session, { body: ReadableStream.from([big]) });
   assert.equal(chunked.status, 403);
   assert.equal((await registry.call("GET", session)).headers.get("range"), "0-0", "nothing was stored");
@@ -125,6 +127,18 @@ test("retention keeps the last tags of a glob, and takes only what is old enough
     const left = (await (await registry.call("GET", "/v2/os/tags/list")).json()) as { tags: string[] };
     assert.equal(left.tags.length, 6 - taken.length);
   }
+});
+
+test("a manifest outlives its tag by one run of retention, however old it is", async () => {
+  const { host, registry } = open();
+  using _ = registry;
+  const old = await registry.pushImage("os", "v1");
+  host.clock.advance(30 * DAY_MS);
+  await registry.pushImage("os", "v2");
+  const rule = { "keep-last": 1, untagged: "14d" };
+  assert.deepEqual(await retained(registry, host, rule), ["v1"]);
+  assert.equal((await registry.call("HEAD", `/v2/os/manifests/${old.digest}`)).status, 200);
+  assert.deepEqual(await retained(registry, host, rule), [old.digest]);
 });
 
 test("retention deletes untagged manifests, but no child of an index and no referrer of what stays", async () => {
