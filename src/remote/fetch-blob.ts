@@ -8,9 +8,9 @@
 import { Failure, isFailure } from "../core/failure.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import type { RemoteContext } from "./context.ts";
-import { refusal } from "./answer.ts";
+import { statusFailure, waitToRetry } from "./retry.ts";
 import type { Session } from "./session.ts";
-import { backoffMs, isTransient, retryAfterMs, type TransportResponse } from "./transport.ts";
+import type { TransportResponse } from "./transport.ts";
 
 /** Attempts without a new byte before it gives up. */
 const FRUITLESS_MAX = 5;
@@ -52,21 +52,8 @@ export async function* fetchBlob(
       if (position === descriptor.size) return;
       fruitless = position > before ? 0 : fruitless + 1;
       if (fruitless >= FRUITLESS_MAX) throw error;
-      await context.host.clock.sleep(
-        (error instanceof TransientFailure ? error.waitMs : undefined) ?? backoffMs(fruitless, context.host),
-        context.signal,
-      );
+      await waitToRetry(context, fruitless, error);
     }
-  }
-}
-
-/** The server asked for time. */
-class TransientFailure extends Failure {
-  readonly waitMs: number | undefined;
-
-  constructor(message: string, waitMs: number | undefined) {
-    super("network", message);
-    this.waitMs = waitMs;
   }
 }
 
@@ -110,9 +97,7 @@ async function bytesToSkip(
     response.discard();
     throw new Failure("not-found", `Cannot fetch ${descriptor.digest}: "${session.name}" does not have it`);
   }
-  const waitMs = retryAfterMs(response.headers["retry-after"], context.host.clock.now());
-  const message = `Cannot fetch ${descriptor.digest} from "${session.name}": ${await refusal(response)}`;
-  throw isTransient(response.status) ? new TransientFailure(message, waitMs) : new Failure("io", message);
+  throw await statusFailure(context, response, `Cannot fetch ${descriptor.digest} from "${session.name}"`);
 }
 
 function tooLong(descriptor: Descriptor): Failure {

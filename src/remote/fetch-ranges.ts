@@ -11,8 +11,8 @@ import { refusal } from "./answer.ts";
 import type { RemoteContext } from "./context.ts";
 import type { PartialBlob } from "./partial-blob.ts";
 import type { ByteRange } from "./plan-ranges.ts";
+import { statusFailure, waitToRetry } from "./retry.ts";
 import type { Session } from "./session.ts";
-import { backoffMs, isTransient } from "./transport.ts";
 
 export interface RangeSource {
   readonly context: RemoteContext;
@@ -48,7 +48,7 @@ export async function fetchRange(source: RangeSource, range: ByteRange): Promise
       if (!isFailure(error, "network")) throw error;
       fruitless = filled > before ? 0 : fruitless + 1;
       if (fruitless >= FRUITLESS_MAX) throw error;
-      await context.host.clock.sleep(backoffMs(fruitless, context.host), context.signal);
+      await waitToRetry(context, fruitless, error);
     }
   }
   return bytes;
@@ -98,7 +98,7 @@ function dropBytes(ranges: readonly ByteRange[], count: number): ByteRange[] {
 }
 
 async function* request(source: RangeSource, range: ByteRange): AsyncGenerator<Uint8Array, void, undefined> {
-  const { session, descriptor } = source;
+  const { context, session, descriptor } = source;
   const response = await session.request("GET", `blobs/${descriptor.digest}`, {
     headers: { range: `bytes=${range.start}-${range.end - 1}` },
     retries: 0,
@@ -109,11 +109,9 @@ async function* request(source: RangeSource, range: ByteRange): AsyncGenerator<U
       response.discard();
       throw ignored(source);
     }
-    const code = isTransient(status) ? "network" : status === 404 ? "not-found" : "io";
-    throw new Failure(
-      code,
-      `Cannot fetch a part of ${descriptor.digest} from "${session.name}": ${await refusal(response)}`,
-    );
+    const cannot = `Cannot fetch a part of ${descriptor.digest} from "${session.name}"`;
+    if (status === 404) throw new Failure("not-found", `${cannot}: ${await refusal(response)}`);
+    throw await statusFailure(context, response, cannot);
   }
   let isEnded = false;
   try {

@@ -11,7 +11,8 @@ import type { Descriptor } from "../oci/manifest.ts";
 import { refusal } from "./answer.ts";
 import type { RemoteContext } from "./context.ts";
 import type { Session } from "./session.ts";
-import { backoffMs, isTransient, type TransportResponse } from "./transport.ts";
+import { statusFailure, waitToRetry } from "./retry.ts";
+import type { TransportResponse } from "./transport.ts";
 import { openUploadRecord, type UploadRecord } from "./upload-record.ts";
 
 export interface BlobToPush {
@@ -127,9 +128,10 @@ async function uploadFrom(
         record.forget();
         return blob.size - start.size;
       }
+      const cannot = `Cannot push ${blob.digest} to "${session.name}"`;
       // 404: the session is gone; 416: the registry has got to another byte.
-      const code = isTransient(done.status) || done.status === 404 || done.status === 416 ? "network" : "io";
-      throw new Failure(code, `Cannot push ${blob.digest} to "${session.name}": ${await refusal(done)}`);
+      if (done.status === 404 || done.status === 416) throw new Failure("network", `${cannot}: ${await refusal(done)}`);
+      throw await statusFailure(context, done, cannot);
     } catch (error) {
       if (!isFailure(error, "network")) {
         // An interrupted push goes on later; a refused one never will.
@@ -140,8 +142,8 @@ async function uploadFrom(
         throw error;
       }
       if (attempt >= ATTEMPTS) throw error;
+      await waitToRetry(context, attempt - 1, error);
     }
-    await context.host.clock.sleep(backoffMs(attempt - 1, context.host), context.signal);
     const state = await resumePoint(session, upload, location);
     location = state?.location ?? (await begin(session));
     offset = state?.size ?? 0;

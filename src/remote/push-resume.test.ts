@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { streamOf } from "../core/bytes.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { parseImageRef } from "../oci/reference.ts";
@@ -56,6 +57,22 @@ test("a push goes on after the process was killed, and sends only the rest", asy
   assert.deepEqual(ranges, [`1500000-${layer.length - 1}`]);
   assert.equal(sentBytes, layer.length - 1_500_000);
   assert.deepEqual(records(), []);
+});
+
+test("a push waits as long as the registry asks, and goes on", async () => {
+  using registry = openTestRegistry();
+  const store = createMemoryStore(`${registry.root}/store`);
+  const stored = store.add(image, "localhost/x:1");
+  const client = createTestClient({ [REGISTRY]: registry.handler });
+  let refused = 0;
+  client.fault = async (request, next) => {
+    if (!isLayerPut(request) || refused >= 2) return next(request);
+    refused += 1;
+    const headers = refused === 1 ? { "retry-after": "20" } : {};
+    return { status: 429, headers, body: streamOf(), discard() {} };
+  };
+  assert.equal((await pushImage(client.context, store, stored, ref)).digest, image.digest);
+  assert.deepEqual(client.slept, [20_000, 1000]);
 });
 
 test("a record of another repository is not used", async () => {

@@ -211,6 +211,19 @@ test("an index of contents that lies is found out, and the whole blob comes", as
   await assertWhole(world);
 });
 
+test("a range is asked for again when the registry says", async () => {
+  using world = await openUpdate();
+  let refused = 0;
+  world.client.fault = async (request, next) => {
+    if (request.headers?.["range"] === undefined || refused > 0) return next(request);
+    refused += 1;
+    return { status: 429, headers: { "retry-after": "20" }, body: streamOf(), discard() {} };
+  };
+  await pull(world);
+  assert.deepEqual(world.client.slept, [20_000]);
+  assert.match(world.client.lines.join("\n"), /fetched, 37 of 41 files reused/);
+});
+
 test("a connection that breaks inside a range is taken up again there", async () => {
   using world = await openUpdate(tree([40]));
   let cuts = 0;

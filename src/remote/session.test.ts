@@ -8,7 +8,8 @@ import { parseChallenges } from "./challenge.ts";
 import { resolveImage } from "./resolve.ts";
 import { openSession } from "./session.ts";
 import { createTestClient, REGISTRY } from "./testing.ts";
-import { createTransport, retryAfterMs } from "./transport.ts";
+import { retryAfterMs } from "./retry.ts";
+import { createTransport } from "./transport.ts";
 
 const ref = parseImageRef(`${REGISTRY}/team/os:v1`);
 const endpoint = { host: REGISTRY, path: "team/os", insecure: true, isMirror: false };

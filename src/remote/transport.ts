@@ -4,12 +4,13 @@
  * Retried with backoff: a connection that failed and 408, 429, 502, 503, 504 (Retry-After counts). A redirect to another origin does
  * not get the Authorization header, and one from https to http is refused.
  *
- * @see RFC 9110 sections 10.2.3 and 15.4; distribution-spec, "Errors"
+ * @see RFC 9110 section 15.4; distribution-spec, "Errors"
  */
 import { Failure, isFailure } from "../core/failure.ts";
-import type { ClientTls, Host, HttpResponse } from "../host/host.ts";
+import type { ClientTls, HttpResponse } from "../host/host.ts";
 import { certificatesFor } from "./certificates.ts";
 import type { RemoteContext } from "./context.ts";
+import { backoffMs, isTransient, retryAfterMs } from "./retry.ts";
 
 export interface TransportRequest {
   readonly method: string;
@@ -33,7 +34,6 @@ export type Transport = (request: TransportRequest) => Promise<TransportResponse
 const RETRIES = 4;
 const REDIRECTS_MAX = 10;
 const IDLE_MS = 60_000;
-const RETRY_AFTER_MAX_MS = 60_000;
 
 export function createTransport(context: RemoteContext): Transport {
   const certificates = new Map<string, ClientTls>();
@@ -57,24 +57,6 @@ export function createTransport(context: RemoteContext): Transport {
       await context.host.clock.sleep(waitMs, context.signal);
     }
   };
-}
-
-/** Statuses that may be gone in a moment. */
-export function isTransient(status: number): boolean {
-  return [408, 429, 502, 503, 504].includes(status);
-}
-
-/** 0.5 s, doubling, at most 16 s; up to half of it is left to chance, so that many clients do not come back at the same time. */
-export function backoffMs(attempt: number, host: Pick<Host, "random">): number {
-  const fullMs = Math.min(16_000, 500 * 2 ** attempt);
-  return Math.round(fullMs * (1 - (host.random(1)[0] ?? 0) / 512));
-}
-
-/** Seconds or a date; capped, because a server may ask for an hour. */
-export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
-  if (header === undefined) return undefined;
-  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - nowMs;
-  return Number.isNaN(ms) ? undefined : Math.min(RETRY_AFTER_MAX_MS, Math.max(0, ms));
 }
 
 async function followRedirects(
