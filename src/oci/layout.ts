@@ -13,6 +13,15 @@ export const LAYOUT_FILE = "oci-layout";
 export const INDEX_FILE = "index.json";
 /** On a descriptor in index.json: the image's name there. */
 export const REF_NAME = "org.opencontainers.image.ref.name";
+/** On a descriptor without a name in index.json: the repository that it belongs to, because digests alone say it of several. */
+export const REPOSITORY = "vnd.berth.repository";
+
+/** What an entry of index.json says of itself. */
+export interface LayoutLabel {
+  readonly ref?: string | undefined;
+  /** Of an entry without a name. */
+  readonly repository?: string | undefined;
+}
 
 /** `oci:DIRECTORY[:NAME]` as a person writes it. */
 export interface LayoutReference {
@@ -56,13 +65,18 @@ export function parseLayoutIndex(text: string): Index {
   return parseIndex(text, INDEX);
 }
 
-/** The index with this image in it, in the place of one of the same name (or, without a name, of the same digest). */
-export function addToIndex(index: Index | undefined, descriptor: Descriptor, name: string | undefined): Index {
-  const entry: Descriptor =
-    name === undefined ? descriptor : { ...descriptor, annotations: { ...descriptor.annotations, [REF_NAME]: name } };
+/** The index with this image in it, in the place of one of the same name (or, without a name, of the same digest and repository). */
+export function addToIndex(index: Index | undefined, descriptor: Descriptor, label: LayoutLabel): Index {
+  const annotations = {
+    ...descriptor.annotations,
+    ...(label.ref !== undefined && { [REF_NAME]: label.ref }),
+    ...(label.repository !== undefined && { [REPOSITORY]: label.repository }),
+  };
+  const entry: Descriptor = Object.keys(annotations).length === 0 ? descriptor : { ...descriptor, annotations };
   const others = (index?.manifests ?? []).filter((other) => {
-    const otherName = other.annotations?.[REF_NAME];
-    return name === undefined ? otherName !== undefined || other.digest !== descriptor.digest : otherName !== name;
+    if (other.annotations?.[REF_NAME] !== label.ref) return true;
+    if (label.ref !== undefined) return false;
+    return other.digest !== descriptor.digest || other.annotations?.[REPOSITORY] !== label.repository;
   });
   return { schemaVersion: 2, mediaType: INDEX, ...index, manifests: [...others, entry] };
 }

@@ -116,6 +116,31 @@ for (const [form, place] of [
   });
 }
 
+for (const place of ["oci:DIR/air", "oci-archive:DIR/air.tar"]) {
+  test(`what is attached to an image in one repository does not reach another through ${place}`, async () => {
+    using world = await openWorld();
+    const name = place.replace("DIR/", world.at(""));
+    // The same image as team/os:v1, to which a signature is attached.
+    assert.deepEqual(await referrersOf(world.from, "team/app", image.digest), []);
+    await world.sync(`${FROM}/team/app`, name);
+    await world.sync(FROM, name);
+    await world.sync(FROM, name);
+    await world.sync(name, `${TO}/below`);
+    assert.deepEqual(await referrersOf(world.to, "below/team/app", image.digest), []);
+    assert.equal((await referrersOf(world.to, "below/team/os", image.digest)).length, 1);
+  });
+
+  test(`what is attached in two repositories reaches both through ${place}`, async () => {
+    using world = await openWorld();
+    const name = place.replace("DIR/", world.at(""));
+    await world.sync(`${FROM}/team/os`, `${FROM}/copy`);
+    await world.sync(FROM, name);
+    await world.sync(name, TO);
+    for (const repository of ["team/os", "copy/team/os"])
+      assert.equal((await referrersOf(world.to, repository, image.digest)).length, 1);
+  });
+}
+
 test("one repository, chosen tags, a prefix at the destination", async () => {
   using world = await openWorld();
   const result = await world.sync(`${FROM}/team/os`, `${TO}/mirror`, { tag: "v[1]*" });

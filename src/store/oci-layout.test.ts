@@ -199,7 +199,7 @@ test("exportLayout() refuses a folder that holds something else", async () => {
 
 test("chooseManifest() wants a name when several fit", () => {
   const descriptor = { mediaType: MANIFEST, digest, size: 1 };
-  const index = addToIndex(addToIndex(undefined, descriptor, "a"), descriptor, "b");
+  const index = addToIndex(addToIndex(undefined, descriptor, { ref: "a" }), descriptor, { ref: "b" });
   const platform = { os: "linux", architecture: "amd64" };
   assert.throws(() => chooseManifest(index, { platform }), /2 images fit, wanted a name: one of a, b/);
   assert.equal(chooseManifest(index, { platform, name: "b" }).annotations?.["org.opencontainers.image.ref.name"], "b");

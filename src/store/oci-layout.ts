@@ -139,7 +139,7 @@ export async function exportLayout(
     if (!files.exists(blobPath(folder, entry.digest))) files.replace(makeBlobPath(host, folder, entry.digest), bytes);
   }
   files.syncFileSystem(folder);
-  files.replace(`${folder}/${INDEX_FILE}`, JSON.stringify(addToIndex(index, descriptor, reference.name)));
+  files.replace(`${folder}/${INDEX_FILE}`, JSON.stringify(addToIndex(index, descriptor, { ref: reference.name })));
 }
 
 /** The layer is here, and its blob too where blobs are kept. */

@@ -13,6 +13,7 @@ import {
   INDEX_FILE,
   LAYOUT_FILE,
   layoutBlobPath,
+  type LayoutLabel,
   parseLayoutIndex,
   REF_NAME,
 } from "../../oci/layout.ts";
@@ -21,11 +22,9 @@ import { readSmallFile, toDocument, understand } from "./documents.ts";
 import type { FileReader, FileWriter } from "./file-set.ts";
 import type { ImageSink, ImageSource } from "./image-io.ts";
 
-export interface NamedImage {
+export interface NamedImage extends LayoutLabel {
   /** As it was written, for messages. */
   readonly name: string;
-  /** In index.json. */
-  readonly ref: string | undefined;
 }
 
 export async function readLayoutImage(files: FileReader, { name, ref }: NamedImage): Promise<ImageSource> {
@@ -43,7 +42,7 @@ export async function readLayoutImage(files: FileReader, { name, ref }: NamedIma
 }
 
 /** `old` is what the layout's index holds already. */
-export function writeLayoutImage(files: FileWriter, { name, ref }: NamedImage, old: Index | undefined): ImageSink {
+export function writeLayoutImage(files: FileWriter, { name, ...label }: NamedImage, old: Index | undefined): ImageSink {
   return {
     name,
     takesIndex: true,
@@ -59,7 +58,7 @@ export function writeLayoutImage(files: FileWriter, { name, ref }: NamedImage, o
     async finish({ digest, bytes, mediaType }, platform) {
       const descriptor: Descriptor = { mediaType, digest, size: bytes.length, ...(platform && { platform }) };
       files.putBytes(layoutBlobPath(digest), bytes);
-      files.putBytes(INDEX_FILE, JSON.stringify(addToIndex(old, descriptor, ref)));
+      files.putBytes(INDEX_FILE, JSON.stringify(addToIndex(old, descriptor, label)));
       files.finish();
     },
     [Symbol.asyncDispose]: () => files[Symbol.asyncDispose](),

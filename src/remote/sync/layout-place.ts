@@ -1,6 +1,7 @@
 /**
  * An OCI layout as one end of a sync: an image is named `repository:tag` in index.json; what has no name there is a referrer, found by
- * the subject of its manifest. The folder is good after every image; an archive is written anew when the sync ends.
+ * the subject of its manifest and by its repository, which an annotation tells: two repositories may hold the same image, and what is
+ * attached to it in one is not for the readers of the other. The folder is good after every image; an archive is written anew when the sync ends.
  */
 import type { Digest } from "../../core/digest.ts";
 import { isDigest } from "../../core/digest.ts";
@@ -12,6 +13,7 @@ import {
   layoutBlobPath,
   parseLayoutIndex,
   REF_NAME,
+  REPOSITORY,
 } from "../../oci/layout.ts";
 import { type Descriptor, type Index, parseIndex, parseManifest } from "../../oci/manifest.ts";
 import { INDEX, isIndexType } from "../../oci/media-types.ts";
@@ -66,10 +68,10 @@ export async function createLayoutPlace(options: LayoutPlaceOptions): Promise<Sy
         return wanted === undefined || wanted.includes(image.repository) ? [image] : [];
       });
     },
-    async referrers(_repository, subject) {
+    async referrers(repository, subject) {
       const found: Digest[] = [];
       for (const entry of index.manifests) {
-        if (entry.annotations?.[REF_NAME] !== undefined) continue;
+        if (entry.annotations?.[REF_NAME] !== undefined || entry.annotations?.[REPOSITORY] !== repository) continue;
         if (reader !== undefined && !subjects.has(entry.digest))
           subjects.set(entry.digest, await readSubject(reader, name, entry));
         if (subjects.get(entry.digest) === subject) found.push(entry.digest);
@@ -103,8 +105,8 @@ export async function createLayoutPlace(options: LayoutPlaceOptions): Promise<Sy
         },
         async [Symbol.asyncDispose]() {},
       };
-      const ref = isDigest(selector) ? undefined : `${repository}:${selector}`;
-      return writeLayoutImage(files, { name: `${name}:${ref ?? selector}`, ref }, index);
+      const label = isDigest(selector) ? { repository } : { ref: `${repository}:${selector}` };
+      return writeLayoutImage(files, { name: `${name}:${label.ref ?? selector}`, ...label }, index);
     },
     async removeTag({ repository, tag }) {
       if (isArchive) {
