@@ -3,7 +3,10 @@ import type { Progress } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
 
 export interface RemoteContext {
-  readonly host: Pick<Host, "files" | "clock" | "network" | "env" | "user" | "exec" | "architecture" | "random">;
+  readonly host: Pick<
+    Host,
+    "files" | "clock" | "network" | "env" | "user" | "exec" | "which" | "architecture" | "random"
+  >;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
   /** `--authfile`: the only file to look in. */

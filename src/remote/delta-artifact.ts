@@ -38,7 +38,7 @@ export interface OfferedDelta {
 export async function pushDelta(
   context: RemoteContext,
   session: Session,
-  { delta, next }: { readonly delta: Delta; readonly next: StoredImage },
+  { delta, next }: { readonly delta: Pick<Delta, "old" | "bytes" | "chunks" | "needs">; readonly next: StoredImage },
 ): Promise<Digest> {
   const file = Buffer.concat(delta.chunks);
   const layer = await pushBytes(context, session, DELTA_ARTIFACT, file);

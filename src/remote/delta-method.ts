@@ -1,11 +1,13 @@
 /**
- * findDelta(), preferDelta(): a delta for the layers of an image, when one fits and moves less than all other ways together. It is for
- * an image, not for a layer, so that it is looked for before the layers are planned one by one, and weighed against all of them.
- * Nothing about it is trusted: the store checks what it makes, and when it is no good every layer goes on with the next way of its plan.
+ * findDeltas(), preferDeltas(): deltas for the layers of an image, those that fit and move less than all other ways together. They are
+ * for an image, not for a layer, so that they are looked for before the layers are planned one by one, and weighed against all of them.
+ * Nothing about them is trusted: the store checks what one makes, and when it is no good, or cannot be had, every layer goes on with
+ * the next way of its plan, which is the next delta first.
  */
 import { isFailure, Failure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";
 import { formatBytes } from "../core/units.ts";
+import type { Host } from "../host/host.ts";
 import { fetchDeltaLayer, listDeltas, type OfferedDelta } from "./delta-artifact.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import { costOf, type LayerOption, type PlannedLayer } from "./layer-option.ts";
@@ -20,25 +22,30 @@ const MANIFEST_BYTES = 850;
 /** What a delta grows to once applied, about. */
 const EXPANSION = 20;
 
-export interface FoundDelta {
-  readonly offer: OfferedDelta | undefined;
+/** A few, so that one that is not what it says does not hide the others. */
+const OFFERS_MAX = 3;
+
+export interface FoundDeltas {
+  /** The smallest first. */
+  readonly offers: readonly OfferedDelta[];
   /** What the question moved. */
   readonly askedBytes: number;
 }
 
-/** The smallest whose old image is here. What goes wrong with the list only means that there is none. */
-export async function findDelta({ context, store, resolved }: PullScope): Promise<FoundDelta> {
+/** Those whose old image is here. What goes wrong with the list only means that there are none. */
+export async function findDeltas({ context, store, resolved }: PullScope): Promise<FoundDeltas> {
   // A store that keeps blobs needs them whole.
-  if (store.keepsBlobs || store.images().length === 0) return { offer: undefined, askedBytes: 0 };
+  if (store.keepsBlobs || store.images().length === 0) return { offers: [], askedBytes: 0 };
   try {
-    const offers = await listDeltas(resolved.session, resolved.digest);
-    const [offer] = offers
-      .filter(({ old, needs }) => store.image(old) !== undefined && needs.every(isProgram))
-      .sort((left, right) => left.bytes - right.bytes);
-    return { offer, askedBytes: costOf({ bytes: LIST_BYTES + offers.length * LIST_ENTRY_BYTES, requests: 1 }) };
+    const all = await listDeltas(resolved.session, resolved.digest);
+    const offers = all
+      .filter(({ old, needs }) => store.image(old) !== undefined && needs.every((name) => isThere(context.host, name)))
+      .sort((left, right) => left.bytes - right.bytes)
+      .slice(0, OFFERS_MAX);
+    return { offers, askedBytes: costOf({ bytes: LIST_BYTES + all.length * LIST_ENTRY_BYTES, requests: 1 }) };
   } catch (error) {
     if (!isFailure(error) || context.signal?.aborted === true) throw error;
-    return { offer: undefined, askedBytes: costOf({ bytes: 0, requests: 1 }) };
+    return { offers: [], askedBytes: costOf({ bytes: 0, requests: 1 }) };
   }
 }
 
@@ -47,14 +54,19 @@ export function costOfDelta(offer: OfferedDelta): number {
   return costOf(transferOf(offer));
 }
 
-/** `planned` with the delta as the first way of every layer, unless their own ways move less together. */
-export function preferDelta(
+/** `planned` with the deltas as the first ways of every layer, where its own ways move more together. */
+export function preferDeltas(
   scope: PullScope,
-  offer: OfferedDelta,
+  offers: readonly OfferedDelta[],
   planned: readonly PlannedLayer[],
 ): readonly PlannedLayer[] {
   const others = planned.reduce((sum, { options: [best] }) => sum + costOf(best), 0);
-  if (costOfDelta(offer) >= others) return planned;
+  return offers
+    .filter((offer) => costOfDelta(offer) < others)
+    .reduceRight((layers, offer) => withDelta(scope, offer, layers), planned);
+}
+
+function withDelta(scope: PullScope, offer: OfferedDelta, planned: readonly PlannedLayer[]): readonly PlannedLayer[] {
   const apply = once((task) => applyOffer(scope, offer, planned, task));
   return planned.map(({ layer, options, askedBytes }, i): PlannedLayer => {
     const option: LayerOption = {
@@ -76,13 +88,28 @@ function transferOf(offer: OfferedDelta): Pick<LayerOption, "bytes" | "requests"
   return { bytes: MANIFEST_BYTES + offer.bytes, requests: 2 };
 }
 
-/** The one program that a delta may run; see store/delta/packing.ts. */
-function isProgram(name: string): boolean {
-  return name === "gzip";
+/** The one program that a delta may run (store/delta/packing.ts), and it is here. */
+function isThere(host: Pick<Host, "which">, name: string): boolean {
+  return name === "gzip" && host.which(name) !== undefined;
 }
 
+/** Failure "unsupported" for whatever is wrong with it; "aborted" and "no-space" are the pull's own. */
 async function applyOffer(
   { context, store, resolved, onReceived }: PullScope,
+  offer: OfferedDelta,
+  planned: readonly PlannedLayer[],
+  task: ProgressTask,
+): Promise<void> {
+  try {
+    await fetchAndApply({ context, store, resolved, onReceived }, offer, planned, task);
+  } catch (error) {
+    if (!isFailure(error) || isFailure(error, "aborted") || isFailure(error, "no-space")) throw error;
+    throw new Failure("unsupported", `Cannot use delta ${offer.digest}`, { cause: error });
+  }
+}
+
+async function fetchAndApply(
+  { context, store, resolved, onReceived }: Omit<PullScope, "config">,
   offer: OfferedDelta,
   planned: readonly PlannedLayer[],
   task: ProgressTask,
@@ -105,8 +132,7 @@ async function applyOffer(
   } catch (error) {
     // What was kept may be what is wrong.
     if (!isFailure(error, "network")) partial.remove();
-    if (!isFailure(error, "exec-failed")) throw error;
-    throw new Failure("unsupported", "Cannot use delta: a program that it needs failed", { cause: error });
+    throw error;
   }
   partial.remove();
 }

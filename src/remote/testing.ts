@@ -80,6 +80,7 @@ export function createTestClient(
     env: options.env ?? {},
     user: { uid: 4_000_000_000, gid: 4_000_000_000 },
     exec: (argv, settings) => real.exec(argv, settings),
+    which: (program) => real.which(program),
     architecture: options.architecture ?? "amd64",
     random: (sizeBytes) => new Uint8Array(sizeBytes),
   };

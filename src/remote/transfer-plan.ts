@@ -20,7 +20,7 @@ import {
   postponeLayer,
 } from "./layer-option.ts";
 import type { OfferedDelta } from "./delta-artifact.ts";
-import { costOfDelta, findDelta, preferDelta } from "./delta-method.ts";
+import { costOfDelta, findDeltas, preferDeltas } from "./delta-method.ts";
 import { createBlobSource, type LayerPlan } from "./layer-source.ts";
 import { keptBytes } from "./partial-blob.ts";
 import { planPull } from "./plan-pull.ts";
@@ -78,13 +78,13 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
 async function planMissing(scope: PullScope, lacking: readonly LayerPlan[]): Promise<readonly PlannedLayer[]> {
   const { signal } = scope.context;
   const methods = createMethods(scope);
-  const { offer, askedBytes } = await findDelta(scope);
-  const alone = isDecided(scope, { offer, lacking, methods })
+  const { offers, askedBytes } = await findDeltas(scope);
+  const alone = isDecided(scope, { offer: offers[0], lacking, methods })
     ? lacking.map((layer) => postponeLayer(layer, methods, blobOption(scope, layer)))
     : await mapConcurrent(lacking, { limit: PARALLEL_LAYERS, ...(signal && { signal }) }, (layer) =>
         planLayer(layer, methods, blobOption(scope, layer)),
       );
-  const planned = offer === undefined ? alone : preferDelta(scope, offer, alone);
+  const planned = preferDeltas(scope, offers, alone);
   // The first layer stands for the whole.
   return planned.map((layer, i) => (i === 0 ? { ...layer, askedBytes: layer.askedBytes + askedBytes } : layer));
 }

@@ -39,7 +39,8 @@ const Header = struct("delta header", 24, {
 
 const MAGIC = Buffer.from("BERTHDLT", "latin1");
 const VERSION = 1;
-const INDEX_BYTES_MAX = 256 * 1024 * 1024;
+/** Half a million objects, each of which takes some hundred bytes of memory once it is read. */
+const INDEX_BYTES_MAX = 32 * 1024 * 1024;
 /** Slow to make, as fast as others to read. */
 const LEVEL = 19;
 /** 16 MiB: a group and what level 19 likes. */

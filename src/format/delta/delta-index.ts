@@ -150,6 +150,7 @@ export function readDeltaIndex(bytes: Buffer): DeltaIndex {
   const sizes = repeat(count("the number of contents", OBJECTS_MAX), (i) => readContent(from, old.objects + i));
   if (sizes.length === 0) throw new SyntaxError("it has no skeleton");
   const idBytes = algorithm === "sha256" ? 32 : 64;
+  if (sizes.some(({ sizeBytes }, i) => i > 0 && sizeBytes === 0)) throw new SyntaxError("an object is empty");
   const contents = sizes.map((content, i) =>
     i === 0 ? content : { ...content, objectId: from.raw("an object's digest", idBytes).toString("hex") },
   );
