@@ -186,6 +186,14 @@ function openFile(world: FakeWorld, content: Content, path: string, mode: OpenMo
   const close = (): void => {
     open = false;
   };
+  const write = (bytes: Uint8Array, at?: number): void => {
+    use("write");
+    if (mode === "read") throw systemFailure({ call: "write", path }, "EBADF");
+    const start = mode === "append" ? inode.size : (at ?? position);
+    content.room("write", path, start + bytes.length - inode.size);
+    world.mutate("write", path, () => world.disk.write(inode, bytes, start));
+    if (at === undefined) position = start + bytes.length;
+  };
   return {
     path,
     read: (into, at) => {
@@ -196,13 +204,13 @@ function openFile(world: FakeWorld, content: Content, path: string, mode: OpenMo
       if (at === undefined) position += count;
       return count;
     },
-    write: (bytes, at) => {
-      use("write");
-      if (mode === "read") throw systemFailure({ call: "write", path }, "EBADF");
-      const start = mode === "append" ? inode.size : (at ?? position);
-      content.room("write", path, start + bytes.length - inode.size);
-      world.mutate("write", path, () => world.disk.write(inode, bytes, start));
-      if (at === undefined) position = start + bytes.length;
+    write,
+    writeAll: (pieces, at) => {
+      let start = at;
+      for (const piece of pieces) {
+        write(piece, start);
+        start += piece.length;
+      }
     },
     sizeBytes: () => {
       use("measure");

@@ -135,6 +135,8 @@ export interface OpenFile extends Disposable {
   /** Returns the bytes read: fewer than asked for at the end of the file. */
   read(into: Uint8Array, positionBytes?: number): number;
   write(bytes: Uint8Array, positionBytes?: number): void;
+  /** The pieces one after the other, without joining them in memory. */
+  writeAll(pieces: readonly Uint8Array[], positionBytes: number): void;
   sizeBytes(): number;
   sync(): void;
   close(): void;

@@ -12,6 +12,7 @@ import { setFlagsFromString } from "node:v8";
 import { Failure } from "../core/failure.ts";
 import type { HttpHandler, HttpServer, ServeOptions, ServerRequest, ServerResponse, ServerTls } from "./host.ts";
 import { httpModule, httpsModule } from "./http-modules.ts";
+import { readIncoming } from "./incoming-body.ts";
 
 /** Of bytes of one request or response in memory: large enough to keep a connection busy, small enough for a thousand. */
 const HIGH_WATER_MARK_BYTES = 1 << 18;
@@ -193,7 +194,7 @@ function toRequest(incoming: http.IncomingMessage, outgoing: http.ServerResponse
     headers,
     // An early stop of the reader must not end the connection: the refusal still has to go out on it.
     body:
-      method === "GET" || method === "HEAD" || isEmpty(incoming) ? null : incoming.iterator({ destroyOnReturn: false }),
+      method === "GET" || method === "HEAD" || isEmpty(incoming) ? null : readIncoming(incoming, HIGH_WATER_MARK_BYTES),
     get signal() {
       signal ??= signalOf(outgoing);
       return signal;

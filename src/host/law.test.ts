@@ -143,6 +143,7 @@ function useOpenFile(files: Files, name: string, mode: OpenMode): unknown {
     file.write(Buffer.from("abc"));
     file.write(Buffer.from("de"));
     if (mode !== "append") file.write(Buffer.from("Z"), 10);
+    if (mode !== "append") file.writeAll([Buffer.from("pie"), Buffer.alloc(0), Buffer.from("ces")], 8);
     file.sync();
   }
   return { seen, text: into.toString("latin1"), size: file.sizeBytes() };

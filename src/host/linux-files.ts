@@ -185,11 +185,30 @@ function openFile(path: string, mode: OpenMode, permissions?: number): OpenFile 
           done += fs.writeSync(fd, bytes, done, bytes.length - done, position);
         }
       }),
+    writeAll: (pieces, positionBytes) =>
+      attempt({ call: "write", path }, () => {
+        let rest = pieces;
+        for (let position = positionBytes; rest.length > 0; ) {
+          const count = fs.writevSync(fd, rest, position);
+          position += count;
+          rest = withoutBytes(rest, count);
+        }
+      }),
     sizeBytes: () => attempt({ call: "measure", path }, () => fs.fstatSync(fd).size),
     sync: () => attempt({ call: "sync", path }, () => fs.fsyncSync(fd)),
     close,
     [Symbol.dispose]: close,
   };
+}
+
+/** What is left after the first `count` bytes, without empty pieces. */
+function withoutBytes(pieces: readonly Uint8Array[], count: number): Uint8Array[] {
+  let skip = count;
+  return pieces.flatMap((piece) => {
+    const rest = piece.subarray(Math.min(skip, piece.length));
+    skip -= piece.length - rest.length;
+    return rest.length === 0 ? [] : [rest];
+  });
 }
 
 /** Shares extents where the file system can; else copies extent by extent, so that holes stay holes. */

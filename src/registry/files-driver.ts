@@ -19,6 +19,7 @@ import {
   digestHex,
 } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
+import { gather, type GroupSize } from "../core/gather.ts";
 import type { FileStat, Host } from "../host/host.ts";
 import { asObject, asString, parseJsonObject } from "../core/json.ts";
 import { type Driver, parseBlobPath } from "./driver.ts";
@@ -37,6 +38,8 @@ interface Session {
   readonly behind: WriteBehind;
 }
 
+/** What comes fast is written so much at a time. */
+const FULL_WRITE: GroupSize = { bytes: 512 * 1024, pieces: 64 };
 const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 
 /** Reads up to this many bytes come as one chunk. */
@@ -195,11 +198,13 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       session.writer += 1;
       const writer = session.writer;
       using file = files.open(dataPath(id), "read-write");
-      for await (const chunk of source) {
+      for await (const pieces of gather(source, FULL_WRITE)) {
         if (session.writer !== writer || known.get(id) !== session) throw busy(id);
-        file.write(chunk, session.size);
-        session.digester?.update(chunk);
-        session.size += chunk.length;
+        file.writeAll(pieces, session.size);
+        for (const piece of pieces) {
+          session.digester?.update(piece);
+          session.size += piece.length;
+        }
         session.behind.written(session.size);
       }
       return session.size;
