@@ -340,3 +340,11 @@ test("limits: each user and each address has its own rate; past it 429 and Retry
   assert.match(limited.headers.get("retry-after") ?? "", /^[12]$/);
   assert.match(await limited.text(), /TOOMANYREQUESTS/);
 });
+
+test("limits: the token server counts its address, right passwords too", async () => {
+  using opened = open(`${ANONYMOUS}[limits]\nrequests-per-second = 1\nburst = 3\n`);
+  const ask = [{}, {}, {}, basic("anna"), {}];
+  const statuses: number[] = [];
+  for (const headers of ask) statuses.push((await opened.get("/token", headers)).status);
+  assert.deepEqual(statuses, [200, 200, 200, 429, 429]);
+});

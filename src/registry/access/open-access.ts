@@ -5,7 +5,7 @@ import type { Call } from "../answering.ts";
 import { type Authenticate, openToAll } from "../auth.ts";
 import type { RegistryConfig } from "../config.ts";
 import { createAuthenticate } from "./authenticate.ts";
-import { limited } from "./limited.ts";
+import { limited, limitedByAddress } from "./limited.ts";
 import { createLogins } from "./logins.ts";
 import { createPermissions, type Permissions } from "./permissions.ts";
 import { createRateLimiter } from "./rate-limit.ts";
@@ -33,7 +33,11 @@ export function openAccess(
   const access = isOpen(config) ? { authenticate: openToAll, tokenServer: undefined } : closedAccess(host, config, at);
   if (limits === undefined) return access;
   const limiter = createRateLimiter(host.clock, { burst: limits.burst, refillMs: 1000 / limits.requestsPerSecond });
-  return { ...access, authenticate: limited(access.authenticate, limiter) };
+  const { authenticate, tokenServer } = access;
+  return {
+    authenticate: limited(authenticate, limiter),
+    tokenServer: tokenServer && limitedByAddress(limiter, tokenServer),
+  };
 }
 
 /** Nothing says who may do what. */
