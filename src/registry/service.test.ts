@@ -26,7 +26,7 @@ interface Opened extends Disposable {
   get(path: string, headers?: Record<string, string>, handler?: HttpHandler): Promise<Response>;
 }
 
-function open(config: string): Opened {
+function open(config: string, progress = silent): Opened {
   const directory = host.files.temporaryDirectory("/tmp/berth-service-test-");
   const at = (path: string): string => `${directory.path}/${path}`;
   host.files.write(at("htpasswd"), USERS);
@@ -39,7 +39,7 @@ function open(config: string): Opened {
       return files.hasRecord(key);
     },
   };
-  const service = openService(host, parseRegistryConfig(CONFIG + config), { driver, at, progress: silent });
+  const service = openService(host, parseRegistryConfig(CONFIG + config), { driver, at, progress });
   return {
     service,
     fail: () => void (failing = true),
@@ -62,6 +62,17 @@ test("health endpoints answer without a login; /readyz says no while stopping an
   assert.equal((await draining.get("/readyz")).status, 503);
   assert.equal((await draining.get("/healthz")).status, 200);
   assert.equal((await draining.get("/v2/")).status, 200, "requests are still answered");
+});
+
+test("a name that a client claims ends no field, begins no line and commands no terminal in the log", async () => {
+  const lines: string[] = [];
+  using opened = open('[auth.htpasswd]\nfile="htpasswd"\n', { ...silent, say: (line) => void lines.push(line) });
+  const user = "x y\n127.0.0.1 anna PUT /v2/os/manifests/v1 201\r\u001b[31m\u009b\u2028\u202e";
+  const authorization = `Basic ${Buffer.from(`${user}:no`).toString("base64")}`;
+  assert.equal((await opened.get("/v2/", { authorization })).status, 401);
+  assert.equal(lines.length, 1);
+  const claimed = "x%20y%0A127.0.0.1%20anna%20PUT%20/v2/os/manifests/v1%20201%0D%1B[31m%C2%9B%E2%80%A8%E2%80%AE";
+  assert.equal(lines[0]?.replace(/\d+\.\d ms$/, "T"), `192.0.2.1 ${claimed} GET /v2/ 401 T`);
 });
 
 test("metrics are for the users that the configuration names, or on an address of their own, or not there", async () => {

@@ -126,10 +126,16 @@ function openWebhooks(
 }
 
 function logRequest(progress: Progress, entry: LogEntry): void {
-  const { address, user, method, target, status, tookMs, error } = entry;
-  progress.say(`${address} ${user ?? "-"} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
+  const { address, user, status, tookMs, error } = entry;
+  const [method, target] = [asWord(entry.method), asWord(entry.target)];
+  progress.say(`${address} ${asWord(user ?? "-")} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
   if (error === undefined) return;
   progress.warn(
     `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`,
   );
+}
+
+/** What a client chose, so that it ends no field, begins no line and commands no terminal. */
+function asWord(text: string): string {
+  return text.replace(/[\s\p{Cc}\p{Cf}]/gu, (character) => encodeURIComponent(character));
 }
