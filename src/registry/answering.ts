@@ -2,7 +2,7 @@
 import { Failure, isFailure } from "../core/failure.ts";
 import type { Host, HttpHandler, Peer, ServerRequest, ServerResponse } from "../host/host.ts";
 import { errorResponse, RegistryError } from "./errors.ts";
-import type { Route } from "./route.ts";
+import { isTag, type Route } from "./route.ts";
 
 /** One request, as the log shows it. */
 export interface LogEntry {
@@ -19,8 +19,16 @@ export interface LogEntry {
   readonly digest: string | undefined;
   /** From the request to the head of the response. */
   readonly tookMs: number;
+  /** A refusal that the status does not tell: to who may not see it, a page is not there. */
+  readonly refused?: { readonly action: "login" | "read"; readonly repository?: string } | undefined;
   /** An error of ours, with its stack. */
   readonly error?: unknown;
+}
+
+/** The tags that a request for a manifest names besides its path: a push may set some more. */
+export function moreTags({ method, target }: Pick<LogEntry, "method" | "target">): readonly string[] {
+  if (method !== "PUT" || !target.includes("?")) return [];
+  return new URLSearchParams(target.slice(target.indexOf("?"))).getAll("tag").filter(isTag);
 }
 
 export interface Call {

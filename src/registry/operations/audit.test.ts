@@ -40,6 +40,10 @@ for (const [method, target, status, wanted] of [
   ["GET", "/v2/", 401, "read refused undefined undefined"],
   ["GET", "/token?scope=repository:x:pull", 200, "login done undefined undefined"],
   ["POST", "/token", 401, "login refused undefined undefined"],
+  ["POST", "/-/sign-in", 303, "login done undefined undefined"],
+  ["POST", "/-/sign-in?to=/", 403, "login refused undefined undefined"],
+  ["GET", "/-/sign-in", 200, undefined],
+  ["GET", "/-/image/team/os:v1", 404, undefined],
   ["GET", "/elsewhere", 401, undefined],
 ] as const) {
   test(`auditEntry() of ${method} ${target.slice(0, 60)} ${status} is ${wanted}`, () => {
@@ -47,6 +51,26 @@ for (const [method, target, status, wanted] of [
     assert.equal(got && `${got.action} ${got.outcome} ${got.repository} ${got.reference}`, wanted);
   });
 }
+
+test("auditEntry() has the tags that a push sets besides its reference, and nothing else of a query", () => {
+  const target = `/v2/team/os/manifests/${DIGEST}?tag=prod&secret=x&tag=latest&tag=-no`;
+  const pushed = auditEntry(entry("PUT", target, 201), { pulls: false });
+  assert.deepEqual([pushed?.reference, pushed?.tags], [DIGEST, ["prod", "latest"]]);
+  assert.doesNotMatch(JSON.stringify(pushed), /secret|-no/);
+  assert.equal(auditEntry(entry("DELETE", target, 202), { pulls: false })?.tags, undefined);
+});
+
+test("auditEntry() of a page that hides what it refused is the refusal", () => {
+  const hidden = entry("GET", "/-/image/team/os:v1", 404);
+  assert.deepEqual(auditEntry({ ...hidden, refused: { action: "read", repository: "team/os" } }, { pulls: false }), {
+    action: "read",
+    outcome: "refused",
+    status: 404,
+    user: "anna",
+    address: "192.0.2.1",
+    repository: "team/os",
+  });
+});
 
 test("auditEntry() has pulls when asked for, and no first contact of a client", () => {
   assert.equal(auditEntry(entry("GET", "/v2/team/os/manifests/v1", 200), { pulls: true })?.action, "pull");

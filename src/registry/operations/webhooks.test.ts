@@ -20,7 +20,7 @@ const entry = (method: string, target: string, status = 201): LogEntry => ({
   user: "anna",
   method,
   target,
-  route: parseRoute(target),
+  route: parseRoute(target.replace(/\?.*/, "")),
   status,
   digest: method === "PUT" ? DIGEST : undefined,
   tookMs: 1,
@@ -74,6 +74,27 @@ function open(statuses: readonly number[] = [], hook: Webhook = HOOK): Opened {
 async function settled({ webhooks }: Opened): Promise<void> {
   while (webhooks.waiting() > 0) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test("a push by digest that sets tags is an event for each of them", async () => {
+  const opened = open();
+  const tagsOf = async (target: string): Promise<unknown[]> => {
+    opened.got.length = 0;
+    opened.webhooks.observe(entry("PUT", target));
+    await settled(opened);
+    return opened.got.map(({ event }) => asObject(event["target"], "target"));
+  };
+  const target = { repository: "team/os", digest: DIGEST };
+  const path = `/v2/team/os/manifests/${DIGEST}`;
+  assert.deepEqual(await tagsOf(`${path}?tag=prod&tag=latest`), [
+    { ...target, tag: "prod" },
+    { ...target, tag: "latest" },
+  ]);
+  assert.deepEqual(await tagsOf("/v2/team/os/manifests/v1?tag=v1&tag=v2"), [
+    { ...target, tag: "v1" },
+    { ...target, tag: "v2" },
+  ]);
+  assert.deepEqual(await tagsOf(path), [target]);
+});
 
 test("pushes and deletions are told in order, signed, in docker's envelope", async () => {
   const opened = open();

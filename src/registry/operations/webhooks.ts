@@ -11,7 +11,8 @@ import { isFailure } from "../../core/failure.ts";
 import type { Progress } from "../../core/progress.ts";
 import type { Host } from "../../host/host.ts";
 import { compileGlob } from "../access/glob.ts";
-import type { LogEntry } from "../answering.ts";
+import { type LogEntry, moreTags } from "../answering.ts";
+import type { Route } from "../route.ts";
 
 export interface Webhook {
   readonly url: string;
@@ -46,6 +47,7 @@ export interface WebhookOptions {
   readonly ended?: (result: "delivered" | "dropped") => void;
 }
 
+type ManifestRoute = Route & { readonly kind: "manifest" };
 type WebhookHost = Pick<Host, "network" | "clock" | "random">;
 
 const QUEUE_MAX = 1000;
@@ -58,8 +60,8 @@ export function createWebhooks(host: WebhookHost, hooks: readonly Webhook[], opt
   const receivers = hooks.map((hook) => createReceiver(host, hook, options));
   return {
     observe(entry) {
-      const event = receivers.length === 0 ? undefined : eventOf(host, entry);
-      if (event !== undefined) for (const receiver of receivers) receiver.tell(event);
+      if (receivers.length === 0) return;
+      for (const event of eventsOf(host, entry)) for (const receiver of receivers) receiver.tell(event);
     },
     waiting: () => receivers.reduce((sum, receiver) => sum + receiver.waiting(), 0),
     close: async () => {
@@ -68,11 +70,20 @@ export function createWebhooks(host: WebhookHost, hooks: readonly Webhook[], opt
   };
 }
 
-/** undefined for a request that changed no manifest. */
-function eventOf(host: WebhookHost, entry: LogEntry): RegistryEvent | undefined {
-  const { route, method, status, user, address, digest } = entry;
-  if (route?.kind !== "manifest" || status >= 300 || (method !== "PUT" && method !== "DELETE")) return undefined;
-  const { repository, reference } = route;
+/** One for each tag that the request set, or one without a tag; none for a request that changed no manifest. */
+function eventsOf(host: WebhookHost, entry: LogEntry): RegistryEvent[] {
+  const { route, method, status } = entry;
+  if (route?.kind !== "manifest" || status >= 300 || (method !== "PUT" && method !== "DELETE")) return [];
+  const { reference } = route;
+  const tags = new Set([...(reference.kind === "tag" ? [reference.tag] : []), ...moreTags(entry)]);
+  return (tags.size === 0 ? [undefined] : [...tags]).map((tag) => eventOf(host, entry, { ...route, tag }));
+}
+
+function eventOf(
+  host: WebhookHost,
+  { method, user, address, digest }: LogEntry,
+  { repository, reference, tag }: ManifestRoute & { readonly tag: string | undefined },
+): RegistryEvent {
   const changed = reference.kind === "digest" ? reference.digest : digest;
   const id = Buffer.from(host.random(16)).toString("hex");
   return {
@@ -82,7 +93,7 @@ function eventOf(host: WebhookHost, entry: LogEntry): RegistryEvent | undefined 
     target: {
       repository,
       ...(changed !== undefined && { digest: changed }),
-      ...(reference.kind === "tag" && { tag: reference.tag }),
+      ...(tag !== undefined && { tag }),
     },
     request: { id, addr: address, method },
     actor: user === undefined ? {} : { name: user },
