@@ -30,7 +30,12 @@ export type Authentication =
   /** Credentials that are wrong. Answered with 401 and this WWW-Authenticate. */
   | { readonly kind: "challenge"; readonly challenge: string; readonly message: string; readonly user?: string };
 
-export type Authenticate = (request: ServerRequest, peer: Peer) => Promise<Authentication>;
+export interface AuthenticateHow {
+  /** The credentials were right when they were given, and come from what we sealed: wrong ones are out of date, and no guess. */
+  readonly resumed: boolean;
+}
+
+export type Authenticate = (request: ServerRequest, peer: Peer, how?: AuthenticateHow) => Promise<Authentication>;
 
 /** Everybody may do everything: for a registry on loopback. */
 export const openToAll: Authenticate = async () => ({

@@ -23,7 +23,7 @@ export interface AuthenticateOptions {
 
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const { logins } = options;
-  return async (request, peer) => {
+  return async (request, peer, how) => {
     const challenge = challenger(options, request);
     const header = request.headers.get("authorization");
     if (header === null) {
@@ -41,7 +41,8 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       ...(user !== undefined && { user }),
     });
     if (basic !== undefined) {
-      const account = await logins.check(basic.user, basic.password, peer.address);
+      const guesser = how?.resumed === true ? undefined : peer.address;
+      const account = await logins.check(basic.user, basic.password, guesser);
       return account === undefined ? refuse("invalid username or password", basic.user) : known(options, account);
     }
     const bearer = /^bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];

@@ -4,8 +4,8 @@ import type { Authenticate } from "../auth.ts";
 import { clientOf, type RateLimiter, tooManyRequests } from "./rate-limit.ts";
 
 export function limited(authenticate: Authenticate, limiter: RateLimiter): Authenticate {
-  return async (request, peer) => {
-    const authentication = await authenticate(request, peer);
+  return async (request, peer, how) => {
+    const authentication = await authenticate(request, peer, how);
     const user = authentication.kind === "principal" ? authentication.principal.user : undefined;
     count(limiter, user === undefined ? addressKey(peer.address) : `user ${user}`);
     return authentication;

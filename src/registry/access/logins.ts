@@ -13,8 +13,11 @@ import { findByKey, isLive, looksLikeKey, parseRobots, robotAccount } from "./ro
 import { watchFile } from "./watched-file.ts";
 
 export interface Logins {
-  /** undefined for wrong credentials. RegistryError 429 after too many of them. */
-  check(user: string, password: string, address: string): Promise<Account | undefined>;
+  /**
+   * undefined for wrong credentials. RegistryError 429 after too many of them from `address`; undefined for credentials that are no
+   * guess, which are not counted.
+   */
+  check(user: string, password: string, address: string | undefined): Promise<Account | undefined>;
   /** The account that a key alone stands for. */
   byKey(key: string): Account | undefined;
   /** As it is now; undefined when it is gone. */
@@ -61,12 +64,12 @@ export function createLogins(options: LoginOptions): Logins {
   return {
     byKey,
     async check(user, password, address) {
-      const client = clientOf(address);
-      const waitMs = failures.waitMs(client);
+      const client = address === undefined ? undefined : clientOf(address);
+      const waitMs = client === undefined ? 0 : failures.waitMs(client);
       if (waitMs > 0) throw tooManyRequests(waitMs, "too many failed logins");
       const account = looksLikeKey(password) ? byKey(password) : await checkPassword(user, password);
       if (account !== undefined && (account.grant === undefined || account.name === `robot:${user}`)) return account;
-      failures.spend(client);
+      if (client !== undefined) failures.spend(client);
       return undefined;
     },
     find(name) {

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Digest, digestOf } from "../../core/digest.ts";
+import type { LogEntry } from "../answering.ts";
 import type { Authenticate } from "../auth.ts";
 import { parseBasic } from "../auth.ts";
 import type { Driver } from "../driver.ts";
 import { RegistryError } from "../errors.ts";
-import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
+import { htpasswdLine } from "../htpasswd.ts";
+import { htpasswdAuth, openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
 import { attach, pushWebImage } from "./testing.ts";
 import { createWeb, type WebOptions } from "./web.ts";
 
@@ -14,7 +16,8 @@ const authenticate: Authenticate = async (request) => {
   const header = request.headers.get("authorization");
   const basic = parseBasic(header);
   if (header !== null && basic?.password !== "secret") {
-    return { kind: "challenge", challenge: "Basic", message: "invalid user name or password" };
+    const user = basic?.user ?? "";
+    return { kind: "challenge", challenge: "Basic", message: "invalid user name or password", user };
   }
   const may = (_: string, name: string): boolean =>
     name.startsWith("public/") || (basic?.user === "anna" && name.startsWith("team/"));
@@ -166,6 +169,62 @@ test("signing in gives a cookie that signs in, wrong credentials and forms of ot
   assert.deepEqual([foreign.status, foreign.headers.get("set-cookie")], [403, null]);
 });
 
+test("after signing in the browser goes to an address that is encoded and ours", async () => {
+  using registry = openTestRegistry();
+  const visit = visitor(registry);
+  for (const [to, location] of [
+    ["/-/repository/x?q=漢", "/-/repository/x?q=%E6%BC%A2"],
+    ["/-/repository/x?q=a\r\nset-cookie: b", "/-/repository/x?q=aset-cookie:%20b"],
+    ["/-/repository/x\r\nset-cookie: b", "/"],
+    ["/?q=x", "/?q=x"],
+    ["/-/..//evil.test", "/"],
+    ["http://[", "/"],
+    ["http://registry.test:99/-/repository/x", "/"],
+  ] as const) {
+    const { status, headers } = await visit("/-/sign-in", { form: { user: "anna", password: "secret", to } });
+    assert.deepEqual([status, headers.get("location")], [303, location], to);
+  }
+});
+
+test("the cookie of an old password is nobody's: it is taken back, and counts as no failed login", async () => {
+  using registry = openTestRegistry();
+  const { host, root } = registry;
+  const path = `${root}/htpasswd`;
+  host.files.write(path, await htpasswdLine("anna", "secret"));
+  const visit = visitor(registry, { authenticate: htpasswdAuth({ host, path, realm: "" }) });
+  const signIn = (password: string): Promise<Visit> => visit("/-/sign-in", { form: { user: "anna", password } });
+  const cookie = (await signIn("secret")).headers.get("set-cookie")?.split(";")[0] ?? "";
+  assert.equal((await visit("/", { headers: { cookie } })).headers.get("set-cookie"), null);
+  host.files.write(path, await htpasswdLine("anna", "changed"));
+  for (let i = 0; i < 24; i += 1) {
+    const { status, headers } = await visit("/", { headers: { cookie } });
+    assert.deepEqual([status, headers.get("location")], [303, "/-/sign-in"]);
+    assert.match(headers.get("set-cookie") ?? "", /^berth-session=; .*Max-Age=0/);
+  }
+  assert.equal((await signIn("changed")).status, 303);
+});
+
+test("the log has who signed in or tried to, and what a page did not show", async () => {
+  using registry = openTestRegistry();
+  const entries: LogEntry[] = [];
+  const visit = visitor(registry, { log: (entry) => void entries.push(entry) });
+  const wrong = { authorization: `Basic ${Buffer.from("anna:no").toString("base64")}` };
+  const form = { user: "anna", password: "secret" };
+  for (const [path, options, wanted] of [
+    ["/-/sign-in", { form }, { user: "anna", status: 303, refused: undefined }],
+    ["/-/sign-in", { form: { ...form, password: "no" } }, { user: "anna", status: 403, refused: undefined }],
+    ["/", { headers: wrong }, { user: "anna", status: 303, refused: { action: "login" } }],
+    ["/", { user: "anna" }, { user: "anna", status: 200, refused: undefined }],
+    ["/-/image/a/b:v1", { user: "eve" }, { user: "eve", status: 404, refused: { action: "read", repository: "a/b" } }],
+    ["/-/repository/a", {}, { user: undefined, status: 303, refused: { action: "read", repository: "a" } }],
+    ["/-/compare/team/no", { user: "anna" }, { user: "anna", status: 404, refused: undefined }],
+  ] as const) {
+    await visit(path, options);
+    const { user, status, refused } = entries.at(-1) ?? {};
+    assert.deepEqual({ user, status, refused }, wanted, path);
+  }
+});
+
 test("what is not the page's goes to the API, and the page answers its own errors as pages", async () => {
   using registry = openTestRegistry();
   const visit = visitor(registry);
@@ -213,6 +272,7 @@ test("too many wrong passwords are a page with Retry-After", async () => {
   const { status, text, headers } = await visit("/");
   assert.deepEqual([status, headers.get("retry-after")], [429, "3"]);
   assert.match(text, /Too many attempts/);
+  for (const path of ["/-/style.css", "/-/icon.svg", "/-/sign-in"]) assert.equal((await visit(path)).status, 200, path);
 });
 
 test("an upgrade costs the layers that are new, or the smallest delta that starts at the old image", async () => {

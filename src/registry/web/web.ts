@@ -53,7 +53,11 @@ interface Visit {
   readonly url: URL;
   readonly viewer: Viewer;
   readonly principal: Principal | undefined;
+  readonly note: Note;
 }
+
+/** What the log should know, filled in on the way. */
+type Note = { -readonly [Key in "user" | "refused"]?: LogEntry[Key] };
 
 export function createWeb(options: WebOptions, api: HttpHandler): HttpHandler {
   const { host, driver } = options;
@@ -66,29 +70,34 @@ export function createWeb(options: WebOptions, api: HttpHandler): HttpHandler {
 
     const started = host.clock.elapsed();
     let viewer: Viewer = { registry: url.host, user: undefined, canSignIn: options.canSignIn };
+    const note: Note = {};
     let error: unknown;
     let response: ServerResponse;
     try {
-      const principal = await visitor(options, sessions, request, peer);
+      const { principal, refused } = isForAnybody(route) ? NOBODY : await visitor(options, sessions, request, peer);
       viewer = { ...viewer, user: principal?.user };
-      response = await answer({ options, sources, sessions, request, peer, url, viewer, principal }, route);
+      note.user = principal?.user ?? refused?.user;
+      if (refused !== undefined) note.refused = { action: "login" };
+      response = await answer({ options, sources, sessions, request, peer, url, viewer, principal, note }, route);
+      if (refused?.isSession === true) response.headers.append("set-cookie", sessions.end());
     } catch (thrown) {
       error = thrown;
       response = failed(viewer, thrown);
+      if (response.status === 429) note.refused ??= { action: route.kind === "sign-in" ? "login" : "read" };
     }
-    const { user } = viewer;
     const tookMs = host.clock.elapsed() - started;
     const target = url.pathname + url.search;
     const { status } = response;
     options.log?.({
       address: peer.address,
-      user,
+      user: note.user,
       method: request.method,
       target,
       route: undefined,
       status,
       digest: undefined,
       tookMs,
+      refused: note.refused,
       ...(status >= 500 && { error }),
     });
     return request.method === "HEAD" ? { ...response, body: null } : response;
@@ -110,15 +119,17 @@ async function answer(visit: Visit, route: WebRoute): Promise<ServerResponse> {
     case "icon":
       return textResponse(ICON_TEXT, "image/svg+xml");
     case "sign-in":
-      return pageResponse(viewer, signInPage(safeTarget(url.searchParams.get("to"))));
+      return pageResponse(viewer, signInPage(safeTarget(url.searchParams.get("to"), url)));
     case "home":
       return home(visit);
     case "repository":
-      return mayRead(visit, route.repository) ? repository(visit, route.repository) : unseen(visit);
+      return mayRead(visit, route.repository) ? repository(visit, route.repository) : unseen(visit, route.repository);
     case "image":
-      return mayRead(visit, route.repository) ? image(visit, route.repository, route.reference) : unseen(visit);
+      return mayRead(visit, route.repository)
+        ? image(visit, route.repository, route.reference)
+        : unseen(visit, route.repository);
     case "compare":
-      return mayRead(visit, route.repository) ? compare(visit, route.repository) : unseen(visit);
+      return mayRead(visit, route.repository) ? compare(visit, route.repository) : unseen(visit, route.repository);
     case "sign-out":
     case "unknown":
       return notFound(viewer);
@@ -179,33 +190,51 @@ async function compare(visit: Visit, name: string): Promise<ServerResponse> {
   return pageResponse(viewer, comparePage({ repository: name, tags, from, to, comparison }));
 }
 
+interface Visitor {
+  readonly principal: Principal | undefined;
+  /** The credentials that were wrong, and who they were said to be of. */
+  readonly refused?: { readonly user: string | undefined; readonly isSession: boolean };
+}
+
+const NOBODY: Visitor = { principal: undefined };
+
+/** The way in, and what every page looks like: open to who is locked out too. */
+function isForAnybody({ kind }: WebRoute): boolean {
+  return kind === "style" || kind === "icon" || kind === "sign-in" || kind === "sign-out";
+}
+
 /** By the browser's own credentials or those of the session; who comes with wrong ones is nobody. */
-async function visitor(
-  options: WebOptions,
-  sessions: Sessions,
-  request: ServerRequest,
-  peer: Peer,
-): Promise<Principal | undefined> {
+async function visitor(options: WebOptions, sessions: Sessions, request: ServerRequest, peer: Peer): Promise<Visitor> {
   const { headers } = request;
-  const authorization = headers.get("authorization") ?? (await sessions.find(headers.get("cookie")));
-  for (const each of authorization === undefined ? [undefined] : [authorization, undefined]) {
-    const authentication = await options.authenticate(withAuthorization(request, each), peer);
-    if (authentication.kind === "principal") return authentication.principal;
-  }
-  return undefined;
+  const given = headers.get("authorization");
+  const isSession = given === null;
+  const authorization = given ?? (await sessions.find(headers.get("cookie")));
+  const known =
+    authorization === undefined
+      ? undefined
+      : await options.authenticate(withAuthorization(request, authorization), peer, { resumed: isSession });
+  if (known?.kind === "principal") return { principal: known.principal };
+
+  const open = await options.authenticate(withAuthorization(request, undefined), peer);
+  return {
+    principal: open.kind === "principal" ? open.principal : undefined,
+    ...(known && { refused: { user: known.user, isSession } }),
+  };
 }
 
 async function handleSigning(visit: Visit, kind: "sign-in" | "sign-out"): Promise<ServerResponse> {
-  const { options, sessions, request, peer, url, viewer } = visit;
+  const { options, sessions, request, peer, url, viewer, note } = visit;
   if (kind === "sign-out") return redirect(HOME, { "set-cookie": sessions.end() });
   const form = await readForm(request);
   const user = form?.get("user") ?? "";
   const authorization = `Basic ${Buffer.from(`${user}:${form?.get("password") ?? ""}`).toString("base64")}`;
-  const target = safeTarget(form?.get("to") ?? null);
+  const target = safeTarget(form?.get("to") ?? null, url);
+  note.user = user;
   const authentication = await options.authenticate(withAuthorization(request, authorization), peer);
   if (authentication.kind === "challenge" || authentication.principal.user === undefined) {
     return pageResponse(viewer, signInPage(target, "No user has this name and this password."), 403);
   }
+  note.user = authentication.principal.user;
   const cookie = await sessions.begin(authorization, { secure: url.protocol === "https:" });
   return redirect(target, { "set-cookie": cookie });
 }
@@ -252,7 +281,8 @@ function cutPage(url: URL, all: readonly string[]): { entries: string[]; total: 
 }
 
 /** What is not there and what may not be read look the same; who has not signed in is asked to. */
-function unseen({ viewer, url }: Visit): ServerResponse {
+function unseen({ viewer, url, note }: Visit, repository: string): ServerResponse {
+  note.refused ??= { action: "read", repository };
   return viewer.canSignIn && viewer.user === undefined ? toSignIn(url) : notFound(viewer);
 }
 
@@ -279,11 +309,12 @@ function toSignIn(url: URL): ServerResponse {
   return redirect(target === HOME ? SIGN_IN : `${SIGN_IN}?${new URLSearchParams({ to: target }).toString()}`);
 }
 
-/** A page of ours, whatever the form says: no way to send somebody elsewhere. */
-function safeTarget(target: string | null): string {
-  return target !== null && target.startsWith("/-/") && parseWebRoute(target.replace(/\?.*/s, ""))?.kind !== "unknown"
-    ? target
-    : HOME;
+/** Path and query of a page of ours, encoded, whatever the form says: no way to send somebody elsewhere. */
+function safeTarget(target: string | null, { origin }: URL): string {
+  if (target === null || !URL.canParse(target, origin)) return HOME;
+  const url = new URL(target, origin);
+  const kind = url.origin === origin ? parseWebRoute(url.pathname)?.kind : undefined;
+  return kind === undefined || kind === "unknown" ? HOME : url.pathname + url.search;
 }
 
 /** A browser names the page that a form is on. */
