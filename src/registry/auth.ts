@@ -14,7 +14,9 @@ export interface Principal {
   /** undefined for an anonymous client. */
   readonly user: string | undefined;
   may(action: Action, repository: string): boolean;
-  /** /v2/ itself, and the catalog, which shows what the principal may pull. */
+  /** Whether the catalog names it: a token for the catalog alone lets nothing be pulled, but shows what its account may pull. */
+  mayList(repository: string): boolean;
+  /** /v2/ itself, and the catalog. */
   mayEnter(endpoint: "base" | "catalog"): boolean;
   /** WWW-Authenticate with which the client could get what it lacks; undefined when it is known and simply may not. */
   challenge(wanted: Wanted): string | undefined;
@@ -40,7 +42,13 @@ export type Authenticate = (request: ServerRequest, peer: Peer, how?: Authentica
 /** Everybody may do everything: for a registry on loopback. */
 export const openToAll: Authenticate = async () => ({
   kind: "principal",
-  principal: { user: undefined, may: () => true, mayEnter: () => true, challenge: () => undefined },
+  principal: {
+    user: undefined,
+    may: () => true,
+    mayList: () => true,
+    mayEnter: () => true,
+    challenge: () => undefined,
+  },
 });
 
 /** User and password of a Basic Authorization header; undefined when it is none. */

@@ -29,7 +29,7 @@ export async function handleTags(exchange: Exchange, repository: Repository): Pr
 
 export async function handleCatalog(exchange: Exchange): Promise<ServerResponse> {
   requireGet(exchange);
-  const names = (await listRepositories(exchange.driver)).filter((name) => exchange.principal.may("pull", name));
+  const names = (await listRepositories(exchange.driver)).filter((name) => exchange.principal.mayList(name));
   const page = cutPage(exchange, names);
   return jsonResponse(exchange, { repositories: page.entries }, page.headers);
 }

@@ -268,6 +268,7 @@ test("a mount needs the right to read where the blob comes from", async () => {
       principal: {
         user: "eve",
         may: (action, name) => name !== "secret/os" || action === "push",
+        mayList: (name) => name !== "secret/os",
         mayEnter: () => true,
         challenge: () => undefined,
       },

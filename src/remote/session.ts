@@ -55,14 +55,20 @@ export async function openSession(
     createAuthorizer(transport, asked, search, registry);
   let authorize = authorizerFor(challenges);
   const origin = new URL(base).origin;
-  const own = endpoint.path === "" ? [] : [`repository:${endpoint.path}:${options.access}`];
+  const ownScopes = (url: URL): readonly string[] => {
+    if (endpoint.path !== "") return [`repository:${endpoint.path}:${options.access}`];
+    return url.pathname.endsWith("/_catalog") ? ["registry:catalog:*"] : [];
+  };
 
   return {
     endpoint,
     name,
     async request(method, target, request = {}) {
       const url = new URL(target, `${base}${endpoint.path === "" ? "" : `${endpoint.path}/`}`);
-      const scopes = [...own, ...(request.alsoRead === undefined ? [] : [`repository:${request.alsoRead}:pull`])];
+      const scopes = [
+        ...ownScopes(url),
+        ...(request.alsoRead === undefined ? [] : [`repository:${request.alsoRead}:pull`]),
+      ];
       const send = (authorization: string | undefined): Promise<TransportResponse> =>
         transport({
           method,

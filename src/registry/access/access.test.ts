@@ -216,6 +216,23 @@ test("the catalog shows each caller what it may pull", async () => {
   assert.deepEqual((await json(await opened.get("/v2/_catalog?n=1", basic("eve"))))["repositories"], ["public/a"]);
 });
 
+test("a token for the catalog lists what its account may pull, and pulls none of it", async () => {
+  using opened = open(ANONYMOUS);
+  for (const name of ["public/a", "secret/os", "team/os"]) await opened.registry.pushImage(name, "v1");
+  using closed = open(RULES);
+  const scope = /scope="([^"]+)"/.exec((await closed.get("/v2/_catalog")).headers.get("www-authenticate") ?? "")?.[1];
+  assert.equal(scope, "registry:catalog:*");
+  for (const [headers, names] of [
+    [basic("anna"), ["public/a", "secret/os", "team/os"]],
+    [basic("eve"), ["public/a", "team/os"]],
+    [{}, ["public/a"]],
+  ] as const) {
+    const token = await opened.token([scope], headers);
+    assert.deepEqual((await json(await opened.get("/v2/_catalog", bearer(token))))["repositories"], names);
+    assert.equal((await opened.get("/v2/team/os/manifests/v1", bearer(token))).status, 401);
+  }
+});
+
 test("anonymous clients read what is public, with a token and without, and write nothing", async () => {
   using opened = open(ANONYMOUS);
   await opened.registry.pushImage("public/a", "v1");

@@ -83,9 +83,11 @@ function scopeOf(wanted: Wanted): string | undefined {
 
 /** Who is known gains nothing by asking again: no challenge. */
 function known({ permissions }: AuthenticateOptions, account: Account): Authentication {
+  const may = permissions(account);
   return principal({
     user: account.name,
-    may: permissions(account),
+    may,
+    mayList: (repository) => may("pull", repository),
     mayEnter: () => true,
     challenge: () => undefined,
   });
@@ -93,9 +95,11 @@ function known({ permissions }: AuthenticateOptions, account: Account): Authenti
 
 /** `presented`: the client has said that it is nobody, so /v2/ need not ask it. */
 function anonymous(options: AuthenticateOptions, challenge: Challenger, presented: boolean): Authentication {
+  const may = options.permissions(undefined);
   return principal({
     user: undefined,
-    may: options.permissions(undefined),
+    may,
+    mayList: (repository) => may("pull", repository),
     mayEnter: (endpoint) => options.anonymous && (presented || endpoint === "catalog"),
     challenge: (wanted) => challenge(wanted),
   });
@@ -111,6 +115,7 @@ function ofToken(options: AuthenticateOptions, claims: TokenClaims, challenge: C
   return principal({
     user: claims.account,
     may: (action, repository) => holds(claims.scopes, action, repository) && may(action, repository),
+    mayList: (repository) => holdsCatalog(claims.scopes) && may("pull", repository),
     mayEnter: (endpoint) => endpoint === "base" || holdsCatalog(claims.scopes),
     challenge: (wanted) => {
       const helps = account === undefined || wanted.kind !== "repository" || may(wanted.action, wanted.repository);

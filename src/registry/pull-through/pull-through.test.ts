@@ -122,7 +122,13 @@ function openCache(registry: TestRegistry, authenticate?: Authenticate): Cache {
   };
 }
 
-const everything = { user: undefined, may: () => true, mayEnter: () => true, challenge: () => undefined };
+const everything = {
+  user: undefined,
+  may: () => true,
+  mayList: () => true,
+  mayEnter: () => true,
+  challenge: () => undefined,
+};
 const TAG = "/v2/hub/team/os/manifests/v1";
 
 test("an image is fetched once, then served from here; its tag is compared once per interval", async () => {

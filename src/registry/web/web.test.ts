@@ -21,7 +21,7 @@ const authenticate: Authenticate = async (request) => {
   }
   const may = (_: string, name: string): boolean =>
     name.startsWith("public/") || (basic?.user === "anna" && name.startsWith("team/"));
-  const principal = { user: basic?.user, may, mayEnter: () => true, challenge: () => undefined };
+  const principal = { user: basic?.user, may, mayList: () => false, mayEnter: () => true, challenge: () => undefined };
   return { kind: "principal", principal };
 };
 
