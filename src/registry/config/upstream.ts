@@ -1,6 +1,6 @@
 /** [[upstream]]: registries that this one is a cache of. */
 import { isRepositoryName } from "../route.ts";
-import { duration, flag, list, maybe, parsed, table, text, withDefault } from "./fields.ts";
+import { count, duration, flag, list, maybe, parsed, table, text, withDefault } from "./fields.ts";
 
 const NAME = String.raw`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*`;
 const LOCATION = new RegExp(`^([A-Za-z0-9.-]+(?::[0-9]{1,5})?|\\[[0-9a-fA-F:]+\\](?::[0-9]{1,5})?)(?:/(${NAME}))?$`);
@@ -24,6 +24,7 @@ export const upstreamSection = maybe(
         text("auth.json with this registry's own login there; without it, the files of the user that serves"),
       ),
       interval: withDefault(duration("How long a tag counts without asking the upstream again"), "5m"),
+      fetchesMax: withDefault(count("Blobs fetched from there at once; more wait their turn", 1), 16),
     }),
   ),
 );

@@ -8,7 +8,14 @@ const host = createLinuxHost();
 
 function upstreams(...prefixes: readonly string[]) {
   const location = { host: "up.test", path: "" };
-  return prefixes.map((prefix) => ({ prefix, location, insecure: false, authFile: "auth.json", interval: 1000 }));
+  return prefixes.map((prefix) => ({
+    prefix,
+    location,
+    insecure: false,
+    authFile: "auth.json",
+    interval: 1000,
+    fetchesMax: 1,
+  }));
 }
 
 test("openPullThrough() connects each upstream with its file made absolute; without upstreams there is nothing", () => {

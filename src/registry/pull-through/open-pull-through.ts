@@ -4,7 +4,7 @@ import type { Progress } from "../../core/progress.ts";
 import type { Host } from "../../host/host.ts";
 import type { RegistryConfig } from "../config.ts";
 import type { Location } from "../config/upstream.ts";
-import { createPullThrough, type PullThrough } from "./pull-through.ts";
+import { createPullThrough, namespaceOf, type PullThrough } from "./pull-through.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** The registry is no client of registries: what starts it brings one. */
@@ -33,11 +33,12 @@ export function openPullThrough(
   if (upstreams === undefined || upstreams.length === 0) return undefined;
   if (connectUpstream === undefined) throw new Failure("unsupported", "Cannot reach an upstream: there is no client");
   requireApart(upstreams.map(({ prefix }) => prefix));
-  const rules = upstreams.map(({ prefix, location, insecure, authFile, interval: intervalMs }) => ({
+  const rules = upstreams.map(({ prefix, location, insecure, authFile, interval: intervalMs, fetchesMax }) => ({
     prefix,
-    namespace: location.path === "" ? location.host : undefined,
+    namespace: location.path === "" ? namespaceOf(location.host) : undefined,
     upstream: connectUpstream({ location, insecure, authFile: authFile === undefined ? undefined : at(authFile) }),
     intervalMs,
+    fetchesMax,
   }));
   return createPullThrough({ clock: host.clock, rules, warn: (text) => progress.warn(text) });
 }

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Digest, digestOf } from "../../core/digest.ts";
 import { Failure, type FailureCode } from "../../core/failure.ts";
+import { silent } from "../../core/progress.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../../oci/media-types.ts";
 import type { Authenticate } from "../auth.ts";
 import { createRegistry } from "../handler.ts";
 import { openRepository } from "../repository.ts";
 import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
+import { openPullThrough } from "./open-pull-through.ts";
 import { createPullThrough } from "./pull-through.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -103,7 +105,7 @@ function openCache(registry: TestRegistry, authenticate?: Authenticate): Cache {
   // The deadline passes at once when the upstream hangs, and never otherwise.
   const sleep = (): Promise<void> => new Promise((done) => void (upstream.hangs && setImmediate(done)));
   const clock = { ...registry.host.clock, elapsed: () => nowMs, sleep };
-  const rules = [{ prefix: "hub", namespace: "up.test", upstream, intervalMs: INTERVAL_MS }];
+  const rules = [{ prefix: "hub", namespace: "up.test", upstream, intervalMs: INTERVAL_MS, fetchesMax: 2 }];
   const pullThrough = createPullThrough({ clock, rules, warn: (text) => upstream.warnings.push(text) });
   const handler = createRegistry({
     host: registry.host,
@@ -277,6 +279,27 @@ for (const [what, lie] of [
   });
 }
 
+test("so many blobs are fetched at once; one more waits for room, which a failed one makes too", async () => {
+  using registry = openTestRegistry();
+  const { upstream, get } = openCache(registry);
+  const goOn = Promise.withResolvers<void>();
+  upstream.gate = () => goOn.promise;
+  const layers = ["one", "two", "three", "four"].map((text) => upstream.push("v1", text).layer);
+  const [lied = digestOf("x")] = layers;
+  upstream.blobs.set(lied, Buffer.from("ONE"));
+  const heads = (): number => upstream.asked.filter((each) => each.startsWith("HEAD")).length;
+  const asking = layers.map((layer) => get(`/v2/hub/team/os/blobs/${layer}`).then((answer) => answer.text()));
+  const settled = Promise.allSettled(asking);
+  while (heads() < 4) await new Promise((resume) => setImmediate(resume));
+  for (let i = 0; i < 50; i += 1) await new Promise((resume) => setImmediate(resume));
+  assert.equal(upstream.asked.filter((each) => each === "GET team/os blob").length, 2);
+  goOn.resolve();
+  assert.deepEqual(
+    (await settled).map((each) => (each.status === "fulfilled" ? each.value : each.status)),
+    ["rejected", "two", "three", "four"],
+  );
+});
+
 test("a manifest that is not what its digest says, or malformed, is not kept", async () => {
   using registry = openTestRegistry();
   const { upstream, get } = openCache(registry);
@@ -356,6 +379,23 @@ test("?ns= names the upstream; rights are those of the repository that is meant"
   assert.equal((await get("/v2/team/secret/manifests/v1?ns=up.test")).status, 403);
   const other = await get("/v2/team/secret/manifests/v1?ns=elsewhere.test");
   assert.deepEqual([other.status, other.headers.get("oci-namespace")], [404, null]);
+});
+
+test("?ns= knows Docker Hub by each of its names, and answers with the one that was asked for", async () => {
+  using registry = openTestRegistry();
+  const upstream = new FakeUpstream();
+  upstream.push("v1", "layer");
+  const location = { host: "registry-1.docker.io", path: "" };
+  const upstreams = [{ prefix: "hub", location, insecure: false, authFile: undefined, interval: 1000, fetchesMax: 1 }];
+  const open = { progress: silent, connectUpstream: () => upstream, at: (path: string) => path };
+  const pullThrough = openPullThrough(registry.host, upstreams, open);
+  const authenticate: Authenticate = async () => ({ kind: "principal", principal: everything });
+  const handler = createRegistry({ host: registry.host, driver: registry.driver, authenticate, pullThrough });
+  for (const name of ["docker.io", "index.docker.io", "registry-1.docker.io"]) {
+    const request = new Request(`http://cache.test/v2/team/os/manifests/v1?ns=${name}`);
+    const answer = toWeb(await handler(request, { address: "127.0.0.1" }));
+    assert.deepEqual([answer.status, answer.headers.get("oci-namespace")], [200, name]);
+  }
 });
 
 test("tags and referrers are the upstream's, in pages, once per interval", async () => {

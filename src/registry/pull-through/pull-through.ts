@@ -20,6 +20,7 @@ import { handleManifest, manifestUnknown, referrerDescriptor } from "../manifest
 import { listRepositories, openRepository, type Repository } from "../repository.ts";
 import type { Reference, Route } from "../route.ts";
 import { type Flight, startFlight } from "./flight.ts";
+import { createGate, type Gate } from "./gate.ts";
 import { createRevalidator, isUpstreamFailure, REST_MS, type Revalidator, withDeadline } from "./revalidator.ts";
 import type { Upstream, UpstreamManifest } from "./upstream.ts";
 
@@ -28,10 +29,12 @@ const LOOKUPS_AT_ONCE = 16;
 export interface PullThroughRule {
   /** Names below `<prefix>/` are the upstream's. */
   readonly prefix: string;
-  /** What `?ns=` calls it; undefined when it has no such name. */
+  /** What `?ns=` calls it, by namespaceOf(); undefined when it has no such name. */
   readonly namespace: string | undefined;
   readonly upstream: Upstream;
   readonly intervalMs: number;
+  /** Blobs on their way at once; more wait their turn. */
+  readonly fetchesMax: number;
 }
 
 export interface PullThrough {
@@ -60,6 +63,7 @@ interface Cache {
   readonly tagLists: Revalidator<readonly string[]>;
   readonly referrers: Revalidator<readonly Descriptor[]>;
   readonly flights: Map<string, Promise<Flight | undefined>>;
+  readonly gate: Gate;
 }
 
 /** One request to a repository below the prefix. */
@@ -82,14 +86,15 @@ export function createPullThrough({ clock, rules, warn }: PullThroughOptions): P
       tagLists: createRevalidator(options),
       referrers: createRevalidator(options),
       flights: new Map(),
+      gate: createGate(rule.fetchesMax),
     };
   });
   return {
     resolve(route, url) {
       const asked = "repository" in route ? url.searchParams.get("ns") : null;
-      const rule = asked === null ? undefined : rules.find(({ namespace }) => namespace === asked);
-      if (rule === undefined || !("repository" in route)) return { route, namespace: undefined };
-      return { route: { ...route, repository: `${rule.prefix}/${route.repository}` }, namespace: rule.namespace };
+      const rule = asked === null ? undefined : rules.find(({ namespace }) => namespace === namespaceOf(asked));
+      if (asked === null || rule === undefined || !("repository" in route)) return { route, namespace: undefined };
+      return { route: { ...route, repository: `${rule.prefix}/${route.repository}` }, namespace: asked };
     },
     handle(exchange, repository, route) {
       const cache = caches.find(({ rule }) => repository.name.startsWith(`${rule.prefix}/`));
@@ -98,6 +103,11 @@ export function createPullThrough({ clock, rules, warn }: PullThroughOptions): P
       return answer({ cache, exchange, repository, path }, route);
     },
   };
+}
+
+/** One name for each registry: Docker Hub has three. */
+export function namespaceOf(host: string): string {
+  return host === "index.docker.io" || host === "registry-1.docker.io" ? "docker.io" : host;
 }
 
 async function answer(visit: Visit, route: RepositoryRoute): Promise<ServerResponse> {
@@ -236,7 +246,10 @@ async function depart({ cache, exchange, repository, path }: Visit, digest: Dige
   if (size === undefined) throw blobUnknown(digest);
   await exchange.leases.take(digest);
   if ((await driver.blobSize(digest)) === undefined || !(await isCopied(driver, prefix, digest))) {
-    return startFlight({ driver, leases, repository, digest, size, source: upstream.blob(path, digest, size) });
+    const leave = await cache.gate.enter();
+    const flight = startFlight({ driver, leases, repository, digest, size, source: upstream.blob(path, digest, size) });
+    flight.landed.then(leave, leave);
+    return flight;
   }
   await repository.linkBlob(digest);
   return undefined;
