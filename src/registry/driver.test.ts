@@ -41,6 +41,26 @@ async function* failing(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, und
 }
 
 for (const [name, open] of Object.entries(STORAGES)) {
+  test(`${name}: uploads are listed with what has arrived, until they end`, async () => {
+    const { driver, restart } = open();
+    const [one, two] = [await driver.startUpload("team/a", "sha256"), await driver.startUpload("b", "sha256")];
+    await driver.appendUpload(one, 0, streamOf(content));
+    const listed = async (): Promise<unknown[]> => {
+      const found: { id: string }[] = [];
+      for await (const upload of restart().listUploads()) found.push(upload);
+      return found.sort((a, b) => [one, two].indexOf(a.id) - [one, two].indexOf(b.id));
+    };
+    const [first, second] = [
+      { id: one, repository: "team/a", size: content.length },
+      { id: two, repository: "b", size: 0 },
+    ];
+    assert.deepEqual(await listed(), [first, second]);
+    await driver.finishUpload(one, digest);
+    assert.deepEqual(await listed(), [second]);
+    await driver.cancelUpload(two);
+    assert.deepEqual(await listed(), []);
+  });
+
   test(`${name}: records are put, listed one level deep in byte order, dated and deleted`, async () => {
     const { driver, restart, advance } = open();
     for (const key of ["a/b", "a/B", "a/c/d", "a/c/e"]) await driver.putRecord(key, key);

@@ -23,6 +23,10 @@ export interface UploadInfo {
   readonly size: number;
 }
 
+export interface OpenUpload extends UploadInfo {
+  readonly id: string;
+}
+
 export interface StoredBlob {
   readonly digest: Digest;
   /** Bytes. */
@@ -60,6 +64,7 @@ export interface Driver {
   /** Returns the session's id. `algorithm`: what the blob's digest will likely be made with; another one still works. */
   startUpload(repository: string, algorithm: DigestAlgorithm): Promise<string>;
   uploadInfo(id: string): Promise<UploadInfo | undefined>;
+  listUploads(): AsyncIterable<OpenUpload>;
   /**
    * Appends at `offset`, which must be the session's size; returns the new size. What arrived before `source` failed stays,
    * so that a client can go on from there. A newer append to the same session makes an older one fail.

@@ -118,6 +118,12 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
       const session = sessions.find(id);
       return session && { repository: session.repository, size: session.size };
     },
+    async *listUploads() {
+      for (const id of files.listIfAny(`${root}/uploads`)) {
+        const session = sessions.find(id);
+        if (session !== undefined) yield { id, repository: session.repository, size: session.size };
+      }
+    },
     appendUpload: (id, offset, source) => sessions.append(id, offset, source),
     truncateUpload: async (id, size) => sessions.truncate(id, size),
     async finishUpload(id, digest) {
@@ -248,7 +254,7 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
 function restoreSession(host: Pick<Host, "files">, path: string): Session | undefined {
   const text = host.files.readTextIfAny(`${path}/session.json`);
   const size = host.files.stat(`${path}/data`)?.size;
-  if (text === undefined || text === "" || size === undefined) return undefined;
+  if (text?.endsWith("}") !== true || size === undefined) return undefined;
   const object = asObject(parseJsonObject(text, "upload session"), "upload session");
   return newSession(host, `${path}/data`, asString(object["repository"], "upload session.repository"), size);
 }

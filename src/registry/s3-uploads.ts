@@ -50,7 +50,14 @@ const HASHES_MAX = 1000;
 
 type Uploads = Pick<
   Driver,
-  "startUpload" | "uploadInfo" | "appendUpload" | "truncateUpload" | "finishUpload" | "cancelUpload" | "expireUploads"
+  | "startUpload"
+  | "uploadInfo"
+  | "listUploads"
+  | "appendUpload"
+  | "truncateUpload"
+  | "finishUpload"
+  | "cancelUpload"
+  | "expireUploads"
 >;
 
 export function s3Uploads(host: Pick<Host, "random">, bucket: Bucket, layout: Layout): Uploads {
@@ -162,6 +169,12 @@ export function s3Uploads(host: Pick<Host, "random">, bucket: Bucket, layout: La
     async uploadInfo(id) {
       const session = await find(id);
       return session && { repository: session.repository, size: sizeOf(session) };
+    },
+    async *listUploads() {
+      for (const id of await bucket.listNames(prefix)) {
+        const session = await find(id);
+        if (session !== undefined) yield { id, repository: session.repository, size: sizeOf(session) };
+      }
     },
     async appendUpload(id, offset, source) {
       const before = await get(id);

@@ -8,7 +8,7 @@
  */
 import { type Digest, type DigestAlgorithm, digestAlgorithm, isDigest } from "../core/digest.ts";
 import type { ServerResponse } from "../host/host.ts";
-import type { UploadInfo } from "./driver.ts";
+import type { OpenUpload } from "./driver.ts";
 import { RegistryError } from "./errors.ts";
 import { emptyResponse, type Exchange, requestBody } from "./exchange.ts";
 import { listRepositories, openRepository, type Repository } from "./repository.ts";
@@ -40,12 +40,13 @@ export async function handleUploads(exchange: Exchange, repository: Repository):
   }
   try {
     const body = requestBody(request, "BLOB_UPLOAD_INVALID");
-    await driver.appendUpload(id, 0, exchange.quotas.limit(repository.name, 0, body));
+    const upload = { id, repository: repository.name, size: 0 };
+    const size = await driver.appendUpload(id, 0, exchange.quotas.receive(upload, body));
+    return await finish(exchange, repository, { ...upload, size }, digest);
   } catch (error) {
-    await driver.cancelUpload(id);
+    await cancel(exchange, id);
     throw error;
   }
-  return finish(exchange, repository, id, digest);
 }
 
 /** PATCH, PUT, GET, DELETE blobs/uploads/<id>. */
@@ -59,16 +60,18 @@ export async function handleUpload(exchange: Exchange, repository: Repository, i
     case "GET":
       return emptyResponse(204, { ...sessionHeaders(repository, id), range: rangeSoFar(info.size) });
     case "PATCH": {
-      const size = await append(exchange, repository, id, info);
+      const size = await endRefused(exchange, id, () => append(exchange, repository, { ...info, id }));
       return emptyResponse(202, { ...sessionHeaders(repository, id), range: rangeSoFar(size) });
     }
     case "PUT": {
       const digest = parseRequestDigest(url.searchParams.get("digest") ?? "");
-      await append(exchange, repository, id, info);
-      return finish(exchange, repository, id, digest);
+      return endRefused(exchange, id, async () => {
+        const size = await append(exchange, repository, { ...info, id });
+        return finish(exchange, repository, { ...info, id, size }, digest);
+      });
     }
     case "DELETE":
-      await driver.cancelUpload(id);
+      await cancel(exchange, id);
       return emptyResponse(204);
     default:
       throw new RegistryError(405, "UNSUPPORTED", "method is not supported", {
@@ -77,9 +80,24 @@ export async function handleUpload(exchange: Exchange, repository: Repository, i
   }
 }
 
-async function append(exchange: Exchange, repository: Repository, id: string, info: UploadInfo): Promise<number> {
+/** Nobody goes on with an upload that a quota refuses, and what has arrived of it would count on. */
+async function endRefused<T>(exchange: Exchange, id: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === "DENIED") await cancel(exchange, id);
+    throw error;
+  }
+}
+
+async function cancel(exchange: Exchange, id: string): Promise<void> {
+  await exchange.driver.cancelUpload(id);
+  exchange.quotas.ended(id);
+}
+
+async function append(exchange: Exchange, repository: Repository, upload: OpenUpload): Promise<number> {
   const { request, driver } = exchange;
-  const before = info.size;
+  const { id, size: before } = upload;
   const chunk = parseContentRange(request.headers.get("content-range"));
   if (chunk === "malformed" || (chunk !== undefined && chunk.start !== before)) {
     throw new RegistryError(416, "BLOB_UPLOAD_INVALID", `chunk does not start at byte ${before}`, {
@@ -91,9 +109,9 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
     throw new RegistryError(400, "SIZE_INVALID", "Content-Length and Content-Range differ");
   }
   if (request.body === null) return before;
-  await exchange.quotas.require(repository.name, before + Number(length ?? 0));
+  await exchange.quotas.requireUpload(upload, Number(length ?? 0));
   const body = requestBody(request, "BLOB_UPLOAD_INVALID", chunk?.length);
-  const size = await driver.appendUpload(id, before, exchange.quotas.limit(repository.name, before, body));
+  const size = await driver.appendUpload(id, before, exchange.quotas.receive(upload, body));
   if (chunk !== undefined && size - before !== chunk.length) {
     await driver.truncateUpload(id, before);
     throw new RegistryError(400, "SIZE_INVALID", "the chunk is not as long as its Content-Range");
@@ -101,14 +119,22 @@ async function append(exchange: Exchange, repository: Repository, id: string, in
   return size;
 }
 
-async function finish(exchange: Exchange, repository: Repository, id: string, digest: Digest): Promise<ServerResponse> {
+async function finish(
+  exchange: Exchange,
+  repository: Repository,
+  upload: OpenUpload,
+  digest: Digest,
+): Promise<ServerResponse> {
+  await exchange.quotas.requireUpload(upload, 0);
   await exchange.leases.take(digest);
-  if ((await exchange.driver.finishUpload(id, digest)) === "mismatch") {
+  if ((await exchange.driver.finishUpload(upload.id, digest)) === "mismatch") {
+    exchange.quotas.ended(upload.id);
     throw new RegistryError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", {
       detail: { digest },
     });
   }
   await link(exchange, repository, digest);
+  exchange.quotas.ended(upload.id);
   return created(repository, digest);
 }
 

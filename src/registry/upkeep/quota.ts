@@ -1,26 +1,27 @@
 /**
- * createQuotas(): how much a repository may still take, by the rules that match its name. What it holds is counted from the
- * storage, content that several of its repositories share once, and the count is kept for a moment: replicas that push at the
- * same moment may together pass a limit by what they push in it.
+ * createQuotas(): how much a repository may still take, by the rules that match its name. What counts: content that the repositories
+ * hold, what several of them share once, and what has arrived of uploads that have not ended. Both are counted from the storage now
+ * and then; in between this process adds what it receives, so that replicas that push at the same moment may together pass a
+ * limit by what they push in it.
  */
 import type { Digest } from "../../core/digest.ts";
 import { formatBytes } from "../../core/units.ts";
 import type { Host } from "../../host/host.ts";
 import { compileGlob } from "../access/glob.ts";
 import type { QuotaRule } from "../config/rules.ts";
-import type { Driver } from "../driver.ts";
+import type { Driver, OpenUpload } from "../driver.ts";
 import { RegistryError } from "../errors.ts";
 import { listRepositories, openRepository } from "../repository.ts";
 
 export interface Quotas {
   /** Throws RegistryError DENIED when `repository` may not take `size` bytes more. */
   require(repository: string, size: number): Promise<void>;
-  /** The same while bytes arrive, of which `before` have arrived already. */
-  limit(
-    repository: string,
-    before: number,
-    source: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The same with all that has arrived of `upload`. */
+  requireUpload(upload: OpenUpload, more: number): Promise<void>;
+  /** `source`, of which no byte passes that `upload.repository` may not take beside the `upload.size` that arrived before. */
+  receive(upload: OpenUpload, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The bytes of the upload are no more, or have been added as a blob. */
+  ended(id: string): void;
   /** `repository` holds so much more now. */
   added(repository: string, size: number): void;
 }
@@ -29,56 +30,143 @@ const COUNT_LIFE_MS = 10_000;
 
 interface Limit extends QuotaRule {
   readonly matches: (repository: string) => boolean;
-  used: number;
-  countedAt: number;
+  /** By repositories. */
+  held: number;
+  /** By uploads. */
+  arrived: number;
 }
 
 export function createQuotas(host: Pick<Host, "clock">, driver: Driver, rules: readonly QuotaRule[]): Quotas {
   const limits = rules.map((rule): Limit => {
     const glob = compileGlob(rule.repositories);
-    return { ...rule, matches: (name) => glob.test(name), used: 0, countedAt: Number.NEGATIVE_INFINITY };
+    return { ...rule, matches: (name) => glob.test(name), held: 0, arrived: 0 };
   });
-  const sizes = new Map<Digest, number>();
-  const sizeOf = async (digest: Digest): Promise<number> => {
-    const size = sizes.get(digest) ?? (await driver.blobSize(digest)) ?? 0;
-    sizes.set(digest, size);
-    return size;
-  };
-  const count = async (limit: Limit): Promise<void> => {
-    if (host.clock.elapsed() - limit.countedAt < COUNT_LIFE_MS) return;
-    const held = new Set<Digest>();
-    for (const name of (await listRepositories(driver)).filter(limit.matches)) {
-      const repository = openRepository(driver, name);
-      for (const digest of [...(await repository.blobs()), ...(await repository.manifests())]) held.add(digest);
-    }
-    let used = 0;
-    for (const digest of held) used += await sizeOf(digest);
-    Object.assign(limit, { used, countedAt: host.clock.elapsed() });
-  };
-  const tightest = async (repository: string): Promise<Limit | undefined> => {
-    let found: Limit | undefined;
-    for (const limit of limits.filter(({ matches }) => matches(repository))) {
-      await count(limit);
-      if (found === undefined || limit.size - limit.used < found.size - found.used) found = limit;
-    }
-    return found;
+  const limitsOf = (repository: string): Limit[] => limits.filter(({ matches }) => matches(repository));
+  const uploads = uploadTable((repository, size) => {
+    for (const limit of limitsOf(repository)) limit.arrived += size;
+  });
+  const count = counting(host, driver, limits, uploads);
+  const require = (found: readonly Limit[], size: number): void => {
+    const full = found.find((limit) => size > limit.size - limit.held - limit.arrived);
+    if (full !== undefined) throw exceeded(full);
   };
   return {
     async require(repository, size) {
-      const limit = await tightest(repository);
-      if (limit !== undefined && size > limit.size - limit.used) throw exceeded(limit);
+      const found = limitsOf(repository);
+      if (found.length === 0) return;
+      await count();
+      require(found, size);
     },
-    async *limit(repository, before, source) {
-      const limit = await tightest(repository);
-      let size = before;
+    async requireUpload(upload, more) {
+      const found = limitsOf(upload.repository);
+      if (found.length === 0) return;
+      await count();
+      uploads.set(upload);
+      require(found, more);
+    },
+    async *receive(upload, source) {
+      const found = limitsOf(upload.repository);
+      if (found.length === 0) return yield* source;
+      using arriving = uploads.receive(upload);
       for await (const chunk of source) {
-        size += chunk.length;
-        if (limit !== undefined && size > limit.size - limit.used) throw exceeded(limit);
+        await count();
+        require(found, chunk.length);
+        arriving.grow(chunk.length);
         yield chunk;
       }
     },
+    ended: (id) => uploads.delete(id),
     added(repository, size) {
-      for (const limit of limits) if (limit.matches(repository)) limit.used += size;
+      for (const limit of limitsOf(repository)) limit.held += size;
+    },
+  };
+}
+
+/** Counts anew what is older than COUNT_LIFE_MS; who asks meanwhile waits for the same count. */
+function counting(
+  host: Pick<Host, "clock">,
+  driver: Driver,
+  limits: readonly Limit[],
+  uploads: UploadTable,
+): () => Promise<void> {
+  const sizes = new Map<Digest, number>();
+  const sizeOf = async (digest: Digest): Promise<number> => {
+    const size = sizes.get(digest) ?? (await driver.blobSize(digest));
+    if (size !== undefined) sizes.set(digest, size);
+    return size ?? 0;
+  };
+  const countAll = async (): Promise<void> => {
+    const names = await listRepositories(driver);
+    for (const limit of limits) {
+      const held = new Set<Digest>();
+      for (const name of names.filter(limit.matches)) {
+        const repository = openRepository(driver, name);
+        for (const digest of [...(await repository.blobs()), ...(await repository.manifests())]) held.add(digest);
+      }
+      let size = 0;
+      for (const digest of held) size += await sizeOf(digest);
+      limit.held = size;
+    }
+    const open: OpenUpload[] = [];
+    for await (const upload of driver.listUploads()) open.push(upload);
+    uploads.refresh(open);
+  };
+  let countedAt = Number.NEGATIVE_INFINITY;
+  let running: Promise<void> | undefined;
+  return async () => {
+    if (running === undefined && host.clock.elapsed() - countedAt < COUNT_LIFE_MS) return;
+    running ??= countAll()
+      .then(() => {
+        countedAt = host.clock.elapsed();
+      })
+      .finally(() => {
+        running = undefined;
+      });
+    await running;
+  };
+}
+
+interface UploadTable {
+  set(upload: OpenUpload): void;
+  delete(id: string): void;
+  /** While bytes arrive we know more of an upload than the storage. */
+  receive(upload: OpenUpload): Disposable & { grow(size: number): void };
+  /** These are all. */
+  refresh(open: readonly OpenUpload[]): void;
+}
+
+/** `changed` is called with each difference. */
+function uploadTable(changed: (repository: string, size: number) => void): UploadTable {
+  const known = new Map<string, OpenUpload>();
+  const receiving = new Set<string>();
+  const set = (upload: OpenUpload): void => {
+    changed(upload.repository, upload.size - (known.get(upload.id)?.size ?? 0));
+    known.set(upload.id, upload);
+  };
+  const remove = (id: string): void => {
+    const upload = known.get(id);
+    if (upload !== undefined) changed(upload.repository, -upload.size);
+    known.delete(id);
+  };
+  return {
+    set,
+    delete: remove,
+    receive(upload) {
+      set(upload);
+      receiving.add(upload.id);
+      let { size } = upload;
+      return {
+        grow(more) {
+          size += more;
+          set({ ...upload, size });
+        },
+        [Symbol.dispose]: () => void receiving.delete(upload.id),
+      };
+    },
+    refresh(open) {
+      const ids = new Set(open.map(({ id }) => id));
+      for (const id of known.keys()) if (!ids.has(id) && !receiving.has(id)) remove(id);
+      for (const upload of open) if (!receiving.has(upload.id)) set(upload);
     },
   };
 }

@@ -8,7 +8,7 @@ import { INDEX, MANIFEST } from "../../oci/media-types.ts";
 import { retentionSection } from "../config/rules.ts";
 import type { RegistryOptions } from "../handler.ts";
 import { s3Driver } from "../s3-driver.ts";
-import { openTestRegistry, type TestRegistry } from "../testing.ts";
+import { blobUpload, openTestRegistry, type TestRegistry } from "../testing.ts";
 import { applyRetention, planRetention } from "./retention.ts";
 import { compileTagGlob } from "./tag-glob.ts";
 
@@ -76,9 +76,11 @@ test("a quota refuses bytes before they are stored, whichever way they come", as
   assert.deepEqual(await refused.json(), {
     errors: [{ code: "DENIED", message: 'quota of "team/**" is exceeded: it is 1 kB', detail: { quota: 1000 } }],
   });
-  const chunked = await registry.call("PATCH", session, { body: ReadableStream.from([big]) });
-  assert.equal(chunked.status, 403);
-  assert.equal((await registry.call("GET", session)).headers.get("range"), "0-0", "nothing was stored");
+  assert.equal((await registry.call("GET", session)).status, 404, "the upload has ended");
+  const other = (await registry.call("POST", "/v2/team/a/blobs/uploads/")).headers.get("location") ?? "";
+  const parts = [big.subarray(0, 500), big.subarray(500)];
+  assert.equal((await registry.call("PATCH", other, { body: ReadableStream.from(parts) })).status, 403);
+  assert.equal((await registry.call("GET", other)).status, 404);
   const whole = await registry.call("POST", `/v2/team/a/blobs/uploads/?digest=${digestOf(big)}`, { body: big });
   assert.equal(whole.status, 403);
 
@@ -88,6 +90,74 @@ test("a quota refuses bytes before they are stored, whichever way they come", as
   await registry.pushBlob("team/a", big.subarray(0, 600));
   await assert.rejects(registry.pushBlob("team/b", big.subarray(0, 500)), /403/);
   await registry.pushBlob("team/b", big.subarray(0, 400));
+});
+
+test("uploads that have not ended count: many at once pass no quota, before and after a restart", async () => {
+  for (const restarts of [false, true]) {
+    const { host, registry: first } = open({ quotas: [{ repositories: "team/**", size: 1000 }] });
+    using _ = first;
+    const registry = (): TestRegistry => (restarts ? first.restart() : first);
+    const bytes = [1, 2, 3].map((fill) => Buffer.alloc(900, fill));
+    const sessions: string[] = [];
+    const statuses: number[] = [];
+    for (const body of bytes) {
+      const session = await registry().call("POST", "/v2/team/a/blobs/uploads/");
+      sessions.push(session.headers.get("location") ?? "");
+      statuses.push((await registry().call("PATCH", sessions.at(-1) ?? "", { body })).status);
+    }
+    assert.deepEqual(statuses, [202, 403, 403]);
+    const finished: number[] = [];
+    for (const [index, session] of sessions.entries()) {
+      const done = await registry().call("PUT", blobUpload(session, digestOf(bytes[index] ?? "")));
+      finished.push(done.status);
+    }
+    assert.deepEqual(finished, [201, 404, 404]);
+    await assert.rejects(registry().pushBlob("team/b", "x".repeat(101)), /403/, "a finished upload counts as its blob");
+    await registry().pushBlob("team/b", "x".repeat(100));
+    host.clock.advance(60_000);
+    await assert.rejects(registry().pushBlob("team/b", "y"), /403/, "counted anew it is the same");
+  }
+});
+
+test("uploads at the same moment pass no quota together; what is cancelled counts no more", async () => {
+  const { registry } = open({ quotas: [{ repositories: "team/**", size: 1000 }] });
+  using _ = registry;
+  const locations: string[] = [];
+  for (let count = 0; count < 4; count += 1) {
+    locations.push((await registry.call("POST", "/v2/team/a/blobs/uploads/")).headers.get("location") ?? "");
+  }
+  const answers = await Promise.all(
+    locations.map((location) => {
+      const body = ReadableStream.from(Array.from({ length: 6 }, () => Buffer.alloc(100, 1)));
+      return registry.call("PATCH", location, { body });
+    }),
+  );
+  const taken = locations.filter((_location, index) => answers[index]?.status === 202);
+  assert.ok(taken.length <= 1, answers.map(({ status }) => status).join());
+  for (const location of taken) await registry.call("DELETE", location);
+  await registry.pushBlob("team/a", Buffer.alloc(1000, 2));
+});
+
+test("of what two replicas took at the same moment, the end of an upload takes no more than the quota", async () => {
+  const { host, registry } = open({ quotas: [{ repositories: "team/**", size: 1000 }] });
+  using _ = registry;
+  const replicas = [registry, registry.restart()];
+  const uploads: { readonly replica: TestRegistry; readonly location: string; readonly bytes: Buffer }[] = [];
+  for (const replica of replicas) {
+    const session = await replica.call("POST", "/v2/team/a/blobs/uploads/");
+    uploads.push({
+      replica,
+      location: session.headers.get("location") ?? "",
+      bytes: Buffer.alloc(600, uploads.length),
+    });
+  }
+  for (const { replica, location, bytes } of uploads)
+    assert.equal((await replica.call("PATCH", location, { body: bytes })).status, 202);
+  host.clock.advance(60_000);
+  const ends: number[] = [];
+  for (const { replica, location, bytes } of uploads)
+    ends.push((await replica.call("PUT", blobUpload(location, digestOf(bytes)))).status);
+  assert.deepEqual(ends, [403, 201]);
 });
 
 test("content that repositories of a quota share counts once; what is deleted counts no more", async () => {
