@@ -22,8 +22,9 @@ export async function gcRegistry(
 
   const { driver, config } = registry;
   const retention = await planRetention(driver, config.retention, await storageTime(driver));
-  if (!options.dryRun) await applyRetention(host, driver, retention);
-  const report = await collectGarbage(host, driver, { ...options, graceMs: config.gc.grace });
+  const graceMs = config.gc.grace;
+  if (!options.dryRun) await applyRetention(host, driver, { steps: retention, graceMs });
+  const report = await collectGarbage(host, driver, { ...options, graceMs });
   const uploads = options.dryRun ? 0 : await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
   return { ...report, retention, uploads };
 }

@@ -12,7 +12,9 @@ import type { Driver } from "../driver.ts";
 import { manifestClaim } from "../manifests.ts";
 import { listRepositories, openRepository, type Repository } from "../repository.ts";
 import { createClaims } from "./claims.ts";
-import { manifestParts } from "./manifest-parts.ts";
+import { storageTime } from "./gc.ts";
+import { withCondemned } from "./leases.ts";
+import { storedFacts } from "./manifest-parts.ts";
 import { compileTagGlob } from "./tag-glob.ts";
 
 export type RetentionStep =
@@ -50,16 +52,22 @@ export async function planRetention(
   return steps;
 }
 
-/** What changed since the plan stays. */
+/**
+ * What changed since the plan stays: a manifest also when something uses it now, or when a push that is told of it might (leases.ts;
+ * `graceMs` as for the collection).
+ */
 export async function applyRetention(
   host: Pick<Host, "clock" | "random">,
   driver: Driver,
-  steps: readonly RetentionStep[],
+  { steps, graceMs }: { readonly steps: readonly RetentionStep[]; readonly graceMs: number },
 ): Promise<void> {
   const claims = createClaims(host, driver);
+  const known = new Map<Digest, Node>();
   for (const step of steps) {
     const repository = openRepository(driver, step.repository);
     const claim = manifestClaim(repository, step.digest);
+    // Most is read before anybody has to wait.
+    if (step.kind === "delete-manifest") await readNodes(driver, repository, known);
     await claims.hold(claim, { kind: "exclusive", waitMs: 10_000 }, async () => {
       switch (step.kind) {
         case "delete-tag": {
@@ -68,12 +76,22 @@ export async function applyRetention(
           return;
         }
         case "delete-manifest": {
-          const tagged = (await datedTags(repository)).some(({ digest }) => digest === step.digest);
-          if (!tagged) await repository.deleteManifest(step.digest);
+          const { digest } = step;
+          if ((await datedTags(repository)).some((tag) => tag.digest === digest)) return;
+          await withCondemned(driver, { digest, now: await storageTime(driver), lifeMs: graceMs }, async () => {
+            const nodes = await readNodes(driver, repository, known);
+            if (!isUsed(nodes, digest)) await repository.deleteManifest(digest);
+          });
         }
       }
     });
   }
+}
+
+function isUsed(nodes: ReadonlyMap<Digest, Node>, digest: Digest): boolean {
+  const subject = nodes.get(digest)?.subject;
+  const hasSubject = subject !== undefined && nodes.has(subject);
+  return hasSubject || [...nodes.values()].some(({ children }) => children.includes(digest));
 }
 
 async function datedTags(repository: Repository): Promise<DatedTag[]> {
@@ -96,28 +114,70 @@ function takenTags(rule: RetentionRule, tags: readonly DatedTag[], now: number):
     .filter(({ timeMs }, index) => index >= (keepLast ?? 0) && now - timeMs > (olderThan ?? -1));
 }
 
+/** A manifest that uses its parts, and what it refers to. Its digest names it, so that what was read once stays true. */
+interface Node {
+  readonly children: readonly Digest[];
+  readonly subject: Digest | undefined;
+}
+
+/** The manifests that are there now. `known` is what was read before, and gets the rest. */
+async function readNodes(driver: Driver, repository: Repository, known: Map<Digest, Node>): Promise<Map<Digest, Node>> {
+  const nodes = new Map<Digest, Node>();
+  for (const digest of await repository.manifests()) {
+    const node = known.get(digest) ?? (await readNode(driver, repository, digest));
+    if (node === undefined) continue;
+    known.set(digest, node);
+    nodes.set(digest, node);
+  }
+  return nodes;
+}
+
+async function readNode(driver: Driver, repository: Repository, digest: Digest): Promise<Node | undefined> {
+  const facts = await storedFacts(driver, repository, digest);
+  return facts && { children: facts.manifests.map((child) => child.digest), subject: facts.subject?.digest };
+}
+
 async function unneeded(
   driver: Driver,
   repository: Repository,
   { kept, before }: { readonly kept: ReadonlySet<Digest>; readonly before: number },
 ): Promise<Digest[]> {
-  const all = await repository.manifests();
-  const subjects = new Map<Digest, Digest>();
-  for (const digest of all) {
-    const subject = (await repository.findManifest({ kind: "digest", digest }))?.subject;
-    if (subject !== undefined) subjects.set(digest, subject);
-  }
+  const nodes = await readNodes(driver, repository, new Map());
   const old: Digest[] = [];
   const needed = new Set<Digest>();
-  for (const digest of all) {
+  for (const digest of nodes.keys()) {
     const isOld = ((await repository.manifestTime(digest)) ?? Number.POSITIVE_INFINITY) < before;
     if (kept.has(digest) || !isOld) needed.add(digest);
     else old.push(digest);
   }
   // What is needed needs its children, and keeps what refers to it.
-  for (const digest of needed) {
-    for (const part of (await manifestParts(driver, repository, digest)) ?? []) needed.add(part);
-    for (const [referrer, subject] of subjects) if (subject === digest) needed.add(referrer);
+  const keeps = keptBy(nodes);
+  for (const digest of needed) for (const other of keeps(digest)) needed.add(other);
+  return keepersFirst(
+    old.filter((digest) => !needed.has(digest)),
+    keeps,
+  );
+}
+
+/** Which manifests stay because of one that does. */
+function keptBy(nodes: ReadonlyMap<Digest, Node>): (digest: Digest) => readonly Digest[] {
+  const referrers = new Map<Digest, Digest[]>();
+  for (const [digest, { subject }] of nodes) {
+    if (subject !== undefined) referrers.set(subject, [...(referrers.get(subject) ?? []), digest]);
   }
-  return old.filter((digest) => !needed.has(digest));
+  return (digest) => [...(nodes.get(digest)?.children ?? []), ...(referrers.get(digest) ?? [])];
+}
+
+/** So that when a manifest's turn comes nothing keeps it any more but what stays. */
+function keepersFirst(digests: readonly Digest[], keeps: (digest: Digest) => readonly Digest[]): Digest[] {
+  const sorted: Digest[] = [];
+  let rest = digests;
+  while (rest.length > 0) {
+    const kept = new Set(rest.flatMap(keeps));
+    const free = rest.filter((digest) => !kept.has(digest));
+    if (free.length === 0) return [...sorted, ...rest];
+    sorted.push(...free);
+    rest = rest.filter((digest) => kept.has(digest));
+  }
+  return sorted;
 }

@@ -7,6 +7,7 @@ import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { INDEX, MANIFEST } from "../../oci/media-types.ts";
 import { retentionSection } from "../config/rules.ts";
 import type { RegistryOptions } from "../handler.ts";
+import { openRepository } from "../repository.ts";
 import { s3Driver } from "../s3-driver.ts";
 import { blobUpload, openTestRegistry, type TestRegistry } from "../testing.ts";
 import { applyRetention, planRetention } from "./retention.ts";
@@ -174,7 +175,7 @@ test("content that repositories of a quota share counts once; what is deleted co
 async function retained(registry: TestRegistry, host: FakeHost, rule: object): Promise<string[]> {
   const rules = retentionSection.read([rule], "retention");
   const steps = await planRetention(registry.driver, rules, host.clock.now());
-  await applyRetention(host, registry.driver, steps);
+  await applyRetention(host, registry.driver, { steps, graceMs: DAY_MS });
   return steps.map((step) => (step.kind === "delete-tag" ? step.tag : step.digest));
 }
 
@@ -216,11 +217,7 @@ test("retention deletes untagged manifests, but no child of an index and no refe
   using _ = registry;
   const child = await registry.pushImage("os", "child");
   const loose = await registry.pushImage("os", "loose");
-  const index = JSON.stringify({
-    schemaVersion: 2,
-    mediaType: INDEX,
-    manifests: [{ mediaType: MANIFEST, digest: child.digest, size: child.bytes.length }],
-  });
+  const index = indexOf(child);
   const put = await registry.call("PUT", "/v2/os/manifests/v1", { body: index, headers: { "content-type": INDEX } });
   assert.equal(put.status, 201);
   const subject = { mediaType: INDEX, digest: digestOf(index), size: index.length };
@@ -235,3 +232,65 @@ test("retention deletes untagged manifests, but no child of an index and no refe
     assert.equal((await registry.call("HEAD", `/v2/os/manifests/${digest}`)).status, 200);
   }
 });
+
+test("retention takes an index, its children and their referrers in one run", async () => {
+  const { host, registry } = open();
+  using _ = registry;
+  const child = await registry.pushImage("os", "child");
+  const index = indexOf(child);
+  await registry.call("PUT", "/v2/os/manifests/all", { body: index, headers: { "content-type": INDEX } });
+  const subject = { mediaType: MANIFEST, digest: child.digest, size: child.bytes.length };
+  await registry.pushImage("os", "signature", { subject });
+  for (const tag of ["child", "all", "signature"]) await registry.call("DELETE", `/v2/os/manifests/${tag}`);
+  host.clock.advance(8 * DAY_MS);
+  assert.equal((await retained(registry, host, { untagged: "7d" })).length, 3);
+  assert.deepEqual(await openRepository(registry.driver, "os").manifests(), []);
+});
+
+test("retention leaves a manifest that something began to use after the plan", async () => {
+  const headersOf = (type: string): object => ({ headers: { "content-type": type } });
+  const uses: Record<string, (world: Using) => Promise<Response>> = {
+    "an index lists it": ({ registry, manifest }) =>
+      registry.call("PUT", "/v2/os/manifests/v1", { body: indexOf(manifest), ...headersOf(INDEX) }),
+    "its subject came": ({ registry, subject }) =>
+      registry.call("PUT", "/v2/os/manifests/v1", { body: subject.bytes, ...headersOf(MANIFEST) }),
+    "it has a tag": ({ registry, manifest }) =>
+      registry.call("PUT", "/v2/os/manifests/v1", { body: manifest.bytes, ...headersOf(MANIFEST) }),
+    "a push was told of it": ({ registry, manifest }) =>
+      registry.call("PUT", `/v2/os/manifests/${manifest.digest}`, { body: manifest.bytes, ...headersOf(MANIFEST) }),
+  };
+  for (const [name, use] of Object.entries(uses)) {
+    const { host, registry } = open();
+    using _ = registry;
+    const subject = await registry.pushImage("os", "subject");
+    await registry.call("DELETE", `/v2/os/manifests/${subject.digest}`);
+    const descriptor = { mediaType: MANIFEST, digest: subject.digest, size: subject.bytes.length };
+    const manifest = await registry.pushImage("os", "loose", { subject: descriptor });
+    await registry.call("DELETE", "/v2/os/manifests/loose");
+    host.clock.advance(8 * DAY_MS);
+    const rules = retentionSection.read([{ untagged: "7d" }], "retention");
+    const steps = await planRetention(registry.driver, rules, host.clock.now());
+    assert.equal(steps.length, 1, name);
+    assert.equal((await use({ registry, manifest, subject })).status, 201, name);
+    // Only the use that is a lease may count on one.
+    host.clock.advance(name === "a push was told of it" ? DAY_MS / 2 : 2 * DAY_MS);
+    await applyRetention(host, registry.driver, { steps, graceMs: DAY_MS });
+    assert.equal((await registry.call("HEAD", `/v2/os/manifests/${manifest.digest}`)).status, 200, name);
+  }
+});
+
+interface Pushed {
+  readonly digest: string;
+  readonly bytes: Buffer;
+}
+
+interface Using {
+  readonly registry: TestRegistry;
+  readonly manifest: Pushed;
+  readonly subject: Pushed;
+}
+
+function indexOf({ digest, bytes }: Pushed): string {
+  const manifests = [{ mediaType: MANIFEST, digest, size: bytes.length }];
+  return JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests });
+}

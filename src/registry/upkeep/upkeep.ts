@@ -35,7 +35,8 @@ export async function keepUp(
       await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
       if (interval !== undefined && host.clock.elapsed() - collected >= interval) {
         collected = host.clock.elapsed();
-        await applyRetention(host, driver, await planRetention(driver, retention, await storageTime(driver)));
+        const steps = await planRetention(driver, retention, await storageTime(driver));
+        await applyRetention(host, driver, { steps, graceMs: grace });
         const { blobs, bytes } = await collectGarbage(host, driver, { graceMs: grace, dryRun: false, signal });
         if (blobs > 0) progress.say(`Collected ${blobs} blobs: ${formatBytes(bytes)}`);
       }
