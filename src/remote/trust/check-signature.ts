@@ -8,7 +8,7 @@ import type { ImageRef } from "../../oci/reference.ts";
 import type { RemoteContext } from "../context.ts";
 import { type Claim, parseClaim, SIGSTORE_CLAIM, SIMPLE_CLAIM } from "./claim.ts";
 import { openSigned } from "./gpg.ts";
-import type { SigstoreSignature, SimpleSignature } from "./signatures.ts";
+import type { BrokenSignature, SigstoreSignature, SimpleSignature } from "./signatures.ts";
 import { describeIdentity, matchesIdentity, type SignedIdentity } from "./signed-identity.ts";
 import { verifyPayload } from "./sigstore-key.ts";
 
@@ -22,11 +22,13 @@ export type Verdict =
   | { readonly kind: "bad"; readonly reason: string };
 
 export function checkSigstoreSignature(
-  { payload, signature }: SigstoreSignature,
+  entry: SigstoreSignature | BrokenSignature,
   keys: readonly KeyObject[],
   identity: SignedIdentity,
   subject: Subject,
 ): Verdict {
+  if ("broken" in entry) return { kind: "bad", reason: entry.broken };
+  const { payload, signature } = entry;
   if (!keys.some((key) => verifyPayload(key, payload, signature)))
     return { kind: "bad", reason: "it is signed by another key, or changed" };
   return checkClaim(payload.toString("utf8"), SIGSTORE_CLAIM, identity, subject);
@@ -35,12 +37,13 @@ export function checkSigstoreSignature(
 /** Failure "missing-tool" without gpgv. */
 export async function checkSimpleSignature(
   context: RemoteContext,
-  { message }: SimpleSignature,
+  entry: SimpleSignature | BrokenSignature,
   keyrings: readonly Uint8Array[],
   identity: SignedIdentity,
   subject: Subject,
 ): Promise<Verdict> {
-  const opened = await openSigned(context.host, message, keyrings, context.signal);
+  if ("broken" in entry) return { kind: "bad", reason: entry.broken };
+  const opened = await openSigned(context.host, entry.message, keyrings, context.signal);
   if (opened.kind === "refused") return { kind: "bad", reason: opened.reason };
   return checkClaim(opened.content, SIMPLE_CLAIM, identity, subject);
 }

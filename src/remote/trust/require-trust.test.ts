@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { digestHex, digestOf } from "../../core/digest.ts";
 import { isFailure } from "../../core/failure.ts";
-import { parseIndex } from "../../oci/manifest.ts";
+import { type Manifest, parseIndex, parseManifest } from "../../oci/manifest.ts";
 import { INDEX, MANIFEST } from "../../oci/media-types.ts";
 import { parseImageRef } from "../../oci/reference.ts";
 import { openTestRegistry, type TestRegistry } from "../../registry/testing.ts";
@@ -228,6 +228,56 @@ test("a mirror without the signature is passed over for the registry that has it
   assert.equal((await resolveImage(client.context, ref)).digest, digest);
   assert.match(client.lines[0] ?? "", /^Mirror mirror.test\/team\/os is passed over: .*found no signature of/);
 });
+
+for (const [what, overwrite, pattern] of [
+  [
+    "a payload that is too large",
+    async (registry: TestRegistry, own: Manifest): Promise<[string, object]> => {
+      const size = 5 * 1024 * 1024;
+      const digest = await registry.pushBlob("team/os", Buffer.alloc(size));
+      // The good one's signature, so that it is not passed over as known.
+      return [MANIFEST, { ...own, layers: own.layers.map((layer) => ({ ...layer, digest, size })) }];
+    },
+    /\.sig: Cannot use a signature in .*: its payload has 5242880 bytes/,
+  ],
+  [
+    "a payload that hashes to something else",
+    async (_registry: TestRegistry, own: Manifest): Promise<[string, object]> => [
+      MANIFEST,
+      { ...own, layers: own.layers.map((layer) => ({ ...layer, size: layer.size - 1 })) },
+    ],
+    /\.sig: Cannot accept content sha256:/,
+  ],
+  [
+    "an index",
+    async (): Promise<[string, object]> => [INDEX, { schemaVersion: 2, mediaType: INDEX, manifests: [] }],
+    /\.sig: Cannot use the signatures .*: their manifest is malformed/,
+  ],
+] as const) {
+  test(`${what} under the signatures' tag does not hide the good referrer, and is told without one`, async () => {
+    using registry = openTestRegistry();
+    const { digest } = await registry.pushImage("team/os", "v1");
+    const { context } = machine(registry);
+    await signImage(context, ref, { key });
+    const tag = `/v2/team/os/manifests/sha256-${digestHex(digest)}.sig`;
+    const own = parseManifest(await (await registry.call("GET", tag)).text());
+    const [type, document] = await overwrite(registry, own);
+    const body = JSON.stringify(document);
+    assert.equal((await registry.call("PUT", tag, { body, headers: { "content-type": type } })).status, 201);
+
+    assert.equal((await resolveImage(context, ref)).digest, digest);
+    const publicKey = parsePublicKey(pair.publicKey);
+    assert.equal((await verifyImage(context, ref, { key: publicKey })).signatures.length, 1);
+
+    const [referrer = ""] = await referrersOf(registry, digest);
+    await registry.call("DELETE", `/v2/team/os/manifests/${referrer}`);
+    await assert.rejects(resolveImage(context, ref), isDenied(pattern));
+    await assert.rejects(
+      verifyImage(context, ref, { key: publicKey }),
+      (error) => isFailure(error, "check-failed") && pattern.test(error.message),
+    );
+  });
+}
 
 test("signatures that are malformed, and a store that fails, are clear errors", async () => {
   using registry = openTestRegistry();

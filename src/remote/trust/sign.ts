@@ -86,6 +86,7 @@ async function ownSignature(
 ): Promise<string | undefined> {
   const publicKey = createPublicKey(key);
   for await (const other of sigstoreSignatures(session, digest)) {
+    if ("broken" in other) continue;
     if (payload.equals(other.payload) && verifyPayload(publicKey, payload, other.signature)) return other.signature;
   }
   return undefined;

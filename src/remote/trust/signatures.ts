@@ -1,12 +1,13 @@
 /**
  * Where signatures of a manifest are found: sigstore's in the registry beside the image, under the tag `sha256-<hex>.sig` and as
- * referrers; OpenPGP ones in a lookaside store, numbered from 1.
+ * referrers; OpenPGP ones in a lookaside store, numbered from 1. An entry that cannot be read is told as one, never thrown: whoever may
+ * write one signature must not be able to hide the others.
  *
  * @see cosign "Signature Specification"; containers/image docs/signature-protocols.md
  */
 import { collectBytes, textToByteName } from "../../core/bytes.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../core/digest.ts";
-import { Failure } from "../../core/failure.ts";
+import { Failure, isFailure } from "../../core/failure.ts";
 import { verified } from "../../core/verified.ts";
 import { type Descriptor, type Manifest, parseManifest } from "../../oci/manifest.ts";
 import { expandDockerHub, type ImageRef } from "../../oci/reference.ts";
@@ -29,6 +30,12 @@ export interface SimpleSignature {
   readonly message: Buffer;
 }
 
+/** One that is there and cannot be read. */
+export interface BrokenSignature {
+  readonly where: string;
+  readonly broken: string;
+}
+
 /** A layer of this type is a claim; its signature is the annotation. */
 export const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
 export const SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature";
@@ -38,27 +45,50 @@ export const SIGNATURE_ARTIFACT = "application/vnd.dev.cosign.artifact.sig.v1+js
 const SIGNATURES_MAX = 128;
 const SIGNATURE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** The tag form first: whoever has found a good one there need not ask for referrers. Failure "network", "bad-input". */
+/** The tag form first: whoever has found a good one there need not ask for referrers. Failure "network". */
 export async function* sigstoreSignatures(
   session: Session,
   digest: Digest,
-): AsyncGenerator<SigstoreSignature, void, undefined> {
+): AsyncGenerator<SigstoreSignature | BrokenSignature, void, undefined> {
   const seen = new Set<string>();
-  for await (const selector of signatureManifests(session, digest)) {
-    const manifest = await readSignatureManifest(session, selector);
-    for (const layer of (manifest?.layers ?? []).slice(0, SIGNATURES_MAX)) {
-      const signature = layer.annotations?.[SIGNATURE_ANNOTATION];
-      if (layer.mediaType !== SIMPLE_SIGNING || signature === undefined || seen.has(signature)) continue;
-      seen.add(signature);
-      yield { where: `${session.name}:${selector}`, payload: await fetchPayload(session, layer), signature };
-    }
+  yield* signaturesIn(session, signatureTag(digest), seen);
+  const where = `${session.name}@${digest}`;
+  const referrers = await readOrBroken(where, () => listReferrers(session, digest, SIGNATURE_ARTIFACT));
+  if ("broken" in referrers) yield referrers;
+  else for (const referrer of referrers.slice(0, SIGNATURES_MAX)) yield* signaturesIn(session, referrer.digest, seen);
+}
+
+/** Those not `seen` under another selector. A broken one is not seen: elsewhere the same may be good. */
+async function* signaturesIn(
+  session: Session,
+  selector: string,
+  seen: Set<string>,
+): AsyncGenerator<SigstoreSignature | BrokenSignature, void, undefined> {
+  const where = `${session.name}:${selector}`;
+  const layers = await readOrBroken(where, async () => (await readSignatureManifest(session, selector))?.layers ?? []);
+  if ("broken" in layers) return yield layers;
+  for (const layer of layers.slice(0, SIGNATURES_MAX)) {
+    const signature = layer.annotations?.[SIGNATURE_ANNOTATION];
+    const identity = `${layer.digest} ${signature}`;
+    if (layer.mediaType !== SIMPLE_SIGNING || signature === undefined || seen.has(identity)) continue;
+    const found = await readOrBroken(where, async () => ({
+      where,
+      payload: await fetchPayload(session, layer),
+      signature,
+    }));
+    if (!("broken" in found)) seen.add(identity);
+    yield found;
   }
 }
 
-async function* signatureManifests(session: Session, digest: Digest): AsyncGenerator<string, void, undefined> {
-  yield signatureTag(digest);
-  const referrers = await listReferrers(session, digest, SIGNATURE_ARTIFACT);
-  for (const referrer of referrers.slice(0, SIGNATURES_MAX)) yield referrer.digest;
+/** What `read` gives; a BrokenSignature when it is no outage but what lies there. */
+async function readOrBroken<T>(where: string, read: () => T | Promise<T>): Promise<T | BrokenSignature> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isFailure(error, "bad-input") || isFailure(error, "digest-mismatch")) return { where, broken: error.message };
+    throw error;
+  }
 }
 
 /** `sha256-<hex>.sig` */
@@ -83,19 +113,22 @@ export async function readSignatureManifest(session: Session, selector: string):
   }
 }
 
-/** `lookaside` is a URL without a slash at its end. Failure "network", "io". */
+/** `lookaside` is a URL without a slash at its end. Failure "network". */
 export async function* simpleSignatures(
   context: RemoteContext,
   lookaside: string,
   ref: ImageRef,
   digest: Digest,
-): AsyncGenerator<SimpleSignature, void, undefined> {
+): AsyncGenerator<SimpleSignature | BrokenSignature, void, undefined> {
   const base = `${lookaside}/${expandDockerHub(ref).path}@${digestAlgorithm(digest)}=${digestHex(digest)}`;
   for (let number = 1; number <= SIGNATURES_MAX; number += 1) {
     const where = `${base}/signature-${number}`;
-    const message = where.startsWith("file:") ? readFile(context, where) : await download(context, where);
-    if (message === undefined) return;
-    yield { where, message };
+    const found = await readOrBroken(where, async () => {
+      const message = where.startsWith("file:") ? readFile(context, where) : await download(context, where);
+      return message && { where, message };
+    });
+    if (found === undefined) return;
+    yield found;
   }
 }
 
@@ -103,8 +136,10 @@ async function fetchPayload(session: Session, layer: Descriptor): Promise<Buffer
   if (layer.size > SIGNATURE_BYTES_MAX)
     throw new Failure("bad-input", `Cannot use a signature in "${session.name}": its payload has ${layer.size} bytes`);
   const response = await session.request("GET", `blobs/${layer.digest}`);
-  if (response.status !== 200)
-    throw new Failure("network", `Cannot fetch a signature of "${session.name}": ${await refusal(response)}`);
+  if (response.status !== 200) {
+    const code = response.status === 404 ? "bad-input" : "network";
+    throw new Failure(code, `Cannot fetch a signature of "${session.name}": ${await refusal(response)}`);
+  }
   return collectBytes(verified(response.body, layer));
 }
 

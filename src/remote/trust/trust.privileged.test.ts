@@ -163,6 +163,20 @@ test("an OpenPGP signature in a lookaside store counts for the key that made it,
   writePolicy(policy("good.asc"), places);
   await assert.rejects(berthPulls(await pushedImage("team/simple:v2")), isDenied(/it is for \S+:v1, wanted \S+:v2/));
   await assert.rejects(skopeoPulls(`${name}/team/simple:v2`), /is not accepted/);
+  host.files.copy(signature, signature.replace(/1$/, "2"));
+  for (const broken of ["no message", Buffer.alloc(5 * 1024 * 1024)]) {
+    host.files.write(signature, broken);
+    for (const lookaside of [`file://${at("lookaside")}`, `http://127.0.0.1:${store.port}`]) {
+      writePolicy(policy("good.asc"), `default-docker:\n  lookaside: ${lookaside}\n`);
+      assert.equal(await berthPulls(reference), image.digest, "the second is good");
+    }
+  }
+  host.files.remove(signature.replace(/1$/, "2"));
+  writePolicy(policy("good.asc"), places);
+  await assert.rejects(
+    berthPulls(reference),
+    isDenied(/signature-1: Cannot use signature \S+: it is no file of at most/),
+  );
   host.files.write(signature, "no message");
   await assert.rejects(berthPulls(reference), isDenied(/it is no OpenPGP message/));
 });
