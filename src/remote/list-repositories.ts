@@ -3,7 +3,7 @@
  *
  * @see OCI distribution-spec "Listing Tags"; docker registry API "Catalog"
  */
-import { type Digest, isDigest } from "../core/digest.ts";
+import type { Digest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { asArray, asString, optional, parseJsonObject } from "../core/json.ts";
 import { readText, refusal } from "./answer.ts";
@@ -61,10 +61,4 @@ async function readNames(session: Session, response: TransportResponse, field: s
     if (!(cause instanceof SyntaxError)) throw cause;
     throw new Failure("bad-input", `Cannot list the ${field} of "${session.name}": the list is malformed`, { cause });
   }
-}
-
-/** For a tag that is a digest's fallback or a signature of it: its own trust is that of the image. */
-export function isCompanionTag(tag: string): boolean {
-  const [, hex = ""] = /^sha(?:256|512)-([0-9a-f]{64,128})(?:\.(?:sig|att|sbom))?$/.exec(tag) ?? [];
-  return isDigest(`sha256:${hex}`);
 }

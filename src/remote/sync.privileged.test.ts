@@ -6,8 +6,8 @@ import { isFailure } from "../core/failure.ts";
 import { parseJsonObject } from "../core/json.ts";
 import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
-import { parseIndex } from "../oci/manifest.ts";
-import { MANIFEST } from "../oci/media-types.ts";
+import { type Descriptor, parseIndex, parseManifest } from "../oci/manifest.ts";
+import { INDEX, MANIFEST } from "../oci/media-types.ts";
 import { parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry } from "../registry/testing.ts";
 import type { CopyContext } from "./copy/image-io.ts";
@@ -16,6 +16,7 @@ import { applySync, planSync, type SyncResult } from "./sync/sync.ts";
 import { globToPattern } from "./sync/sync-place.ts";
 import { pushImage } from "./push.ts";
 import { createMemoryStore, createTestClient, makeImage } from "./testing.ts";
+import { SIMPLE_SIGNING } from "./trust/signatures.ts";
 
 const host = createLinuxHost();
 const FROM = "from.test:5000";
@@ -27,6 +28,8 @@ interface World extends Disposable {
   readonly requests: string[];
   readonly from: ReturnType<typeof openTestRegistry>;
   readonly to: ReturnType<typeof openTestRegistry>;
+  /** From now on, by the policy of this machine. */
+  rejectAll(): void;
   sync(source: string, destination: string, options?: { tag?: string; delete?: boolean }): Promise<SyncResult>;
 }
 
@@ -34,7 +37,8 @@ interface World extends Disposable {
 async function openWorld(): Promise<World> {
   const from = openTestRegistry();
   const to = openTestRegistry();
-  const client = createTestClient({ [FROM]: from.handler, [TO]: to.handler });
+  const home = `${from.root}/home`;
+  const client = createTestClient({ [FROM]: from.handler, [TO]: to.handler }, { env: { HOME: home } });
   const context: CopyContext = { ...client.context, host: { ...host, ...client.context.host }, progress: silent };
   const store = createMemoryStore(`${from.root}/store`);
   const stored = store.add(image, "localhost/x:1");
@@ -64,6 +68,10 @@ async function openWorld(): Promise<World> {
     requests: client.requests,
     from,
     to,
+    rejectAll() {
+      host.files.makeDirectory(`${home}/.config/containers`);
+      host.files.write(`${home}/.config/containers/policy.json`, '{"default":[{"type":"reject"}]}');
+    },
     async sync(source, destination, { tag = "*", delete: deletes = false } = {}) {
       const tags = globToPattern(tag);
       await using left = await openPlace(context, source, { side: "source", tags });
@@ -148,6 +156,55 @@ test("one repository, chosen tags, a prefix at the destination", async () => {
   assert.equal((await world.sync(`${FROM}/team/os`, `${TO}/mirror`, { tag: "?1" })).copied, 1);
   assert.deepEqual(await tagsOf(world.to, "mirror/team/os"), ["v1"]);
 });
+
+const imageManifest = parseManifest(String(image.manifestBytes));
+const indexOf = (entry: Descriptor): object => ({ schemaVersion: 2, mediaType: INDEX, manifests: [entry] });
+const imageEntry = { mediaType: MANIFEST, digest: image.digest, size: image.manifestBytes.length };
+const signature = {
+  ...imageManifest,
+  layers: imageManifest.layers.map((each) => ({ ...each, mediaType: SIMPLE_SIGNING })),
+};
+const artifact = {
+  ...imageManifest,
+  config: { ...imageManifest.config, mediaType: "application/vnd.oci.empty.v1+json" },
+};
+
+/** Under a tag that is a companion's, with a policy that rejects every image. */
+for (const [what, ending, parts, isImage] of [
+  ["an image", ".sig", [imageManifest], true],
+  ["an image with a subject", "", [{ ...imageManifest, subject: imageEntry }], true],
+  [
+    "an image with a layer that is a signature",
+    ".att",
+    [{ ...signature, layers: [...signature.layers.slice(1), ...imageManifest.layers.slice(0, 1)] }],
+    true,
+  ],
+  ["a list with an image", "", [imageManifest, "list"], true],
+  ["a list with a list", "", [artifact, "list", "list"], true],
+  ["a signature", ".sig", [signature], false],
+  ["a list of referrers", "", [artifact, "list"], false],
+] as const) {
+  test(`${what} under a companion's tag ${isImage ? "is held against" : "passes"} the policy`, async () => {
+    using world = await openWorld();
+    const tag = `sha256-${"a".repeat(64)}${ending}`;
+    for (const blob of [image.configBytes, ...image.layers]) await world.from.pushBlob("team/odd", blob);
+    let entry = imageEntry;
+    for (const [i, part] of parts.entries()) {
+      const mediaType = part === "list" ? INDEX : MANIFEST;
+      const body = JSON.stringify(part === "list" ? indexOf(entry) : part);
+      entry = { mediaType, digest: digestOf(body), size: Buffer.byteLength(body) };
+      const path = `/v2/team/odd/manifests/${i === parts.length - 1 ? tag : entry.digest}`;
+      const put = await world.from.call("PUT", path, { body, headers: { "content-type": mediaType } });
+      assert.equal(put.status, 201);
+    }
+    world.rejectAll();
+    const run = world.sync(`${FROM}/team/odd`, TO);
+    if (isImage) await assert.rejects(run, (error) => isFailure(error, "denied") && /rejects it/.test(error.message));
+    else assert.equal((await run).copied, 1);
+    const there = await world.to.call("GET", `/v2/team/odd/manifests/${tag}`);
+    assert.equal(there.status, isImage ? 404 : 200);
+  });
+}
 
 test("--delete takes tags away that the source does not have, in these repositories only", async () => {
   using world = await openWorld();

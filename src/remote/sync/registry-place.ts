@@ -6,10 +6,11 @@ import { type ImageRef, parseImageRef } from "../../oci/reference.ts";
 import { refusal } from "../answer.ts";
 import type { CopyContext } from "../copy/image-io.ts";
 import { readRegistryImage, writeRegistryImage } from "../copy/registry-image.ts";
-import { isCompanionTag, listRepositories, listTags, tagDigest } from "../list-repositories.ts";
+import { listRepositories, listTags, tagDigest } from "../list-repositories.ts";
 import { listReferrers } from "../referrers.ts";
 import { pullEndpoints, pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
 import { openSession, type Session } from "../session.ts";
+import { holdsNoImage, isCompanionTag } from "./companion.ts";
 import type { SyncImage, SyncPlace } from "./sync-place.ts";
 
 export interface RegistryPlaceOptions {
@@ -67,9 +68,14 @@ export function createRegistryPlace(context: CopyContext, options: RegistryPlace
     },
     async source(repository, selector) {
       const source = await readRegistryImage(context, refOf(repository, selector));
-      // Signatures and other referrers are what an image is trusted by.
-      const isCompanion = isDigest(selector) || isCompanionTag(selector);
-      return isCompanion ? { ...source, requireTrust: async () => {} } : source;
+      if (!isDigest(selector) && !isCompanionTag(selector)) return source;
+      return {
+        ...source,
+        async requireTrust(digests) {
+          const [top] = digests;
+          if (top === undefined || !(await holdsNoImage(source, top))) await source.requireTrust(digests);
+        },
+      };
     },
     sink: (repository, selector) => writeRegistryImage(context, refOf(repository, selector)),
     async removeTag({ repository, tag }) {
