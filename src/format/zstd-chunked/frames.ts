@@ -31,6 +31,8 @@ const TAR_SPLIT_POSITION = `${PREFIX}tarsplit-position`;
 const TOC_TYPE = 1;
 /** Bytes of a table of contents or tar-split, uncompressed. An image of a million files stays below. */
 const PART_BYTES_MAX = 512 * 1024 * 1024;
+/** The same compressed, as they are fetched into memory. */
+const PART_COMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 
 const SkippableHeader = struct("SkippableFrame", 8, { magic: "u32", size: "u32" });
 const SKIPPABLE_MAGIC = 0x184d2a50;
@@ -89,7 +91,8 @@ export function isChunked(annotations: Readonly<Record<string, string>> | undefi
 
 /**
  * undefined for a layer that is not zstd:chunked, or has no tar-split, without which its tar cannot be made again. Throws
- * SyntaxError for positions outside the blob.
+ * SyntaxError for positions outside the blob, tables of more than 64 MiB each, or a tar-split that is not the frame behind the table
+ * of contents, where every writer puts it.
  */
 export function parseAnnotations(
   annotations: Readonly<Record<string, string>> | undefined,
@@ -108,9 +111,17 @@ export function parseAnnotations(
     tarSplit: { offset: splitOffset, compressedBytes: splitCompressedBytes, bytes: splitBytes },
   };
   for (const part of [positions.toc, positions.tarSplit]) {
-    if (part.offset + part.compressedBytes <= blobBytes && part.bytes <= PART_BYTES_MAX && part.bytes > 0) continue;
+    const isInside = part.offset + part.compressedBytes <= blobBytes;
+    const isBounded = part.compressedBytes <= PART_COMPRESSED_BYTES_MAX && part.bytes <= PART_BYTES_MAX;
+    if (isInside && isBounded && part.bytes > 0) continue;
     throw new SyntaxError(
-      `Cannot read zstd:chunked annotations: a part of ${part.bytes} bytes lies at ${part.offset}+${part.compressedBytes} of ${blobBytes}, wanted it inside, and at most ${PART_BYTES_MAX} bytes`,
+      `Cannot read zstd:chunked annotations: a part of ${part.bytes} bytes lies at ${part.offset}+${part.compressedBytes} of ${blobBytes}, wanted it inside, and at most ${PART_BYTES_MAX} bytes, ${PART_COMPRESSED_BYTES_MAX} compressed`,
+    );
+  }
+  const wantedOffset = offset + compressedBytes + SkippableHeader.sizeBytes;
+  if (splitOffset !== wantedOffset) {
+    throw new SyntaxError(
+      `Cannot read ${TAR_SPLIT_POSITION}: it is ${splitOffset}, wanted ${wantedOffset}, behind the table of contents`,
     );
   }
   return positions;

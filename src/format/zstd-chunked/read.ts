@@ -20,12 +20,9 @@ export interface Recipe {
   steps(): Generator<RecipeStep, void, undefined>;
 }
 
-/** Bytes of the blob that hold both tables: one range, as every writer puts them side by side. */
+/** Bytes of the blob that hold both tables, which stand side by side. */
 export function tablesRange({ toc, tarSplit }: Positions): { readonly start: number; readonly end: number } {
-  return {
-    start: Math.min(toc.offset, tarSplit.offset),
-    end: Math.max(toc.offset + toc.compressedBytes, tarSplit.offset + tarSplit.compressedBytes),
-  };
+  return { start: toc.offset, end: tarSplit.offset + tarSplit.compressedBytes };
 }
 
 /** `tables` are the bytes of tablesRange(). Failure "digest-mismatch", "bad-input"; SyntaxError for malformed tables. */

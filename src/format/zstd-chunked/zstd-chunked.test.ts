@@ -178,11 +178,31 @@ const BAD_ANNOTATIONS: readonly (readonly [what: string, change: Record<string, 
   ["an unknown type", { [`${KEY}manifest-position`]: "1:2:3:2" }],
   ["a table past the blob's end", { [`${KEY}tarsplit-position`]: "99999999:10:10" }],
   ["a table that expands too far", { [`${KEY}tarsplit-position`]: "1:10:99999999999" }],
+  ["a table that ends behind the blob", { [`${KEY}manifest-position`]: `0:${written.blob.length + 1}:10:1` }],
+  ["a tar-split that is not behind the table of contents", { [`${KEY}tarsplit-position`]: "1:10:10" }],
   ["an empty table", { [`${KEY}tarsplit-position`]: "1:10:0" }],
 ];
 for (const [what, change] of BAD_ANNOTATIONS) {
   test(`parseAnnotations() refuses ${what}`, () => {
     assert.throws(() => parseAnnotations({ ...written.annotations, ...change }, written.blob.length), SyntaxError);
+  });
+}
+
+const MIB = 1024 * 1024;
+for (const [what, tocBytes, splitBytes] of [
+  ["terabytes", 90_000_000_000_000, 1],
+  ["a table of contents above 64 MiB", 64 * MIB + 1, 1],
+  ["a tar-split above 64 MiB", 1, 64 * MIB + 1],
+] as const) {
+  test(`parseAnnotations() refuses ${what} to be held in memory, though the blob is as large`, () => {
+    const change = {
+      [`${KEY}manifest-position`]: `1:${tocBytes}:100:1`,
+      [`${KEY}tarsplit-position`]: `${1 + tocBytes + 8}:${splitBytes}:100`,
+    };
+    assert.throws(
+      () => parseAnnotations({ ...written.annotations, ...change }, Number.MAX_SAFE_INTEGER),
+      (error) => error instanceof SyntaxError && /at most \d+ bytes, 67108864 compressed$/.test(error.message),
+    );
   });
 }
 
