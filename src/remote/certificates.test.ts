@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
 import { test } from "node:test";
+import { streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { createFakeHost } from "../host/fake.ts";
+import type { Host } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { createCertificate } from "../registry/certificate.ts";
 import { certificatesFor } from "./certificates.ts";
+import { openSession } from "./session.ts";
 import { createTransport } from "./transport.ts";
 
 test("certs.d gives authorities and a client's pair, by the exact name with port", () => {
@@ -39,6 +42,42 @@ test("certs.d gives authorities and a client's pair, by the exact name with port
       (error) => isFailure(error, "bad-input") && error.message.includes(`"${missing}" is not beside it`),
     );
   }
+});
+
+test("the directory is that of the name in the reference: with a port that https has anyway, and docker.io", async () => {
+  const directories = ["r.io:443", "r.io", "docker.io", "registry-1.docker.io", "else.io"];
+  const files = Object.fromEntries(
+    directories.map((name) => [`/etc/containers/certs.d/${name}/ca.crt`, `CA of ${name}`]),
+  );
+  const used: (readonly string[] | undefined)[] = [];
+  const fake = createFakeHost({ files, env: {} });
+  const network: Host["network"] = {
+    ...fake.network,
+    async request({ url, tls }) {
+      used.push(tls?.ca);
+      const isFirst = new URL(url).pathname === "/v2/";
+      return {
+        status: isFirst ? 307 : 200,
+        headers: isFirst ? { location: "https://else.io/x" } : {},
+        body: streamOf(),
+        discard() {},
+      };
+    },
+  };
+  const context = { host: { ...fake, network }, progress: silent };
+  for (const [registry, address] of [
+    ["r.io:443", "r.io:443"],
+    ["r.io", "r.io"],
+    ["docker.io", "registry-1.docker.io"],
+  ] as const) {
+    used.splice(0);
+    await createTransport(context, registry)({ method: "GET", url: `https://${address}/v2/`, insecure: false });
+    assert.deepEqual(used, [[`CA of ${registry}`], ["CA of else.io"]]);
+  }
+  used.splice(0);
+  const endpoint = { host: "docker.io", path: "library/x", insecure: false, isMirror: false };
+  await openSession(context, endpoint, { access: "pull" });
+  assert.deepEqual(used[0], ["CA of docker.io"]);
 });
 
 test("a registry that wants a client's certificate gets the one of certs.d", async () => {

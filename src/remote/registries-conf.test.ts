@@ -129,6 +129,40 @@ test("a blocked registry can be neither pulled from nor pushed to; rewrites do n
   });
 });
 
+for (const [name, text, ref, wanted] of [
+  [
+    "a mirror without a path for a prefix that is the repository",
+    '[[registry]]\nprefix="quay.io/team/os"\n[[registry.mirror]]\nlocation="mirror.example:5000"',
+    "quay.io/team/os:1",
+    /location "mirror.example:5000" of prefix "quay.io\/team\/os" .* makes "mirror.example:5000", wanted HOST\/REPOSITORY/,
+  ],
+  [
+    "a location without a path",
+    '[[registry]]\nprefix="quay.io/team/os"\nlocation="mirror.example"',
+    `quay.io/team/os@${digest}`,
+    /makes "mirror.example"/,
+  ],
+  [
+    "a location with a tag",
+    '[[registry]]\nprefix="r.io/os"\nlocation="in.lan/os:1"',
+    "r.io/os",
+    /makes "in.lan\/os:1"/,
+  ],
+  ["upper case", '[[registry]]\nprefix="r.io"\nlocation="in.lan/Team"', "r.io/os", /makes "in.lan\/Team\/os"/],
+] as const) {
+  test(`${name} names no repository, and nothing else is contacted`, () => {
+    assert.throws(
+      () => pulls(text, ref),
+      (error) => isFailure(error, "bad-input") && wanted.test(error.message),
+    );
+  });
+}
+
+test("a mirror without a path serves what is below the prefix", () => {
+  const text = '[[registry]]\nprefix="quay.io/team"\n[[registry.mirror]]\nlocation="mirror.example:5000"';
+  assert.deepEqual(pulls(text, "quay.io/team/os:1"), ["mirror.example:5000/os mirror", "quay.io/team/os"]);
+});
+
 for (const [name, text] of [
   ["version 1", '[registries.search]\nregistries=["a"]'],
   ["no location", "[[registry]]\ninsecure=true"],

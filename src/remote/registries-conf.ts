@@ -11,7 +11,7 @@ import { parse } from "smol-toml";
 import { textToByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import { asArray, asObject, asString, asStringMap, type JsonObject, optional } from "../core/json.ts";
-import { expandDockerHub, formatImageRef, formatRepository, type ImageRef } from "../oci/reference.ts";
+import { expandDockerHub, formatImageRef, formatRepository, type ImageRef, parseImageRef } from "../oci/reference.ts";
 import { type ConfigHost, userConfigDirectory } from "./context.ts";
 
 export interface RegistriesConf {
@@ -104,7 +104,7 @@ export function parseRegistriesConf(text: string): RegistriesConf {
   };
 }
 
-/** Where to pull `ref` from, first to last. Failure "denied" when it is blocked. */
+/** Where to pull `ref` from, first to last. Failure "denied" when it is blocked, "bad-input" for a location that makes no repository. */
 export function pullEndpoints(conf: RegistriesConf, ref: ImageRef): readonly Endpoint[] {
   const rule = findRule(conf, ref);
   const full = expandDockerHub(ref);
@@ -116,12 +116,11 @@ export function pullEndpoints(conf: RegistriesConf, ref: ImageRef): readonly End
       : rule.prefix.startsWith("*.")
         ? `${location}/${full.path}`
         : location + name.slice(rule.prefix.length);
+  const place = ({ location, insecure }: { location: string; insecure: boolean }, isMirror: boolean): Endpoint =>
+    endpointOf(requireRepository(rewrite(location), rule, location), insecure, isMirror);
   const wanted = ref.digest === undefined ? "tag-only" : "digest-only";
   const mirrors = rule.mirrors.filter(({ pullFrom }) => pullFrom === "all" || pullFrom === wanted);
-  return [
-    ...mirrors.map((mirror) => endpointOf(rewrite(mirror.location), mirror.insecure, true)),
-    endpointOf(rewrite(rule.location), rule.insecure, false),
-  ];
+  return [...mirrors.map((mirror) => place(mirror, true)), place(rule, false)];
 }
 
 /** Where to push `ref` to. Failure "denied" when it is blocked. */
@@ -143,6 +142,20 @@ function findRule(conf: RegistriesConf, ref: ImageRef): RegistryRule | undefined
 function matchesPrefix(prefix: string, name: string, host: string): boolean {
   if (prefix.startsWith("*.")) return host.replace(/:\d+$/, "").endsWith(prefix.slice(1));
   return name.startsWith(prefix) && (name.length === prefix.length || "/:@".includes(name.charAt(prefix.length)));
+}
+
+/** A location stands for the whole prefix, as in the containers tools: for one that names a repository it must name one, too. */
+function requireRepository(name: string, rule: RegistryRule, location: string): string {
+  try {
+    if (formatRepository(parseImageRef(name)) === name) return name;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new Failure(
+    "bad-input",
+    `Cannot use the location "${location}" of prefix "${rule.prefix}" in registries.conf: it makes "${name}", wanted HOST/REPOSITORY`,
+    { hint: `the location replaces the whole prefix: write the repository behind "${location}", too` },
+  );
 }
 
 function endpointOf(name: string, insecure: boolean, isMirror: boolean): Endpoint {

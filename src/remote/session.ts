@@ -12,7 +12,7 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { RemoteContext } from "./context.ts";
 import { type CredentialSearch, describeSearch, findCredentials } from "./credentials.ts";
 import { type Endpoint, readRegistriesConf } from "./registries-conf.ts";
-import { createTransport, type Transport, type TransportResponse } from "./transport.ts";
+import { createTransport, registryAddress, type Transport, type TransportResponse } from "./transport.ts";
 
 export interface Session {
   readonly endpoint: Endpoint;
@@ -45,7 +45,7 @@ export async function openSession(
   endpoint: Endpoint,
   options: SessionOptions,
 ): Promise<Session> {
-  const transport = createTransport(context);
+  const transport = createTransport(context, endpoint.host);
   const insecure = context.tlsVerify === undefined ? endpoint.insecure : !context.tlsVerify;
   const { base, challenges } = await ping(transport, endpoint.host, insecure);
   const name = `${endpoint.host}/${endpoint.path}`;
@@ -114,7 +114,7 @@ async function ping(
   host: string,
   insecure: boolean,
 ): Promise<{ base: string; challenges: readonly Challenge[] }> {
-  const address = host === "docker.io" ? "registry-1.docker.io" : host;
+  const address = registryAddress(host);
   const tryScheme = async (scheme: string, retries: number): Promise<TransportResponse> =>
     transport({ method: "GET", url: `${scheme}://${address}/v2/`, insecure, retries });
   let scheme = "https";

@@ -35,11 +35,13 @@ const RETRIES = 4;
 const REDIRECTS_MAX = 10;
 const IDLE_MS = 60_000;
 
-export function createTransport(context: RemoteContext): Transport {
+/** `registry` is the one that is reached, as a reference names it: its certificates are filed under that name. */
+export function createTransport(context: RemoteContext, registry?: string): Transport {
   const certificates = new Map<string, ClientTls>();
   const tlsFor = (url: URL, insecure: boolean): ClientTls => {
-    const known = certificates.get(url.host) ?? certificatesFor(context.host, url.host, context.certDir);
-    certificates.set(url.host, known);
+    const name = registry !== undefined && isHostOf(url, registry) ? registry : url.host;
+    const known = certificates.get(name) ?? certificatesFor(context.host, name, context.certDir);
+    certificates.set(name, known);
     return insecure ? { ...known, insecure: true } : known;
   };
   return async (request) => {
@@ -57,6 +59,16 @@ export function createTransport(context: RemoteContext): Transport {
       await context.host.clock.sleep(waitMs, context.signal);
     }
   };
+}
+
+/** Where a registry answers: for all but docker.io its name. */
+export function registryAddress(registry: string): string {
+  return registry === "docker.io" ? "registry-1.docker.io" : registry;
+}
+
+/** A URL drops the port that its scheme has anyway. */
+function isHostOf(url: URL, registry: string): boolean {
+  return url.host === new URL(`${url.protocol}//${registryAddress(registry)}`).host;
 }
 
 async function followRedirects(
