@@ -45,6 +45,8 @@ const INDEX_BYTES_MAX = 32 * 1024 * 1024;
 const LEVEL = 19;
 /** 16 MiB: a group and what level 19 likes. */
 const WINDOW_LOG = 24;
+/** The least that zlib takes for a piece. */
+const CHUNK_BYTES_MIN = 64;
 
 export function packGroup(streams: PatchStreams): PackedGroup {
   return {
@@ -117,14 +119,19 @@ function packStream(bytes: Buffer): PackedStream {
             [constants.ZSTD_c_checksumFlag]: 0,
           },
         });
-  return { frame, bytes: frame.length, expandedBytes: bytes.length };
+  // A copy: a view of a larger buffer goes to another thread with all of it.
+  return { frame: new Uint8Array(frame), bytes: frame.length, expandedBytes: bytes.length };
 }
 
 function unpackStream(frame: Buffer, { expandedBytes }: FrameSize): Buffer {
   if (expandedBytes === 0 && frame.length === 0) return frame;
   let bytes: Buffer;
   try {
-    bytes = zstdDecompressSync(frame, { maxOutputLength: Math.max(expandedBytes, 1) });
+    // One byte more, so that it comes in one piece, which needs no joining.
+    bytes = zstdDecompressSync(frame, {
+      chunkSize: Math.max(expandedBytes + 1, CHUNK_BYTES_MIN),
+      maxOutputLength: Math.max(expandedBytes, 1),
+    });
   } catch (error) {
     throw new SyntaxError("a frame cannot be expanded", { cause: error });
   }

@@ -24,7 +24,7 @@ export interface NumberReader {
 const NUMBER_BYTES_MAX = 8;
 
 export function createNumberWriter(): NumberWriter {
-  let bytes = Buffer.allocUnsafe(64 * 1024);
+  let bytes = Buffer.allocUnsafe(1024);
   let filled = 0;
   const reserve = (count: number): void => {
     if (filled + count <= bytes.length) return;

@@ -9,9 +9,10 @@ const noise = (seed: string, size: number): Buffer =>
 
 function apply(streams: PatchStreams, base: Buffer, start: number, size: number): Buffer {
   const decoder = createPatchDecoder(streams);
-  const piece = decoder.decode(base, start, size);
+  const into = Buffer.alloc(start + size);
+  decoder.decode(base, into, start, start + size);
   decoder.end();
-  return piece;
+  return into.subarray(start);
 }
 
 const OLD = noise("program", 20_000);

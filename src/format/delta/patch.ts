@@ -20,8 +20,8 @@ export interface PatchStreams {
 }
 
 export interface PatchEncoder {
-  /** Bytes `start` to `end` of `target`. */
-  encode(target: Buffer, start: number, end: number): PatchStreams;
+  /** Bytes `start` to `end` of `target`. `allocate` is asked twice for as many bytes as those are. */
+  encode(target: Buffer, start: number, end: number, allocate?: (sizeBytes: number) => Buffer): PatchStreams;
 }
 
 /** Shortest match worth a seek. */
@@ -37,7 +37,10 @@ const PLACES_MAX = 8 * 1024 * 1024;
 
 export function createPatchEncoder(base: Buffer): PatchEncoder {
   const index = indexBase(base);
-  return { encode: (target, start, end) => encodePiece(base, index, target, { start, end }) };
+  return {
+    encode: (target, start, end, allocate = (sizeBytes: number): Buffer => Buffer.allocUnsafe(sizeBytes)) =>
+      encodePiece(base, index, target, { start, end, allocate }),
+  };
 }
 
 interface BaseIndex {
@@ -66,14 +69,16 @@ function hashAt(view: DataView, at: number, shift: number): number {
   return Math.imul(low ^ high, 0xc2b2ae3d) >>> shift;
 }
 
-function encodePiece(
-  base: Buffer,
-  index: BaseIndex,
-  target: Buffer,
-  { start, end }: { readonly start: number; readonly end: number },
-): PatchStreams {
+interface Piece {
+  readonly start: number;
+  readonly end: number;
+  readonly allocate: (sizeBytes: number) => Buffer;
+}
+
+function encodePiece(base: Buffer, index: BaseIndex, target: Buffer, piece: Piece): PatchStreams {
+  const { start, end } = piece;
   const view = new DataView(target.buffer, target.byteOffset, target.length);
-  const out = createRunWriter(base, target, { start, end });
+  const out = createRunWriter(base, target, piece);
   const isSame = (from: number, to: number): boolean =>
     from >= 0 && from + 4 <= base.length && index.view.getInt32(from, true) === view.getInt32(to, true);
 
@@ -136,14 +141,10 @@ interface RunWriter {
   finish(): PatchStreams;
 }
 
-function createRunWriter(
-  base: Buffer,
-  target: Buffer,
-  { start, end }: { readonly start: number; readonly end: number },
-): RunWriter {
+function createRunWriter(base: Buffer, target: Buffer, { start, end, allocate }: Piece): RunWriter {
   const control = createNumberWriter();
-  const differences = Buffer.allocUnsafe(end - start);
-  const literals = Buffer.allocUnsafe(end - start);
+  const differences = allocate(end - start);
+  const literals = allocate(end - start);
   let differencesFilled = 0;
   let literalsFilled = 0;
   let done = start;
@@ -256,8 +257,8 @@ function bestSplit(
 }
 
 export interface PatchDecoder {
-  /** The piece of `sizeBytes` at `start`. Throws SyntaxError when the streams do not give it. */
-  decode(base: Buffer, start: number, sizeBytes: number): Buffer;
+  /** Fills `into` from `start` to `end`. Throws SyntaxError when the streams do not give it. */
+  decode(base: Buffer, into: Buffer, start: number, end: number): void;
   /** Throws SyntaxError unless the streams are used up. */
   end(): void;
 }
@@ -265,29 +266,29 @@ export interface PatchDecoder {
 /** Of the streams of several pieces, one after the other. */
 export function createPatchDecoder({ control, differences, literals }: PatchStreams): PatchDecoder {
   const numbers = createNumberReader(control);
+  const add = createAdder(differences);
   let nextDifference = 0;
   let nextLiteral = 0;
   return {
-    decode(base, start, sizeBytes) {
-      const piece = Buffer.allocUnsafe(sizeBytes);
+    decode(base, into, start, end) {
       let position = start;
-      for (let filled = 0; filled < sizeBytes; ) {
+      for (let filled = start; filled < end; ) {
         position += numbers.signed("a seek");
-        const added = numbers.unsigned("a run", sizeBytes - filled);
+        const added = numbers.unsigned("a run", end - filled);
         if (added > 0 && (position < 0 || position + added > base.length))
           throw new SyntaxError(`a run of ${added} bytes at ${position} leaves its base of ${base.length} bytes`);
         if (nextDifference + added > differences.length) throw new SyntaxError("its differences end too early");
-        if (added > 0) addBytes(piece.subarray(filled, filled + added), base, position, differences, nextDifference);
+        if (added > 0) base.copy(into, filled, position, position + added);
+        add(into, filled, nextDifference, added);
         nextDifference += added;
         position += added;
         filled += added;
-        const inserted = numbers.unsigned("an insertion", sizeBytes - filled);
+        const inserted = numbers.unsigned("an insertion", end - filled);
         if (nextLiteral + inserted > literals.length) throw new SyntaxError("its literals end too early");
-        literals.copy(piece, filled, nextLiteral, nextLiteral + inserted);
+        literals.copy(into, filled, nextLiteral, nextLiteral + inserted);
         nextLiteral += inserted;
         filled += inserted;
       }
-      return piece;
     },
     end() {
       numbers.end();
@@ -297,14 +298,15 @@ export function createPatchDecoder({ control, differences, literals }: PatchStre
   };
 }
 
-/** Nearly all differences are zero: the base's bytes are copied and only the others looked at. */
-function addBytes(into: Buffer, base: Buffer, position: number, differences: Buffer, from: number): void {
-  base.copy(into, 0, position, position + into.length);
-  const words = new DataView(differences.buffer, differences.byteOffset + from, into.length);
-  const wordsEnd = into.length - (into.length % 4);
-  for (let at = 0; at < wordsEnd; at += 4) {
-    if (words.getInt32(at, true) === 0) continue;
-    for (let i = at; i < at + 4; i += 1) into[i] = (into[i] ?? 0) + words.getUint8(i);
-  }
-  for (let i = wordsEnd; i < into.length; i += 1) into[i] = (into[i] ?? 0) + words.getUint8(i);
+/** Adds `count` differences from `from` on to the bytes of `into` at `at`. Nearly all are zero, so that words are looked at first. */
+function createAdder(differences: Buffer): (into: Buffer, at: number, from: number, count: number) => void {
+  const words = new DataView(differences.buffer, differences.byteOffset, differences.length);
+  const add = (into: Buffer, at: number, from: number, count: number): void => {
+    for (let i = 0; i < count; i += 1) into[at + i] = (into[at + i] ?? 0) + (differences[from + i] ?? 0);
+  };
+  return (into, at, from, count) => {
+    let done = 0;
+    for (; done + 4 <= count; done += 4) if (words.getInt32(from + done) !== 0) add(into, at + done, from + done, 4);
+    add(into, at + done, from + done, count - done);
+  };
 }

@@ -12,10 +12,11 @@ import { createSplitstreamWriter } from "../../format/splitstream/splitstream.ts
 import { streamName } from "../layout.ts";
 import { type Repository, syncRepository } from "../repository.ts";
 import { linkStream, objectPath } from "../streams.ts";
-import { type BytesSource, readBase } from "./encode-group.ts";
+import { type BytesSource, readJoined } from "./encode-group.ts";
 import { readLayerParts } from "./layer-parts.ts";
 import { pack } from "./packing.ts";
 import { BASE_BYTES_MAX } from "./plan-contents.ts";
+import { createRoom } from "./room.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
 
@@ -84,13 +85,15 @@ async function makeContents(
   if (old.objects.length !== index.old.objects || old.skeleton.length !== index.old.skeletonBytes)
     throw new SyntaxError("the old layers are not those that it was made from");
   const objects = [...old.objects, ...index.contents.map(({ objectId }) => objectId)];
+  const rooms = { base: createRoom(), content: createRoom() };
   const baseOf = (content: DeltaContent): Buffer =>
-    readBase(
+    readJoined(
       repository.host.files,
       content.bases.map(({ object, isExpanded }) => sourceOf(repository, objects[object], isExpanded)),
+      rooms.base,
     );
-  let skeleton = Buffer.alloc(0);
-  let open: { readonly content: DeltaContent; readonly base: Buffer; readonly pieces: Buffer[] } | undefined;
+  const skeleton = Buffer.allocUnsafeSlow(index.contents[0]?.sizeBytes ?? 0);
+  let open: { readonly base: Buffer; readonly bytes: Buffer } | undefined;
   const segments = groupContents(index.contents);
   let group = 0;
   for await (const streams of delta.groups()) {
@@ -101,15 +104,14 @@ async function makeContents(
       if (content === undefined) throw new SyntaxError(`content ${number} is missing`);
       if (start === 0) {
         requireBaseSize(repository, objects, content);
-        open = { content, base: number === 0 ? old.skeleton : baseOf(content), pieces: [] };
+        open =
+          number === 0
+            ? { base: old.skeleton, bytes: skeleton }
+            : { base: baseOf(content), bytes: rooms.content(content.expandedBytes) };
       }
       if (open === undefined) throw new SyntaxError("a content begins in its middle");
-      open.pieces.push(decoder.decode(open.base, start, end - start));
-      if (end < content.expandedBytes) continue;
-      const bytes = Buffer.concat(open.pieces);
-      open = undefined;
-      if (number === 0) skeleton = bytes;
-      else await putObject(repository, content, bytes);
+      decoder.decode(open.base, open.bytes, start, end);
+      if (end === content.expandedBytes && number > 0) await putObject(repository, content, open.bytes);
     }
     decoder.end();
     group += 1;

@@ -160,7 +160,10 @@ async function encode(
       };
     }
     return {
-      target: { source: objectPath(repository, planned.objectId), isExpanded: planned.packing.kind !== "none" },
+      target:
+        planned.expanded === undefined
+          ? { source: objectPath(repository, planned.objectId), isExpanded: planned.packing.kind !== "none" }
+          : { source: planned.expanded, isExpanded: false },
       bases: planned.bases.map(({ objectId, isExpanded }) => ({
         source: objectPath(repository, objectId),
         isExpanded,

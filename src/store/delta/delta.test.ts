@@ -59,6 +59,8 @@ const tree = (version: string): FixtureEntries => ({
     Buffer.concat([Buffer.from(`changes in ${version}\n`), Buffer.from(noise(60_000, "log").toString("hex"))]),
     "-9",
   ),
+  // More than a group once expanded.
+  "packed.gz": gzip(Buffer.concat([noise(20_000, "packed"), Buffer.alloc(9_000_000), Buffer.from(version)]), "-6"),
   large: Buffer.concat([noise(5_000_000, "large"), Buffer.from(version), noise(4_000_000, "more")]),
   same: noise(300_000, "same"),
   small: version,
@@ -103,7 +105,7 @@ test("an initramfs is made from the files of its tree, whichever way it is packe
       .map(({ packing }) => packing.kind)
       .filter((kind) => kind !== "none")
       .sort(),
-    ["gzip", "gzip", "zstd"],
+    ["gzip", "gzip", "gzip", "zstd"],
   );
 });
 

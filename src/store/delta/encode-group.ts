@@ -1,12 +1,13 @@
 /**
- * encodeGroups(): the work of a delta that takes long, for consecutive groups: reads contents and bases, compares and compresses.
+ * createGroupEncoder(): the work of a delta that takes long, for consecutive groups: reads contents and bases, compares and compresses.
  * It runs in worker threads (encode.worker.ts), and in the caller's thread where there are none.
  */
-import type { Segment } from "../../format/delta/delta-index.ts";
+import { GROUP_BYTES_MAX, type Segment } from "../../format/delta/delta-index.ts";
 import { type PackedGroup, packGroup } from "../../format/delta/delta-file.ts";
 import { createPatchEncoder, type PatchEncoder, type PatchStreams } from "../../format/delta/patch.ts";
 import type { Files } from "../../host/host.ts";
 import { expand } from "./packing.ts";
+import { createArena, createRoom, type Room } from "./room.ts";
 
 /** Where bytes are: the path of an object, or the bytes themselves. */
 export interface BytesSource {
@@ -25,53 +26,75 @@ export interface EncodeJob {
   readonly contents: ReadonlyMap<number, ContentSource>;
 }
 
-export function encodeGroups(files: Pick<Files, "open" | "read">, job: EncodeJob): PackedGroup[] {
-  let open: { readonly content: number; readonly target: Buffer; readonly encoder: PatchEncoder } | undefined;
-  const encode = ({ content, start, end }: Segment): PatchStreams => {
-    if (open?.content !== content) {
-      open = undefined;
-      const sources = job.contents.get(content);
-      if (sources === undefined) throw new RangeError(`content ${content} has no source`);
-      open = {
-        content,
-        target: readBytes(files, sources.target),
-        encoder: createPatchEncoder(readBase(files, sources.bases)),
-      };
-    }
-    return open.encoder.encode(open.target, start, end);
-  };
-  return job.groups.map((segments) => {
-    const streams = segments.map(encode);
-    return packGroup({
-      control: Buffer.concat(streams.map(({ control }) => control)),
-      differences: Buffer.concat(streams.map(({ differences }) => differences)),
-      literals: Buffer.concat(streams.map(({ literals }) => literals)),
+export type GroupEncoder = (job: EncodeJob) => PackedGroup[];
+
+export function createGroupEncoder(files: Pick<Files, "open" | "read">): GroupEncoder {
+  const rooms = { target: createRoom(), base: createRoom() };
+  const streamsArena = createArena(2 * GROUP_BYTES_MAX);
+  return (job) => {
+    let open: { readonly content: number; readonly target: Buffer; readonly encoder: PatchEncoder } | undefined;
+    const encode = ({ content, start, end }: Segment): PatchStreams => {
+      if (open?.content !== content) {
+        open = undefined;
+        const sources = job.contents.get(content);
+        if (sources === undefined) throw new RangeError(`content ${content} has no source`);
+        open = {
+          content,
+          target: readJoined(files, [sources.target], rooms.target),
+          encoder: createPatchEncoder(readJoined(files, sources.bases, rooms.base)),
+        };
+      }
+      return open.encoder.encode(open.target, start, end, streamsArena.take);
+    };
+    return job.groups.map((segments) => {
+      streamsArena.empty();
+      const streams = segments.map(encode);
+      return packGroup({
+        control: joined(streams.map(({ control }) => control)),
+        differences: joined(streams.map(({ differences }) => differences)),
+        literals: joined(streams.map(({ literals }) => literals)),
+      });
     });
-  });
+  };
 }
 
-/** All bases, one after the other. Plain ones are read into their place: an initramfs has a hundred MiB of them. */
-export function readBase(files: Pick<Files, "open" | "read">, bases: readonly BytesSource[]): Buffer {
-  if (bases.some(({ source, isExpanded }) => isExpanded || typeof source !== "string"))
-    return Buffer.concat(bases.map((base) => readBytes(files, base)));
-  const sizes = bases.map(({ source }) => {
-    using file = files.open(String(source), "read");
-    return file.sizeBytes();
+/** All of them, one after the other, in `room` but for a single one that is in memory anyway. */
+export function readJoined(files: Pick<Files, "open" | "read">, sources: readonly BytesSource[], room: Room): Buffer {
+  // An initramfs has a thousand bases: those that are read as they are go straight into their place, one open file at a time.
+  const parts = sources.map(({ source, isExpanded }) => {
+    if (typeof source !== "string") return Buffer.from(source.buffer, source.byteOffset, source.length);
+    return isExpanded ? readExpanded(files, source) : source;
   });
-  const all = Buffer.allocUnsafeSlow(sizes.reduce((sum, size) => sum + size, 0));
+  const [only, ...others] = parts;
+  if (Buffer.isBuffer(only) && others.length === 0) return only;
+  const sizes = parts.map((part) => (Buffer.isBuffer(part) ? part.length : sizeOf(files, part)));
+  const all = room(sizes.reduce((sum, size) => sum + size, 0));
   let at = 0;
-  for (const [i, { source }] of bases.entries()) {
-    using file = files.open(String(source), "read");
-    const end = at + (sizes[i] ?? 0);
-    if (file.read(all.subarray(at, end), 0) !== end - at) throw new RangeError(`object ${String(source)} ends early`);
-    at = end;
+  for (const [i, part] of parts.entries()) {
+    const place = all.subarray(at, (at += sizes[i] ?? 0));
+    if (Buffer.isBuffer(part)) part.copy(place);
+    else readInto(files, part, place);
   }
   return all;
 }
 
-function readBytes(files: Pick<Files, "read">, { source, isExpanded }: BytesSource): Buffer {
-  const bytes =
-    typeof source === "string" ? files.read(source) : Buffer.from(source.buffer, source.byteOffset, source.length);
-  // What cannot be expanded serves as it is: a base only has to be the same for writer and reader.
-  return isExpanded ? (expand(bytes) ?? bytes) : bytes;
+/** What cannot be expanded serves as it is: a base only has to be the same for writer and reader. */
+function readExpanded(files: Pick<Files, "read">, path: string): Buffer {
+  const bytes = files.read(path);
+  return expand(bytes) ?? bytes;
+}
+
+function sizeOf(files: Pick<Files, "open">, path: string): number {
+  using file = files.open(path, "read");
+  return file.sizeBytes();
+}
+
+function readInto(files: Pick<Files, "open">, path: string, place: Buffer): void {
+  using file = files.open(path, "read");
+  if (file.read(place, 0) !== place.length) throw new RangeError(`object ${path} ends early`);
+}
+
+function joined(parts: readonly Buffer[]): Buffer {
+  const [only, ...others] = parts;
+  return only !== undefined && others.length === 0 ? only : Buffer.concat(parts);
 }

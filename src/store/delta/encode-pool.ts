@@ -4,17 +4,21 @@
  */
 import { mapConcurrent } from "../../core/concurrency.ts";
 import { Failure } from "../../core/failure.ts";
+import { GROUP_BYTES_MAX } from "../../format/delta/delta-index.ts";
 import type { PackedGroup } from "../../format/delta/delta-file.ts";
 import type { Host } from "../../host/host.ts";
 import { startWorker } from "../../host/worker.ts";
-import { type EncodeJob, encodeGroups } from "./encode-group.ts";
+import { createGroupEncoder, type EncodeJob } from "./encode-group.ts";
 
 export type EncodeReply =
   | { readonly kind: "done"; readonly groups: readonly PackedGroup[] }
   | { readonly kind: "failed"; readonly message: string };
 
-/** Each takes 150 MiB or so: a group, its bases and the compressor's tables. */
 const WORKERS_MAX = 4;
+/** What all jobs at work may take together; one that takes more works alone. */
+const MEMORY_BYTES_MAX = 704 * 1024 * 1024;
+/** The compressor's tables and a group's streams. */
+const JOB_BYTES = 120 * 1024 * 1024;
 
 export interface EncodeOptions {
   readonly signal?: AbortSignal | undefined;
@@ -22,7 +26,7 @@ export interface EncodeOptions {
   readonly onJob?: ((job: EncodeJob) => void) | undefined;
 }
 
-/** Failure "io" when a worker cannot go on. */
+/** Large bytes of `jobs` are used up. Failure "io" when a worker cannot go on. */
 export async function encodeAll(
   host: Pick<Host, "files" | "cores" | "threads">,
   jobs: readonly EncodeJob[],
@@ -35,12 +39,14 @@ export async function encodeAll(
   const close = (): void => encoders.forEach((encoder) => encoder.close());
   signal?.addEventListener("abort", close, { once: true });
   const idle = [...encoders];
+  const gate = createGate(MEMORY_BYTES_MAX);
   const answers: (readonly PackedGroup[])[] = [];
   const order = jobs
     .map((job, number) => ({ job, number }))
     .sort((left, right) => bytesOf(right.job) - bytesOf(left.job));
   try {
     await mapConcurrent(order, { limit, ...(signal && { signal }) }, async ({ job, number }) => {
+      using _room = await gate(memoryOf(job));
       const encoder = idle.pop();
       if (encoder === undefined) throw new RangeError("more jobs run than there are encoders");
       answers[number] = await encoder.encode(job);
@@ -61,13 +67,46 @@ function bytesOf(job: EncodeJob): number {
   return job.groups.flat().reduce((sum, { start, end }) => sum + end - start, 0);
 }
 
+/** A large content is held whole, with a base of its size and the base's index; contents of a common group come one after the other. */
+function memoryOf(job: EncodeJob): number {
+  return JOB_BYTES + (job.contents.size === 1 ? 3 * bytesOf(job) : 0);
+}
+
+/** Waits until `bytes` more fit, and takes them until it is disposed of. */
+function createGate(maxBytes: number): (bytes: number) => Promise<Disposable> {
+  let taken = 0;
+  let waiting: (() => void)[] = [];
+  return async (bytes) => {
+    while (taken > 0 && taken + bytes > maxBytes) await new Promise<void>((resolve) => void waiting.push(resolve));
+    taken += bytes;
+    return {
+      [Symbol.dispose]() {
+        taken -= bytes;
+        const woken = waiting;
+        waiting = [];
+        for (const wake of woken) wake();
+      },
+    };
+  };
+}
+
+/** They move to the thread instead of being copied, and are gone from here. Smaller buffers may be views of one that others use. */
+function largeBuffers(job: EncodeJob): ArrayBuffer[] {
+  return [...job.contents.values()]
+    .flatMap(({ target, bases }) => [target, ...bases])
+    .map(({ source }) => (typeof source === "string" ? undefined : source.buffer))
+    .filter((buffer) => buffer instanceof ArrayBuffer)
+    .filter(({ byteLength }) => byteLength > GROUP_BYTES_MAX);
+}
+
 interface Encoder {
   encode(job: EncodeJob): Promise<readonly PackedGroup[]>;
   close(): void;
 }
 
 function createLocalEncoder(host: Pick<Host, "files">): Encoder {
-  return { encode: async (job) => encodeGroups(host.files, job), close() {} };
+  const encode = createGroupEncoder(host.files);
+  return { encode: async (job) => encode(job), close() {} };
 }
 
 function createWorkerEncoder(): Encoder {
@@ -84,7 +123,7 @@ function createWorkerEncoder(): Encoder {
   return {
     encode(job) {
       waiting = Promise.withResolvers();
-      worker.postMessage(job);
+      worker.postMessage(job, largeBuffers(job));
       return waiting.promise;
     },
     close: () => void worker.terminate(),

@@ -4,7 +4,7 @@
  * most of which the machine has by then.
  */
 import { isNewc, readNewcFiles } from "../../format/cpio/read-newc.ts";
-import { CONTENT_BYTES_MAX, type Packing } from "../../format/delta/delta-index.ts";
+import { CONTENT_BYTES_MAX, GROUP_BYTES_MAX, type Packing } from "../../format/delta/delta-index.ts";
 import { verityDigest } from "../../format/verity/verity.ts";
 import { objectPath } from "../streams.ts";
 import type { Repository } from "../repository.ts";
@@ -17,6 +17,8 @@ export interface PlannedContent {
   readonly packing: Packing;
   readonly expandedBytes: number;
   readonly bases: readonly PlannedBase[];
+  /** Of a large compressed file, so that it need not be expanded twice; handed on to whoever encodes it. */
+  readonly expanded: Buffer | undefined;
 }
 
 export interface PlannedBase {
@@ -37,6 +39,8 @@ export interface PlanInput {
 const PACKED_BYTES_MIN = 16 * 1024;
 /** Bytes of an initramfs that no file of the tree has, for the old one to be looked at too. */
 const STRANGE_BYTES_MAX = 1024 * 1024;
+/** Of expanded files that wait for their encoder. */
+const KEPT_BYTES_MAX = 256 * 1024 * 1024;
 /** Of all bases of one content. */
 export const BASE_BYTES_MAX = CONTENT_BYTES_MAX;
 
@@ -47,10 +51,14 @@ export async function planContents(
   signal?: AbortSignal,
 ): Promise<PlannedContent[]> {
   const planned: PlannedContent[] = [];
+  let keptBytes = 0;
   // One after the other: an initramfs is large.
   for (const object of input.objects) {
     signal?.throwIfAborted();
-    planned.push((await planPacked(repository, input, object)) ?? planPlain(input, object));
+    const content = (await planPacked(repository, input, object)) ?? planPlain(input, object);
+    const isKept = content.expandedBytes > GROUP_BYTES_MAX && keptBytes + content.expandedBytes <= KEPT_BYTES_MAX;
+    keptBytes += isKept ? (content.expanded?.length ?? 0) : 0;
+    planned.push(isKept ? content : { ...content, expanded: undefined });
   }
   const news = new Set(input.objects.map(({ objectId }) => objectId));
   const isLate = ({ bases }: PlannedContent): boolean => bases.some(({ objectId }) => news.has(objectId));
@@ -64,6 +72,7 @@ function planPlain(input: PlanInput, object: PlanInput["objects"][number]): Plan
     packing: { kind: "none" },
     expandedBytes: object.sizeBytes,
     bases: old === undefined ? [] : [{ objectId: old, isExpanded: false }],
+    expanded: undefined,
   };
 }
 
@@ -81,7 +90,7 @@ async function planPacked(
   const old = input.matches.get(object.objectId);
   const oldBases = old === undefined ? [] : [{ objectId: old, isExpanded: isCompressed(repository, old) }];
   const bases = isNewc(expanded) ? archiveBases(repository, input, { archive: expanded, oldBases, object }) : oldBases;
-  return { ...object, packing, expandedBytes: expanded.length, bases };
+  return { ...object, packing, expandedBytes: expanded.length, bases, expanded };
 }
 
 function isCompressed(repository: Repository, objectId: string): boolean {

@@ -1,0 +1,33 @@
+/** createRoom() and createArena(): buffers that are used again, because the collector is late with many large ones. */
+import { GROUP_BYTES_MAX } from "../../format/delta/delta-index.ts";
+
+export type Room = (sizeBytes: number) => Buffer;
+
+/** What it gives is good until the next is taken; only what is larger than a group gets a buffer of its own. */
+export function createRoom(): Room {
+  let shared: Buffer | undefined;
+  return (sizeBytes) => {
+    if (sizeBytes > GROUP_BYTES_MAX) return Buffer.allocUnsafeSlow(sizeBytes);
+    shared ??= Buffer.allocUnsafeSlow(GROUP_BYTES_MAX);
+    return shared.subarray(0, sizeBytes);
+  };
+}
+
+export interface Arena {
+  /** Side by side until it is emptied. RangeError when it is full. */
+  readonly take: Room;
+  empty(): void;
+}
+
+export function createArena(sizeBytes: number): Arena {
+  let bytes: Buffer | undefined;
+  let taken = 0;
+  return {
+    take(count) {
+      bytes ??= Buffer.allocUnsafeSlow(sizeBytes);
+      if (taken + count > sizeBytes) throw new RangeError(`an arena has ${sizeBytes} bytes, wanted ${taken + count}`);
+      return bytes.subarray(taken, (taken += count));
+    },
+    empty: () => void (taken = 0),
+  };
+}
