@@ -37,6 +37,7 @@ const proxy = resources.use(await startCountingProxy(server.port));
 const tars = [await makeTar("OLD"), await makeTar("NEW"), await makeTar("FIX")] as const;
 await comparePushes(tars[0]);
 await compareUpdates(tars);
+await compareDeltas(tars);
 
 /** One layer, in canonical order. */
 async function makeTar(name: TreeName): Promise<Tar> {
@@ -108,6 +109,31 @@ async function compareUpdates([old, ...next]: readonly [Tar, ...Tar[]]): Promise
       );
       if (updated !== whole) throw new Error("the updated tree is not the tree of a whole pull");
     }
+  }
+}
+
+/** A delta for each update: what it costs to make, and what it moves and costs to apply beside the whole gzip layer. */
+async function compareDeltas([old, ...next]: readonly [Tar, ...Tar[]]): Promise<void> {
+  const [store, repository] = [at("builder-delta", "composefs"), "os-delta"];
+  const digests = new Map<TreeName, string>();
+  for (const tar of [old, ...next]) {
+    const pushed = await step("push", store, tar.path, reference(repository, tar.name.toLowerCase()), "gzip");
+    digests.set(tar.name, String(pushed["digest"]));
+  }
+  for (const { name } of next) {
+    const whole = await pull(at(`delta-${name}-whole`, "composefs"), repository, name, `${name} into an empty store`);
+    const machine = at(`delta-${name}`, "composefs");
+    await pull(machine, repository, old.name, "first install");
+    const images = [digests.get(old.name) ?? "", digests.get(name) ?? ""];
+    const made = await step("delta", store, ...images, reference(repository, name.toLowerCase()));
+    const [bytes, wall, cpu, peak] = ["deltaBytes", "wallSeconds", "cpuSeconds", "peakMiB"].map((key) =>
+      Number(made[key]),
+    );
+    console.log(
+      `delta OLD to ${name}: ${megabytes(bytes ?? 0)}, ${wall?.toFixed(1)} s (${cpu?.toFixed(1)} s CPU), ${peak?.toFixed(0)} MiB at the peak`,
+    );
+    const updated = await pull(machine, repository, name, `OLD to ${name} by delta`);
+    if (updated !== whole) throw new Error("the updated tree is not the tree of a whole pull");
   }
 }
 
