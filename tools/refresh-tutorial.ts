@@ -23,11 +23,16 @@ for (const file of files.length > 0 ? files : [path.join(root, "docs/guide/tutor
   writeFileSync(file, refresh(readFileSync(file, "utf8"), parseTranscript(transcript), timesOf(transcript)));
 }
 
+/** Typed on this machine, or on the one that it booted. */
+function isCommand(line: string): boolean {
+  return /^(?:\$|\[root@\S+ ~\]#) /.test(line);
+}
+
 /** Each command that was shown, with its output. */
 function parseTranscript(text: string): Shown[] {
   const shown: { command: string; output: string[] }[] = [];
   for (const line of text.split("\n")) {
-    if (line.startsWith("$ ")) shown.push({ command: line, output: [] });
+    if (isCommand(line)) shown.push({ command: line, output: [] });
     else if (line.startsWith("== ")) shown.push({ command: "", output: [] });
     else shown.at(-1)?.output.push(line);
   }
@@ -49,7 +54,7 @@ function refresh(document: string, shown: readonly Shown[], times: readonly stri
       inBlock = !inBlock;
       skipping = false;
       lines.push(line);
-    } else if (inBlock && line.startsWith("$ ")) {
+    } else if (inBlock && isCommand(line)) {
       const found = shown.findIndex(({ command }, i) => i >= at && command === line);
       if (found < 0) throw new Error(`the transcript does not have, after what stands above it: ${line}`);
       at = found + 1;

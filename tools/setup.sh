@@ -24,7 +24,7 @@ case "${1:-}" in
 npm)
   node="$here/node_modules/node/bin/node"
   if [ ! -x "$node" ] || ! cmp -s "$here/package-lock.json" "$here/node_modules/.berth-lock"; then
-    [ -z "${BERTH_NO_INSTALL:-}" ] || refuse "its npm packages are not installed" "npm install --no-save, or run it without --no-install"
+    [ -z "${BERTH_NO_INSTALL:-}" ] || refuse "its npm packages are not installed" "tools/setup.sh npm, or run it without --no-install"
     missing=""
     command -v npm >/dev/null 2>&1 || missing="nodejs npm"
     # The pinned Node is linked with it, and small systems lack it.

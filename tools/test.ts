@@ -5,8 +5,8 @@
  * A missing tool is a failure, never a skip: the number of skipped tests must be 0.
  */
 import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
-import { cpus } from "node:os";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
 import path from "node:path";
 
 type Tier = "unit" | "privileged" | "vm";
@@ -49,18 +49,41 @@ if (!tiers.includes("unit") || tiers.length > 1) {
   run("self-contained program", node, ["--disable-warning=ExperimentalWarning", "tools/build-binary.ts"]);
 }
 
-for (const tier of tiers) {
-  const own = files.filter((file) => tierOf(file) === tier);
-  if (own.length === 0) continue;
+const chosen = tiers
+  .map((tier) => ({ tier, own: files.filter((file) => tierOf(file) === tier) }))
+  .filter(({ own }) => own.length > 0);
+if (chosen.length === 0) {
+  console.error(`error: Cannot run ${wanted} tests: none is of a file like ${only.join(", ")}`);
+  process.exit(2);
+}
+for (const { tier, own } of chosen) {
   const concurrency = tier === "unit" ? cpus().length : 1;
-  run(`${tier} tests`, node, [
-    "--disable-warning=ExperimentalWarning",
-    "--test",
-    `--test-concurrency=${concurrency}`,
-    ...(tier === "unit"
-      ? ["--test-reporter=dot", "--test-timeout=120000"]
-      : ["--test-reporter=spec", "--test-timeout=1500000"]),
-    ...(tier === "unit" ? [] : ["--test-force-exit"]),
-    ...own,
-  ]);
+  const scratch = mkdtempSync(path.join(tmpdir(), "berth-test-"));
+  const log = path.join(scratch, "log.tap");
+  try {
+    run(`${tier} tests`, node, [
+      "--disable-warning=ExperimentalWarning",
+      "--test",
+      `--test-concurrency=${concurrency}`,
+      ...(tier === "unit" ? ["--test-reporter=dot"] : ["--test-reporter=spec", "--test-force-exit"]),
+      "--test-reporter-destination=stdout",
+      "--test-reporter=tap",
+      `--test-reporter-destination=${log}`,
+      `--test-timeout=${tier === "unit" ? 120_000 : 1_500_000}`,
+      ...own,
+    ]);
+    requireNoSkips(tier, readFileSync(log, "utf8"));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+/** By the runner's own count. */
+function requireNoSkips(tier: Tier, log: string): void {
+  const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(log)?.[1] ?? Number.NaN);
+  const [passed, skipped, todo] = [count("pass"), count("skipped"), count("todo")];
+  console.log(`# ${tier} tests: ${passed} passed, ${skipped} skipped`);
+  if (passed > 0 && skipped === 0 && todo === 0) return;
+  console.error(`error: Cannot trust the ${tier} tests: ${skipped} were skipped and ${todo} put off, wanted none`);
+  process.exit(1);
 }

@@ -30,8 +30,3 @@ export function entryFileName(release: OsRelease, deploymentId: string, rank: En
 export function sortKey(primaryId: string, rank: EntryRank): string {
   return `bootc-${primaryId}-${rank === "primary" ? 0 : 1}`;
 }
-
-/** The os-release ID inside a sort-key of ours. */
-export function idOfSortKey(key: string): string | undefined {
-  return /^bootc-(.+)-[01]$/.exec(key)?.[1];
-}

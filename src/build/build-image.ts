@@ -56,7 +56,7 @@ function refuseTriggers(name: string, image: StoredImage | undefined): void {
   if (triggers.length === 0) return;
   throw new Failure(
     "unsupported",
-    `Cannot build from image "${name}": it has ONBUILD triggers, which are not supported yet`,
+    `Cannot build from image "${name}": it has ONBUILD triggers, which are not supported`,
     {
       hint: "write what they do into the Containerfile of a base without them",
     },

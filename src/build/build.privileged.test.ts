@@ -563,6 +563,16 @@ test("standard input, iidfile, labels, annotations, dry run", () => {
   );
   assert.equal(built.status, 0, built.stderr);
   assert.equal(readFileSync(iid, "utf8"), `sha256:${built.id}`);
+  const untold = berth([
+    "build",
+    "-t",
+    "untold:1",
+    "--iidfile",
+    "/nonexistent/iid",
+    context({ Containerfile: "FROM tiny:1\n" }),
+  ]);
+  assert.equal(untold.status, 1);
+  assert.equal(berth(["history", "untold:1"]).status, 1);
   const { config, manifest } = imageOf(built.id);
   assert.deepEqual(config.config.Labels, { base: "yes", l: "1" });
   assert.equal(manifest.annotations?.["org.example.a"], "b");

@@ -68,7 +68,7 @@ function planPath(text: string, offset: number, instruction: Copy, scope: StageS
     if (instruction.kind === "add")
       throw errorAt(
         line,
-        `ADD of the URL ${JSON.stringify(path)} is not supported yet`,
+        `ADD of the URL ${JSON.stringify(path)} is not supported`,
         offset,
         "fetch it before the build, or in a RUN",
       );

@@ -32,12 +32,12 @@ function refuseUnsupported(instruction: Run): void {
   if (instruction.security === "insecure")
     throw errorAt(line, "RUN --security=insecure is not supported", 0, "every RUN is confined");
   const device = instruction.devices[0];
-  if (device !== undefined) throw errorAt(line, "RUN --device is not supported yet", device.offset);
+  if (device !== undefined) throw errorAt(line, "RUN --device is not supported", device.offset);
   const ssh = instruction.mounts.find((mount) => mount.type === "ssh");
   if (ssh !== undefined)
     throw errorAt(
       line,
-      "RUN --mount=type=ssh is not supported yet",
+      "RUN --mount=type=ssh is not supported",
       ssh.word.offset,
       "give the key as a secret: --mount=type=secret",
     );

@@ -170,7 +170,7 @@ function checkPlatform(stage: Stage, platform: string | undefined, architecture:
   if (platform === undefined) return;
   const [os = "", machine = ""] = platform.includes("/") ? platform.split("/") : ["linux", platform];
   if (os === "linux" && machine === architecture) return;
-  const message = `platform ${JSON.stringify(platform)} is not this machine's, linux/${architecture}: building for others is not supported yet`;
+  const message = `platform ${JSON.stringify(platform)} is not this machine's, linux/${architecture}: building for others is not supported`;
   throw errorAt(stage.from.source.line, message, stage.from.platform?.offset);
 }
 

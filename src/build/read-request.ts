@@ -97,7 +97,7 @@ export function asBuildFailure(fileName: string, error: ContainerfileError): Fai
 
 function contextDirectory(files: Files, text: string): string {
   if (/^(?:https?|git|ssh):\/\//.test(text)) {
-    throw new Failure("unsupported", `Cannot build "${text}": a context from the network is not supported yet`, {
+    throw new Failure("unsupported", `Cannot build "${text}": a context from the network is not supported`, {
       hint: "fetch it first and give the directory",
     });
   }

@@ -109,5 +109,10 @@ test("parseInvocation() refuses wrong words and says what is right", () => {
   assert.match(refusal("switch"), /IMAGE is missing \(HOST\/NAME/);
   assert.match(refusal("registry", "serve", "a", "b"), /unexpected argument "b"/);
   assert.match(refusal("registry", "serve", "a", "--listen"), /--listen/);
+  assert.match(
+    refusal("status", "--format", "json", "--format", "yaml"),
+    /Cannot use --format twice: wanted one value/,
+  );
+  assert.match(refusal("--json", "status"), /Cannot use --json before the command.* \| berth status --json/);
   assert.match(refusal("status", "--json=yes"), /--json/);
 });

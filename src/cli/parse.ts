@@ -151,6 +151,8 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
         throw unknownFlag(command, flags, token.rawName);
       }
     }
+    const twice = findTwice(tokens, flags);
+    if (twice !== undefined) throw usage(command, `Cannot use --${twice} twice: wanted one value`);
     const parsed = parseArgs({ args: own, options, strict: true, allowPositionals: true, allowNegative: true });
     const values: Record<string, unknown> = { ...parsed.values };
     for (const name of negated) {
@@ -163,6 +165,20 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
     const text = (error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0] ?? "";
     throw usage(command, `Cannot read the command line: ${text.replace(/^Option/, "option").replace(/\.$/, "")}`);
   }
+}
+
+/** The last would win without a word: which one was meant is not ours to guess. */
+function findTwice(
+  tokens: readonly { readonly kind: string; readonly name?: string }[],
+  flags: Flags,
+): string | undefined {
+  const seen = new Set<string>();
+  for (const { kind, name } of tokens) {
+    if (kind !== "option" || name === undefined || flags[name]?.type !== "string") continue;
+    if (seen.has(name)) return name;
+    seen.add(name);
+  }
+  return undefined;
 }
 
 function checkOperands(command: Command, operands: readonly string[]): void {
@@ -186,6 +202,11 @@ function unknownFlag(command: Command, flags: Flags, raw: string): Failure {
 
 function unknownCommand(commands: readonly Command[], words: readonly string[]): Failure {
   const typed = words.filter((word) => !word.startsWith("-")).slice(0, 2);
+  if (words[0]?.startsWith("-") === true && findCommand(commands, typed) !== undefined) {
+    return new Failure("usage", `Cannot use ${words[0]} before the command: flags come after it`, {
+      hint: `berth ${typed.join(" ")} ${words[0]}`,
+    });
+  }
   const names = commands
     .filter((command) => !command.hidden)
     .flatMap((command) => [command.name, ...(command.aliases ?? [])]);

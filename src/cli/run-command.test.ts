@@ -69,6 +69,11 @@ test("runProgram() prints the view, or the value with --json", async () => {
   assert.deepEqual(JSON.parse((await run(["echo", "hi", "--json"])).stdout), { word: "hi" });
 });
 
+test("runProgram() prints nothing with --json for a command without a value", async () => {
+  const mute = command({ name: "mute", summary: "Mute", flags: {}, run: async () => undefined, view: () => "text" });
+  assert.equal((await run(["mute", "--json"], [mute])).stdout, "");
+});
+
 test("runProgram() prints with --json what the command says, not how it was asked", async () => {
   assert.deepEqual(JSON.parse((await run(["list", "--json"])).stdout), [1]);
 });
@@ -92,6 +97,8 @@ test("runProgram() helps: overview, group, command, version", async () => {
   assert.equal((await run([])).exitCode, 2);
   assert.match((await run(["group", "--help"])).stdout, /group one\s+First/);
   assert.match((await run(["echo", "--help"])).stdout, /Usage: berth echo \[FLAGS\] WORD/);
+  assert.match((await run(["help", "fial"])).stderr, /there is no such command\nhint: did you mean "fail"/);
+  assert.equal((await run(["--help", "fial"])).exitCode, 2);
   assert.equal((await run(["--version"])).stdout, "berth 1.2.3\n");
 });
 

@@ -37,7 +37,7 @@ export async function runProgram(
   }
   let progress: ClosableProgress | undefined;
   try {
-    const invocation = parseInvocation(commands, words);
+    const invocation = parseInvocation(commands, isHelp(words[0]) ? words.slice(1) : words);
     if (invocation.global.help) {
       terminal.stdout(formatCommandHelp(invocation.command));
       return 0;
@@ -91,7 +91,9 @@ async function execute(
   const value = await command.run(invocation.values as never, invocation.operands, context);
   parts.progress.close();
   if (invocation.global.json) {
-    terminal.stdout(`${JSON.stringify(command.json === undefined ? value : command.json(value), undefined, 2)}\n`);
+    const result = command.json === undefined ? value : command.json(value);
+    // A container in the foreground has had the output for itself.
+    if (result !== undefined) terminal.stdout(`${JSON.stringify(result, undefined, 2)}\n`);
     return;
   }
   const text = command.view?.(value, context);
@@ -106,17 +108,23 @@ function createProgress(invocation: Invocation, host: Host, terminal: Terminal):
   return createLineProgress(sink);
 }
 
+function isHelp(word: string | undefined): boolean {
+  return word === "help" || word === "--help" || word === "-h";
+}
+
 function helpFor(
   words: readonly string[],
   commands: readonly Command[],
 ): { text: string; exitCode: number } | undefined {
   if (words.length === 0) return { text: formatOverview(commands), exitCode: EXIT_USAGE };
   const wantsHelp = words.includes("--help") || words.includes("-h");
-  if (words[0] === "help" || words[0] === "--help" || words[0] === "-h") {
+  if (isHelp(words[0])) {
     const topic = words.slice(1);
+    if (topic.length === 0) return { text: formatOverview(commands), exitCode: 0 };
     const found = findCommand(commands, topic);
-    if (found !== undefined) return { text: formatCommandHelp(found.command), exitCode: 0 };
-    return { text: formatGroup(commands, topic[0] ?? "") ?? formatOverview(commands), exitCode: 0 };
+    const text = found === undefined ? formatGroup(commands, topic[0] ?? "") : formatCommandHelp(found.command);
+    // What is unknown is told as for a command that is to run.
+    return text === undefined ? undefined : { text, exitCode: 0 };
   }
   const group = findCommand(commands, words) === undefined ? formatGroup(commands, words[0] ?? "") : undefined;
   if (group !== undefined && (wantsHelp || words.length === 1))

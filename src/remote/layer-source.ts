@@ -85,5 +85,5 @@ export function isHere(
   store: Pick<Store, "hasLayer" | "hasBlob" | "keepsBlobs">,
   { descriptor, diffId }: LayerPlan,
 ): boolean {
-  return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(descriptor.digest));
+  return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(descriptor.digest, descriptor.size));
 }

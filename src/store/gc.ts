@@ -46,9 +46,11 @@ export function collectGarbage(repository: Repository, options: GcOptions): GcRe
   const images = sweepLinks(repository, repository.paths.images, remove, (name) => marks.objects.has(objectName(name)));
   let objects = 0;
   let bytes = 0;
+  let leftovers = 0;
   for (const fan of files.list(repository.paths.objects)) {
     const directory = `${repository.paths.objects}/${fan}`;
     if (fan.startsWith(TEMPORARY_PREFIX)) {
+      leftovers += 1;
       bytes += files.lstat(directory)?.size ?? 0;
       remove(directory);
       continue;
@@ -66,7 +68,16 @@ export function collectGarbage(repository: Repository, options: GcOptions): GcRe
   }
   const blobs = sweepBlobs(repository, marks.blobs, remove);
   task.done();
-  return { objects, bytes: bytes + blobs.bytes, images, streams, blobs: blobs.count, dryRun: options.dryRun };
+  leftovers += blobs.leftovers;
+  return {
+    objects,
+    bytes: bytes + blobs.bytes,
+    images,
+    streams,
+    blobs: blobs.count,
+    leftovers,
+    dryRun: options.dryRun,
+  };
 }
 
 function markAll(repository: Repository, liveIds: readonly string[]): Marks {
@@ -163,20 +174,23 @@ function sweepBlobs(
   repository: Repository,
   live: ReadonlySet<Digest>,
   remove: (path: string) => void,
-): { count: number; bytes: number } {
+): { count: number; bytes: number; leftovers: number } {
   const { files } = repository.host;
   const { blobs } = repository;
   let count = 0;
   let bytes = 0;
-  if (blobs === undefined) return { count, bytes };
+  let leftovers = 0;
+  if (blobs === undefined) return { count, bytes, leftovers };
   const names = new Set([...live].map((digest) => `${digestAlgorithm(digest)}/${digestHex(digest)}`));
   const drop = (path: string): void => {
     bytes += files.lstat(path)?.size ?? 0;
     remove(path);
   };
   for (const name of files.list(blobs)) {
-    if (name.startsWith(TEMPORARY_PREFIX)) drop(`${blobs}/${name}`);
-    else {
+    if (name.startsWith(TEMPORARY_PREFIX)) {
+      leftovers += 1;
+      drop(`${blobs}/${name}`);
+    } else {
       for (const hex of files.list(`${blobs}/${name}`)) {
         if (names.has(`${name}/${hex}`)) continue;
         count += 1;
@@ -184,5 +198,5 @@ function sweepBlobs(
       }
     }
   }
-  return { count, bytes };
+  return { count, bytes, leftovers };
 }

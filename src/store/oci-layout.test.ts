@@ -133,6 +133,28 @@ for (const [what, code, files, name] of BAD) {
   });
 }
 
+const falsified: readonly (readonly [what: string, change: object, code: string])[] = [
+  ["another size", { size: layer.descriptor.size + 1 }, "digest-mismatch"],
+  ["a media type that is no layer", { mediaType: "application/x-foo" }, "bad-input"],
+];
+for (const [what, change, code] of falsified) {
+  test(`importLayout() refuses ${what} for a layer that is here already`, async () => {
+    const manifest = JSON.parse(documents.manifestBytes.toString());
+    const bytes = Buffer.from(JSON.stringify({ ...manifest, layers: [{ ...manifest.layers[0], ...change }] }));
+    const index = {
+      schemaVersion: 2,
+      manifests: [{ mediaType: MANIFEST, digest: digestOf(bytes), size: bytes.length }],
+    };
+    const host = createFakeHost({ files: layoutFiles() });
+    await importFrom(host);
+    for (const [path, content] of Object.entries({ ...layoutFiles(index), ...blob(bytes) }))
+      host.files.write(path, content);
+    await assert.rejects(importFrom(host), (error) => isFailure(error) && error.code === code);
+    using store = openStore(host, "/d/composefs", { keepBlobs: true, create: false, access: "shared" });
+    assert.equal(store.images().length, 1);
+  });
+}
+
 test("importLayout() asks for space before it writes", async () => {
   const host = createFakeHost({ files: layoutFiles(), totalBytes: 120_000 });
   await assert.rejects(importFrom(host), (error) => isFailure(error, "no-space"));

@@ -22,7 +22,7 @@ import {
   parseLayoutIndex,
 } from "../oci/layout.ts";
 import { type Descriptor, type Index, MANIFEST_BYTES_MAX, parseIndex, parseManifest } from "../oci/manifest.ts";
-import { isIndexType } from "../oci/media-types.ts";
+import { isIndexType, layerCompression } from "../oci/media-types.ts";
 import { encodeLayer, encodingOf } from "./layer-encoding.ts";
 import { requireSpace } from "./space.ts";
 import type { StoredImage, Store } from "./store.ts";
@@ -55,6 +55,11 @@ export async function importLayout(
     if (diffIds.length !== manifest.layers.length) {
       throw new SyntaxError(`its config names ${diffIds.length} layers, its manifest ${manifest.layers.length}`);
     }
+    const alien = manifest.layers.find(({ mediaType }) => layerCompression(mediaType) === undefined);
+    if (alien !== undefined)
+      throw new SyntaxError(
+        `layer ${alien.digest} has media type ${JSON.stringify(alien.mediaType)}, wanted a tar layer`,
+      );
     return {
       manifestBytes: bytes,
       configBytes: config,
@@ -144,7 +149,7 @@ export async function exportLayout(
 
 /** The layer is here, and its blob too where blobs are kept. */
 export function isComplete(store: Store, layer: Descriptor, diffId: Digest): boolean {
-  return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(layer.digest));
+  return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(layer.digest, layer.size));
 }
 
 /** The blob as it came; where it was not kept, made again when that gives the same bytes. */

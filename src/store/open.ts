@@ -6,7 +6,7 @@ import type { DigestAlgorithm } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host, Lock } from "../host/host.ts";
 import { assembleLayer } from "./assemble-layer.ts";
-import { hasBlob, readBlob } from "./blobs.ts";
+import { blobSize, hasBlob, readBlob } from "./blobs.ts";
 import { readContents } from "./contents.ts";
 import { applyDelta } from "./delta/apply-delta.ts";
 import { createDelta } from "./delta/create-delta.ts";
@@ -102,7 +102,8 @@ function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbo
     removeImage: (digest) => removeImage(repository, digest),
     untag: (name) => untagImage(repository, name),
     hasLayer: (diffId) => findStream(repository, streamName("layer", diffId)) !== undefined,
-    hasBlob: (digest) => hasBlob(repository, digest),
+    hasBlob: (digest, sizeBytes) =>
+      hasBlob(repository, digest) && (sizeBytes === undefined || blobSize(repository, digest) === sizeBytes),
     readBlob: (digest, from) => readBlob(repository, digest, from),
     importLayer: (source, options) => importLayer(repository, source, options),
     addLayer: (tar, options) => addLayer(repository, tar, options),

@@ -314,6 +314,7 @@ test("gc() keeps what names and live ids reach and deletes the rest", async (t) 
     images: 0,
     streams: 0,
     blobs: 0,
+    leftovers: 0,
     dryRun: false,
   });
 });

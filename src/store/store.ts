@@ -65,6 +65,8 @@ export interface GcReport {
   readonly images: number;
   readonly streams: number;
   readonly blobs: number;
+  /** What broken-off imports and downloads left. */
+  readonly leftovers: number;
   readonly dryRun: boolean;
 }
 
@@ -96,7 +98,8 @@ export interface Store extends Disposable {
 
   // Layers
   hasLayer(diffId: Digest): boolean;
-  hasBlob(digest: Digest): boolean;
+  /** With `sizeBytes`, whether it has just so many. */
+  hasBlob(digest: Digest, sizeBytes?: number): boolean;
   /** The compressed blob as it came, from byte `from` on; Failure "not-found" where blobs are not kept. */
   readBlob(digest: Digest, from?: number): AsyncIterable<Uint8Array>;
   /** Hash, decompress, split and write in one pass; verifies descriptor digest and diff id before anything is visible. */

@@ -24,7 +24,7 @@ export const buildCommand = command({
       type: "list",
       short: "t",
       value: "NAME",
-      summary: "name of the image, e.g. localhost/web:1; may be repeated",
+      summary: "name of the image, e.g. localhost/web:1",
     },
     file: { type: "string", short: "f", value: "FILE", summary: "the Containerfile; - is standard input" },
     "build-arg": {
@@ -111,6 +111,8 @@ export const buildCommand = command({
         signal: context.signal,
       };
       if (context.dryRun) return { plan: await prepareBuild(store, options) };
+      // Before the first step: an image whose id cannot be told is not wanted.
+      if (values.iidfile !== undefined) host.files.write(textToByteName(values.iidfile), "");
       try {
         const image = await buildImage(host, store, options);
         const id = digestHex(image.manifest.config.digest);

@@ -13,7 +13,7 @@ export const containerLintCommand = command({
     rootfs: { type: "string", value: "DIR", default: "/", summary: "the tree to check" },
     "fatal-warnings": { type: "boolean", summary: "a warning fails too" },
     list: { type: "boolean", summary: "list the lints" },
-    skip: { type: "list", value: "NAME", summary: "leave this lint out; may be repeated" },
+    skip: { type: "list", value: "NAME", summary: "leave this lint out" },
     "no-truncate": { type: "boolean", summary: "show all items, not the first five" },
   },
   examples: [["RUN berth container lint", "the last line of a Containerfile"]],

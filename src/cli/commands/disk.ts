@@ -41,10 +41,10 @@ export const diskCommand = command({
     user: {
       type: "list",
       value: "NAME[:GROUPS][:KEYFILE]",
-      summary: "Add a user, e.g. ann:sudo,adm:ann.pub (repeatable)",
+      summary: "Add a user, e.g. ann:sudo,adm:ann.pub",
     },
     hostname: { type: "string", value: "NAME", summary: "Host name" },
-    karg: { type: "list", value: "ARG", summary: "Kernel argument (repeatable)" },
+    karg: { type: "list", value: "ARG", summary: "Kernel argument" },
     uuid: { type: "string", value: "UUID", summary: "Makes all ids of the disk others than those of an equal disk" },
     force: { type: "boolean", short: "f", summary: "Replace a disk image that is there" },
   },

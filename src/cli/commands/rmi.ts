@@ -1,4 +1,5 @@
 /** `berth rmi`: takes names from images; an image that loses its last name is forgotten, and the next gc frees what only it had. */
+import { listContainers } from "../../containers/containers.ts";
 import { digestHex } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { formatImageRef } from "../../oci/reference.ts";
@@ -11,13 +12,20 @@ export const rmiCommand = command({
   summary: "Remove images from the store",
   description:
     "By name: the name goes, and the image with its last name. By id: all its names must go with --force when there are several.",
-  flags: { force: { type: "boolean", short: "f", summary: "take all names from an image that is given by its id" } },
+  flags: {
+    force: {
+      type: "boolean",
+      short: "f",
+      summary: "take all names from an image that is given by its id; also one that a container was made of",
+    },
+  },
   operands: [{ name: "IMAGE", summary: "name or id", many: true }],
   needsRoot: true,
   async run(values, names, context) {
     using store = openWorkstationStore(context.host);
     // All are looked up before anything is removed.
     const wanted = names.map((name) => ({ name, image: findStoredImage(store, name), full: fullName(name) }));
+    const containers = listContainers(context.host, store);
     const untagged: string[] = [];
     const deleted: string[] = [];
     for (const { name, image, full } of wanted) {
@@ -25,6 +33,13 @@ export const rmiCommand = command({
       if (!isName && image.names.length > 1 && !values.force) {
         throw new Failure("conflict", `Cannot remove image "${name}": it has ${image.names.length} names`, {
           hint: "add --force, or remove its names",
+        });
+      }
+      const last = !isName || image.names.length === 1;
+      const user = last ? containers.find(({ record }) => record.imageDigest === image.digest)?.record : undefined;
+      if (user !== undefined && !values.force) {
+        throw new Failure("busy", `Cannot remove image "${name}": container ${user.name} was made of it`, {
+          hint: `berth rm ${user.name}, or add --force`,
         });
       }
       const going = isName ? [full] : image.names;

@@ -125,9 +125,10 @@ test("berth store gc keeps what containers stand on, and takes the scratch of ki
       interactive: false,
       autoRemove: false,
     });
-    store.untag("localhost/os:1");
     return { id: record.mountedImage, path: store.path };
   })();
+  assert.match((await berth(host, "rmi", "localhost/os:1")).err, /container web was made of it\nhint: berth rm web/);
+  assert.equal((await berth(host, "rmi", "--force", "localhost/os:1")).status, 0);
   const scratch = "/var/lib/berth/cache/scratch";
   host.files.makeDirectory(`${scratch}/0123/deep`);
   host.files.write(`${scratch}/0123.lock`, "");

@@ -30,6 +30,7 @@ export const storeGcCommand = command({
       `${report.blobs} blobs`,
       `${report.streams} streams`,
       `${report.images} EROFS images`,
+      ...(report.leftovers > 0 ? [`${report.leftovers} broken-off downloads`] : []),
     ];
     return `${report.dryRun ? "Would delete" : "Deleted"} ${parts.join(", ")}: ${formatBytes(report.bytes)}`;
   },

@@ -15,13 +15,13 @@ export const vmRunCommand = command({
     "(berth vm ssh, berth vm list). Without -d its console is shown; Ctrl-] leaves it and the machine runs on.\n" +
     "Without --disk a machine of this name that was stopped is started again.",
   flags: {
-    disk: { type: "list", value: "FILE", summary: "Disk image, raw or qcow2; the first one boots (repeatable)" },
+    disk: { type: "list", value: "FILE", summary: "Disk image, raw or qcow2; the first one boots" },
     name: { type: "string", value: "NAME", summary: "Name of the machine (default: vm1, vm2, ...)" },
     memory: { type: "string", value: "MIB", default: "2048", summary: "Memory in MiB, or e.g. 2G" },
     cpus: { type: "string", value: "N", default: "2", summary: "Processors" },
     uefi: { type: "boolean", summary: "Boot by UEFI (the default)" },
     bios: { type: "boolean", summary: "Boot by BIOS" },
-    port: { type: "list", short: "p", value: "HOST:GUEST", summary: "Forward a TCP port of 127.0.0.1 (repeatable)" },
+    port: { type: "list", short: "p", value: "HOST:GUEST", summary: "Forward a TCP port of 127.0.0.1" },
     snapshot: { type: "boolean", summary: "Leave the disk images as they are: what the machine writes ends with it" },
     accel: { type: "string", choices: ["auto", "kvm", "tcg"], default: "auto", summary: "Accelerator" },
     detach: { type: "boolean", short: "d", summary: "Return when the machine has started" },

@@ -54,7 +54,7 @@ export async function bootMachine(stage: Stage, firmware: "uefi" | "bios"): Prom
   const ssh = (script: string): string[] => ["berth", "vm", "ssh", NAME, "--user", "root", "-i", "key", "--", script];
   const machine: Machine = {
     sshPort: await sshPort(stage),
-    run: (script, options = {}) => stage.run(ssh(script), { ...options, shown: `[root@${NAME} ~]# ${script}` }),
+    run: (script, options = {}) => stage.run(ssh(script), { ...options, prompt: `[root@${NAME} ~]# `, shown: script }),
     quietly: (script, options = {}) => stage.quietly(ssh(script), options),
     async put(path, content) {
       const folder = path.slice(0, path.lastIndexOf("/"));

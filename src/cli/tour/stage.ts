@@ -26,6 +26,8 @@ export interface CommandOptions {
   readonly exitCodes?: readonly number[];
   /** What is shown in place of the words, when they are long or hold a secret. */
   readonly shown?: string;
+  /** What stands before the words; default "$ ". */
+  readonly prompt?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
   /** Lines of output shown as they come; of the rest the last few, the others are counted. Default: all. */
@@ -60,7 +62,7 @@ export function createStage(host: Host, options: StageOptions): Stage {
   const timings: Timing[] = [];
   const perform = async (argv: readonly string[], how: CommandOptions, show: boolean): Promise<string> => {
     const output = new Output(how.showLines, show ? options.print : () => {});
-    if (show) options.print(`$ ${how.shown ?? argv.map(quoteWord).join(" ")}\n`);
+    if (show) options.print(`${how.prompt ?? "$ "}${how.shown ?? argv.map(quoteWord).join(" ")}\n`);
     const result = await host.exec(programWords(argv), {
       timeoutMs: how.timeoutMs ?? COMMAND_TIMEOUT_MS,
       signal: options.signal,

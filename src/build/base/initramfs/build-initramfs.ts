@@ -87,13 +87,6 @@ export async function buildInitramfs(
   return compress(writeNewc(withParents(tree)));
 }
 
-/** The newest of the image's kernels that has a vmlinuz beside its modules, or `undefined`. */
-export function kernelVersions(files: Pick<Files, "listIfAny" | "exists">, root: string): string[] {
-  return files
-    .listIfAny(`${root}/usr/lib/modules`)
-    .filter((name) => files.exists(`${root}/usr/lib/modules/${name}/modules.dep`));
-}
-
 function readIndex(files: Pick<Files, "readTextIfAny">, directory: string): ModuleIndex {
   const text = (name: string): string | undefined => files.readTextIfAny(`${directory}/${name}`);
   const dep = text("modules.dep");
