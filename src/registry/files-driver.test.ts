@@ -1,10 +1,11 @@
 /** What a crash leaves: the fake disk loses everything that was not synced. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { collectBytes } from "../core/bytes.ts";
+import { collectBytes, streamOf } from "../core/bytes.ts";
 import { digestOf, type Digest } from "../core/digest.ts";
-import { isFailure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { createFakeHost, type FakeHost } from "../host/fake.ts";
+import type { Files } from "../host/host.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
 import { openToAll } from "./auth.ts";
 import { filesDriver } from "./files-driver.ts";
@@ -143,4 +144,29 @@ test("readBlob() gives exactly the range, small and large", async () => {
   }
   assert.equal(await driver.deleteBlob(digest), true);
   assert.equal(await driver.blobSize(digest), undefined);
+});
+
+test("what a full disk took of a piece is no part of the upload", async () => {
+  const host = createFakeHost();
+  let isFull = false;
+  const open: Files["open"] = (path, mode, permissions) => {
+    const file = host.files.open(path, mode, permissions);
+    return {
+      ...file,
+      writeAll(pieces, position) {
+        if (!isFull) return file.writeAll(pieces, position);
+        file.write(Buffer.from("ta"), position);
+        throw new Failure("no-space", "Cannot write: the disk is full");
+      },
+    };
+  };
+  const driver = filesDriver({ ...host, files: { ...host.files, open } }, "/r");
+  const id = await driver.startUpload("team/os", "sha256");
+  await driver.appendUpload(id, 0, streamOf(Buffer.from("good")));
+  isFull = true;
+  await assert.rejects(driver.appendUpload(id, 4, streamOf(Buffer.from("tail"))), (error) =>
+    isFailure(error, "no-space"),
+  );
+  assert.equal(await driver.finishUpload(id, digestOf("good")), "stored");
+  assert.equal(await driver.blobSize(digestOf("good")), 4);
 });

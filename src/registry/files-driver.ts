@@ -206,7 +206,13 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       using file = files.open(dataPath(id), "read-write");
       for await (const pieces of gather(source, FULL_WRITE)) {
         if (session.writer !== writer || known.get(id) !== session) throw busy(id);
-        file.writeAll(pieces, session.size);
+        try {
+          file.writeAll(pieces, session.size);
+        } catch (error) {
+          // A disk that is full may have taken a part: the file never holds more than what was counted and hashed.
+          files.truncate(dataPath(id), session.size);
+          throw error;
+        }
         for (const piece of pieces) {
           session.digester?.update(piece);
           session.size += piece.length;
