@@ -7,6 +7,7 @@ import { isFailure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";
 import type { Host } from "../host/host.ts";
 import type { Descriptor } from "../oci/manifest.ts";
+import { isComplete } from "../store/oci-layout.ts";
 import type { Store } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import { fetchBlob } from "./fetch-blob.ts";
@@ -52,7 +53,7 @@ export function createLayerSource(
       const { descriptor } = layer;
       using partial = await openPartialBlob(context.host, store.path, descriptor.digest, context.signal);
       // Another process may have pulled it while we waited for its file.
-      if (isHere(store, layer)) {
+      if (isComplete(store, layer.descriptor, layer.diffId)) {
         partial.remove();
         return "skipped: already exists";
       }
@@ -78,12 +79,4 @@ export function createLayerSource(
       return undefined;
     },
   };
-}
-
-/** The store has the layer, and its blob where blobs are kept. */
-export function isHere(
-  store: Pick<Store, "hasLayer" | "hasBlob" | "keepsBlobs">,
-  { descriptor, diffId }: LayerPlan,
-): boolean {
-  return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(descriptor.digest, descriptor.size));
 }

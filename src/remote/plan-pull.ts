@@ -4,8 +4,9 @@ import { Failure } from "../core/failure.ts";
 import type { ImageConfig } from "../oci/config.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { layerCompression } from "../oci/media-types.ts";
+import { isComplete } from "../store/oci-layout.ts";
 import type { Store } from "../store/store.ts";
-import { isHere, type LayerPlan } from "./layer-source.ts";
+import type { LayerPlan } from "./layer-source.ts";
 
 export interface PullPlan {
   readonly present: readonly LayerPlan[];
@@ -40,7 +41,7 @@ export function planPull(
     layers.set(descriptor.digest, { descriptor, diffId });
   }
   const all = [...layers.values()];
-  const present = all.filter((layer) => isHere(store, layer));
+  const present = all.filter((layer) => isComplete(store, layer.descriptor, layer.diffId));
   const missing = all.filter((layer) => !present.includes(layer));
   const bytes = missing.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   return { present, missing, bytes };

@@ -147,8 +147,12 @@ export async function exportLayout(
   files.replace(`${folder}/${INDEX_FILE}`, JSON.stringify(addToIndex(index, descriptor, { ref: reference.name })));
 }
 
-/** The layer is here, and its blob too where blobs are kept. */
-export function isComplete(store: Store, layer: Descriptor, diffId: Digest): boolean {
+/** The layer is here, and its blob, of the size that is said, where blobs are kept. */
+export function isComplete(
+  store: Pick<Store, "hasLayer" | "hasBlob" | "keepsBlobs">,
+  layer: Descriptor,
+  diffId: Digest,
+): boolean {
   return store.hasLayer(diffId) && (!store.keepsBlobs || store.hasBlob(layer.digest, layer.size));
 }
 

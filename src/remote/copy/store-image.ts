@@ -2,7 +2,8 @@
 import { collectBytes, streamOf } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
 import { verified } from "../../core/verified.ts";
-import { createLayerSource, isHere } from "../layer-source.ts";
+import { createLayerSource } from "../layer-source.ts";
+import { isComplete } from "../../store/oci-layout.ts";
 import type { StoredImage, Store } from "../../store/store.ts";
 import { toDocument } from "./documents.ts";
 import type { CopyContext, ImageSink, ImageSource } from "./image-io.ts";
@@ -32,7 +33,7 @@ export function writeStoreImage(context: CopyContext, store: Store, tag: string,
     rewrites: undefined,
     begin() {},
     hasBlob: async ({ blob, role, diffId }) =>
-      role === "layer" && diffId !== undefined && isHere(store, { descriptor: blob, diffId }),
+      role === "layer" && diffId !== undefined && isComplete(store, blob, diffId),
     async putBlob({ blob, role, diffId, open, onBytes }) {
       if (role === "config") {
         configBytes = await collectBytes(verified(open(0), blob));
