@@ -8,8 +8,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { build } from "esbuild";
 import { verityDigest } from "../src/format/verity/verity.ts";
+import { buildBundle, DIST } from "../tools/build-bundle.ts";
 
 const RUNS = 7;
 const vectors = new URL("../test/vectors/composefs/", import.meta.url);
@@ -56,18 +56,8 @@ async function main(): Promise<void> {
 async function berthWords(): Promise<string[]> {
   const program = process.env["BERTH"];
   if (program !== undefined) return [program];
-  const outfile = join(scratch, "berth.mjs");
-  await build({
-    entryPoints: [new URL("../src/cli/main.ts", import.meta.url).pathname],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node24",
-    logLevel: "error",
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-  });
-  return [process.execPath, "--disable-warning=ExperimentalWarning", outfile];
+  await buildBundle();
+  return [process.execPath, "--disable-warning=ExperimentalWarning", join(DIST, "berth.mjs")];
 }
 
 /** GNU time prints the peak; its own start is in the noise. */

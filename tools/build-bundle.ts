@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const DIST = join(ROOT, "dist");
+export const DIST = join(ROOT, "dist");
 
 /** The project's files below these folders, as paths from the root, in byte order; tests and their data left out. */
 export function filesBelow(...folders: readonly string[]): string[] {
