@@ -5,6 +5,7 @@
  *
  * @see docker-archive in containers-transports(5); moby image specification v1.2, "Combined Image JSON + Filesystem Changeset Format"
  */
+import { counted } from "../../core/counted.ts";
 import { collectBytes } from "../../core/bytes.ts";
 import { decompress, sniffCompression } from "../../core/compress.ts";
 import { createDigester, type Digest, digestHex, digestOf } from "../../core/digest.ts";
@@ -120,16 +121,6 @@ async function* plainLayer(
       "digest-mismatch",
       `Cannot accept a layer: its tar hashes to ${actual}, wanted ${diffId} as the image's config says`,
     );
-}
-
-async function* counted(
-  source: AsyncIterable<Uint8Array>,
-  onBytes: (count: number) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of source) {
-    onBytes(chunk.length);
-    yield chunk;
-  }
 }
 
 /** A plain tar is named by its diff id; a compressed one, which some writers make, must be hashed. */

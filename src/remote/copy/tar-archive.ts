@@ -2,6 +2,7 @@
  * openTar(), writeTar(): files of a tar archive, read in place and written without a copy beside it. The archive that is written
  * appears under its name when it is finished.
  */
+import { counted } from "../../core/counted.ts";
 import { byteNameToText, type ByteName, textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
 import { sniffCompression } from "../../core/compress.ts";
@@ -113,16 +114,6 @@ export function writeTar(host: Pick<Host, "files" | "random">, path: string, sig
       files.remove(temporary);
     },
   };
-}
-
-async function* counted(
-  source: AsyncIterable<Uint8Array>,
-  onBytes: (count: number) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of source) {
-    onBytes(chunk.length);
-    yield chunk;
-  }
 }
 
 /** Where each file's content lies. A symlink stands for the file that it names in the archive. */
