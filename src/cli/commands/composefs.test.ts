@@ -45,7 +45,11 @@ async function berth(words: readonly string[], stdin = ""): Promise<Ended> {
 }
 
 const dump = path.join(VECTORS, "08-hardlinks.dump");
-const wanted = readFileSync(path.join(VECTORS, "08-hardlinks.v1.digest"), "utf8");
+const row = readFileSync(path.join(VECTORS, "MANIFEST.tsv"), "utf8")
+  .split("\n")
+  .find((line) => line.startsWith("08-hardlinks\t"));
+const [, byDefault, , v1, , , v1Sha512] = (row ?? "").split("\t");
+const wanted = `${v1}\n`;
 
 test("composefs mkimage writes an image whose digest `composefs digest` gives and whose dump is the input", async () => {
   const image = path.join(scratch, "image");
@@ -60,10 +64,7 @@ test("composefs mkimage writes an image whose digest `composefs digest` gives an
 });
 
 test("composefs mkimage --format default and --hash sha512 give the digests of the references", async () => {
-  assert.equal(
-    (await berth(["mkimage", "--from-dump", dump, "--format", "default"])).stdout,
-    readFileSync(path.join(VECTORS, "08-hardlinks.digest"), "utf8"),
-  );
+  assert.equal((await berth(["mkimage", "--from-dump", dump, "--format", "default"])).stdout, `${byDefault}\n`);
   const sha512 = await berth([
     "mkimage",
     "--hash",
@@ -71,7 +72,7 @@ test("composefs mkimage --format default and --hash sha512 give the digests of t
     "--from-dump",
     path.join(VECTORS, "08-hardlinks.sha512.dump"),
   ]);
-  assert.equal(sha512.stdout, readFileSync(path.join(VECTORS, "08-hardlinks.v1-sha512.digest"), "utf8"));
+  assert.equal(sha512.stdout, `${v1Sha512}\n`);
 });
 
 test("composefs commands tell what is wrong in one line and write nothing", async () => {
