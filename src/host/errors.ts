@@ -34,6 +34,11 @@ export function notReplaceable(path: string): Failure {
   );
 }
 
+/** A FIFO would make the program wait for its other end; a socket cannot be opened. */
+export function notAFile(call: SystemCall): Failure {
+  return new Failure("bad-input", `Cannot ${call.call} ${quote(call.path)}: it is a FIFO or socket, wanted a file`);
+}
+
 /** The symbolic name of an error number, "errno 123" for those that berth never meets. */
 export function errnoName(number: number): string {
   return NAMES[number] ?? `errno ${number}`;

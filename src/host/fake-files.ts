@@ -3,7 +3,7 @@
  * tree, copy) are made of the same steps as the real ones, so that the power can go between any two of them.
  */
 import { Failure } from "../core/failure.ts";
-import { notReplaceable, systemFailure } from "./errors.ts";
+import { notAFile, notReplaceable, systemFailure } from "./errors.ts";
 import { createFakeAttributes } from "./fake-attributes.ts";
 import type { Inode } from "./fake-disk.ts";
 import { createFakeTree, type FakeTree } from "./fake-tree.ts";
@@ -80,6 +80,7 @@ function createContent(
     truncate: (path, sizeBytes) => {
       const { inode, inodeMount } = world.find("truncate", path, { follow: true });
       if (inode.kind === "directory") throw systemFailure({ call: "truncate", path }, "EISDIR");
+      refuseRendezvous("truncate", path, inode);
       tree.refuseReadOnly("truncate", path, inodeMount);
       content.room("truncate", path, sizeBytes - inode.size);
       world.mutate("truncate", path, () => world.disk.resize(inode, sizeBytes));
@@ -135,6 +136,7 @@ function contentOf(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions):
     if (place.inode !== undefined) {
       if (settings.exclusive) throw systemFailure({ call, path }, "EEXIST");
       if (place.inode.kind === "directory") throw systemFailure({ call, path }, "EISDIR");
+      refuseRendezvous(call, path, place.inode);
       tree.refuseReadOnly(call, path, place.inodeMount);
       if (place.inode.verity !== undefined) throw systemFailure({ call, path }, "EPERM");
       return place.inode;
@@ -150,6 +152,7 @@ function contentOf(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions):
     read: (path) => {
       const { inode } = world.find("read", path, { follow: true });
       if (inode.kind === "directory") throw systemFailure({ call: "read", path }, "EISDIR");
+      refuseRendezvous("read", path, inode);
       return Buffer.from(inode.content.subarray(0, inode.size));
     },
     write: (path, bytes, settings = {}) => {
@@ -170,12 +173,17 @@ function contentOf(world: FakeWorld, tree: FakeTree, options: FakeFilesOptions):
   };
 }
 
+function refuseRendezvous(call: string, path: string, { kind }: Inode): void {
+  if (kind === "fifo" || kind === "socket") throw notAFile({ call, path });
+}
+
 function openFile(world: FakeWorld, content: Content, path: string, mode: OpenMode, permissions?: number): OpenFile {
   const inode =
     mode === "read"
       ? world.find("open", path, { follow: true }).inode
       : content.openInode("open", path, { create: true, exclusive: mode === "create", mode: permissions ?? 0o644 });
   if (inode.kind === "directory") throw systemFailure({ call: "open", path }, "EISDIR");
+  refuseRendezvous("open", path, inode);
   if (mode === "write") world.mutate("truncate", path, () => world.disk.resize(inode, 0));
   let position = 0;
   let open = true;

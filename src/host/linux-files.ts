@@ -10,6 +10,7 @@ import { Failure } from "../core/failure.ts";
 import { notReplaceable, systemFailure } from "./errors.ts";
 import type { Files, Lock, OpenFile, OpenMode } from "./host.ts";
 import { createAttributes } from "./linux-attributes.ts";
+import { openNow, readWhole } from "./linux-open.ts";
 import { attempt, attemptIfAny, baseOf, nodePath, parentOf } from "./linux-path.ts";
 import { createTree } from "./linux-tree.ts";
 import * as syscall from "./syscall.ts";
@@ -39,13 +40,18 @@ type ContentCalls =
 
 function createContent(): Pick<Files, ContentCalls> {
   return {
-    read: (path) => attempt({ call: "read", path }, () => fs.readFileSync(nodePath(path))),
-    readText: (path) => attempt({ call: "read", path }, () => fs.readFileSync(nodePath(path), "utf8")),
-    readTextIfAny: (path) => attemptIfAny({ call: "read", path }, () => fs.readFileSync(nodePath(path), "utf8")),
+    read: (path) => attempt({ call: "read", path }, () => readWhole(path)),
+    readText: (path) => attempt({ call: "read", path }, () => readWhole(path).toString("utf8")),
+    readTextIfAny: (path) => attemptIfAny({ call: "read", path }, () => readWhole(path).toString("utf8")),
     write: (path, content, options = {}) => {
       attempt({ call: "write", path }, () => {
-        fs.writeFileSync(nodePath(path), content, { mode: options.mode ?? 0o644 });
-        if (options.mode !== undefined) fs.chmodSync(nodePath(path), options.mode);
+        const fd = openNow("write", path, O_WRONLY | O_CREAT | O_TRUNC, options.mode);
+        try {
+          fs.writeFileSync(fd, content);
+          if (options.mode !== undefined) fs.fchmodSync(fd, options.mode);
+        } finally {
+          fs.closeSync(fd);
+        }
       });
     },
     replace,
@@ -53,7 +59,14 @@ function createContent(): Pick<Files, ContentCalls> {
     open: openFile,
     copy: copyFile,
     truncate: (path, sizeBytes) => {
-      attempt({ call: "truncate", path }, () => fs.truncateSync(nodePath(path), sizeBytes));
+      attempt({ call: "truncate", path }, () => {
+        const fd = openNow("truncate", path, O_RDWR);
+        try {
+          fs.ftruncateSync(fd, sizeBytes);
+        } finally {
+          fs.closeSync(fd);
+        }
+      });
     },
     sync: (path) => withFd(path, "sync", (fd) => fs.fsyncSync(fd)),
     syncInBackground,
@@ -154,7 +167,7 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
 };
 
 function openFile(path: string, mode: OpenMode, permissions?: number): OpenFile {
-  const fd = attempt({ call: "open", path }, () => fs.openSync(nodePath(path), OPEN_FLAGS[mode], permissions ?? 0o644));
+  const fd = attempt({ call: "open", path }, () => openNow("open", path, OPEN_FLAGS[mode], permissions));
   let open = true;
   const close = (): void => {
     if (!open) return;
@@ -215,12 +228,12 @@ function withoutBytes(pieces: readonly Uint8Array[], count: number): Uint8Array[
 function copyFile(from: string, to: string): void {
   const where = { call: "copy", path: from, other: to };
   attempt(where, () => {
-    const source = fs.openSync(nodePath(from), "r");
+    const source = openNow("copy", from, O_RDONLY);
     try {
       const stat = fs.fstatSync(source);
       if (stat.isDirectory()) throw systemFailure(where, "EISDIR");
       const { size, mode } = stat;
-      const target = fs.openSync(nodePath(to), O_WRONLY | O_CREAT, mode & 0o777);
+      const target = openNow("copy to", to, O_WRONLY | O_CREAT, mode & 0o777);
       try {
         const { dev, ino } = fs.fstatSync(target);
         if (dev === stat.dev && ino === stat.ino) throw systemFailure(where, "EINVAL");
@@ -275,9 +288,7 @@ function copyThroughMemory(source: number, target: number, start: number, end: n
 
 function lock(path: string, how: "shared" | "exclusive", options: { wait: boolean }): Lock {
   const isDirectory = fs.lstatSync(nodePath(path), { throwIfNoEntry: false })?.isDirectory() ?? false;
-  const fd = attempt({ call: "lock", path }, () =>
-    fs.openSync(nodePath(path), isDirectory ? O_RDONLY : O_RDWR | O_CREAT, 0o644),
-  );
+  const fd = attempt({ call: "lock", path }, () => openNow("lock", path, isDirectory ? O_RDONLY : O_RDWR | O_CREAT));
   let held = true;
   const release = (): void => {
     if (!held) return;
@@ -303,13 +314,14 @@ const CHUNK_BYTES = 1 << 20;
 function readStream(path: string, range: { start?: number; end?: number } = {}): AsyncIterable<Uint8Array> {
   return {
     async *[Symbol.asyncIterator]() {
-      const fd = attempt({ call: "open", path }, () => fs.openSync(nodePath(path), O_RDONLY));
+      const fd = attempt({ call: "open", path }, () => openNow("open", path, O_RDONLY));
       try {
         let position = range.start ?? 0;
         const end = range.end ?? Number.MAX_SAFE_INTEGER;
         while (position < end) {
           const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - position));
-          const count = await readAt(fd, buffer, position, path);
+          // A pipe has no positions.
+          const count = await readAt(fd, buffer, range.start === undefined ? null : position, path);
           if (count === 0) return;
           position += count;
           yield buffer.subarray(0, count);
@@ -321,7 +333,7 @@ function readStream(path: string, range: { start?: number; end?: number } = {}):
   };
 }
 
-function readAt(fd: number, buffer: Buffer, position: number, path: string): Promise<number> {
+function readAt(fd: number, buffer: Buffer, position: number | null, path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.read(fd, buffer, 0, buffer.length, position, (error, count) => {
       if (error === null) resolve(count);

@@ -19,6 +19,38 @@ test("read() of a missing file names call, path and errno", () => {
   );
 });
 
+test("no call waits at a FIFO for its other end", async () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  const fifo = `${directory.path}/fifo`;
+  files.makeNode(fifo, "fifo", 0o644, 0);
+  files.write(`${directory.path}/file`, "x");
+  const calls: readonly [name: string, call: () => unknown][] = [
+    ["read", () => files.read(fifo)],
+    ["read", () => files.readText(fifo)],
+    ["read", () => files.readTextIfAny(fifo)],
+    ["open", () => files.open(fifo, "read")],
+    ["open", () => files.open(fifo, "append")],
+    ["write", () => files.write(fifo, "x")],
+    ["truncate", () => files.truncate(fifo, 0)],
+    ["copy", () => files.copy(fifo, `${directory.path}/copy`)],
+    ["copy to", () => files.copy(`${directory.path}/file`, fifo)],
+  ];
+  const message = (call: string): string => `Cannot ${call} "${fifo}": it is a FIFO or socket, wanted a file`;
+  for (const [name, call] of calls) assert.throws(call, { code: "bad-input", message: message(name) });
+  await assert.rejects(Array.fromAsync(files.readStream(fifo)), { code: "bad-input", message: message("open") });
+});
+
+test("a pipe from the shell is read as a file, whole and as a stream", async () => {
+  const program = `
+    const { createLinuxHost } = await import(${JSON.stringify(new URL("linux.ts", import.meta.url).href)});
+    const { files } = createLinuxHost();
+    const chunks = await Array.fromAsync(files.readStream("/dev/fd/9"));
+    console.log(files.readText("/dev/stdin") + Buffer.concat(chunks));`;
+  const script = 'echo whole | "$0" --input-type=module --eval "$1" 9< <(echo stream)';
+  const argv = ["bash", "-c", script, process.execPath, program];
+  assert.equal((await host.exec(argv, { timeoutMs: 20_000 })).stdout.toString("utf8"), "whole\nstream\n\n");
+});
+
 test("a path with a NUL byte is refused", () => {
   assert.throws(
     () => files.exists("/tmp/a\0b"),
