@@ -5,12 +5,13 @@
  * @see composefs-rs doc/oci.md
  */
 import { type Digest, digestAlgorithm, digestHex, digestOf, isDigest } from "../core/digest.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { compareBytes } from "../core/bytes.ts";
 import { createSplitstreamWriter } from "../format/splitstream/splitstream.ts";
 import { parseImageConfig } from "../oci/config.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { formatImageRef, parseImageRef } from "../oci/reference.ts";
+import { readTree } from "./layers.ts";
 import { decodeImageName, encodeImageName, parseStreamName, streamName } from "./layout.ts";
 import { type Repository, syncRepository } from "./repository.ts";
 import type { ImageForm, StoredImage } from "./store.ts";
@@ -51,7 +52,7 @@ export function findImage(repository: Repository, name: string): StoredImage | u
   return fitting[0];
 }
 
-/** Checks digests and layers, then makes the streams. Written again when a layer's stream changed (after a repair). */
+/** Checks digests and layers, and that these make a tree; then makes the streams. Written again when a layer's stream changed (after a repair). */
 export function saveImage(
   repository: Repository,
   image: { readonly manifestBytes: Uint8Array; readonly configBytes: Uint8Array },
@@ -71,6 +72,7 @@ export function saveImage(
     known !== undefined && [...layers].every(([diffId, id]) => known.stream.namedRefs.get(diffId) === id);
   const hasManifest = findStream(repository, streamName("manifest", digest)) !== undefined;
   if (!isCurrent || !hasManifest) {
+    requireTree(repository, digest, config.rootfs.diff_ids);
     const images = known === undefined ? [] : [...known.stream.namedRefs].filter(([name]) => isImageRef(name));
     writeImageStreams(repository, { digest, ...image, configDigest, layers, images: new Map(images) });
   }
@@ -141,6 +143,16 @@ export function rememberImage(repository: Repository, image: StoredImage, form: 
       layers,
       images,
     });
+  }
+}
+
+/** What could not run is not kept, whoever brings it. */
+function requireTree(repository: Repository, image: Digest, diffIds: readonly Digest[]): void {
+  try {
+    readTree(repository, diffIds);
+  } catch (cause) {
+    if (!isFailure(cause, "bad-input")) throw cause;
+    throw new Failure("bad-input", `Cannot save image "${image}": its layers make no file system`, { cause });
   }
 }
 

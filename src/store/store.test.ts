@@ -523,13 +523,27 @@ test("a root that no layer describes can be entered by everyone", async (t) => {
   assert.equal(readErofs(store.readImage(store.imageId(image, "raw"))).stat.mode, 0o755);
 });
 
-test("a tree that no file system can hold is refused by name", async (t) => {
+test("saveImage() refuses layers that make no tree, and keeps no image", async (t) => {
   using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
-  const layer = fixtureLayer(await fixtureTar({ s: { link: "x".repeat(5000) } }));
-  const image = await addFixtureImage(store, [layer], "localhost/long:1");
-  assert.throws(
-    () => store.imageId(image, "raw"),
-    (error) => isFailure(error, "bad-input") && /has 5000 bytes/.test(String(error.cause)),
+  const file = fixtureLayer(await fixtureTar({ a: "a file" }));
+  const below = fixtureLayer(await fixtureTar({ "a/b": "below it" }));
+  const link = fixtureLayer(await fixtureTar({ s: { link: "x".repeat(5000) } }));
+  const cases = [
+    [[file, below], /"a" on its path is a file, wanted a directory/],
+    [[link], /its target has 5000 bytes/],
+  ] as const;
+  for (const [layers, why] of cases) {
+    await assert.rejects(addFixtureImage(store, layers, "localhost/bad:1"), (error) => {
+      assert.ok(isFailure(error, "bad-input"));
+      assert.match(error.message, /^Cannot save image "sha256:[0-9a-f]{64}": its layers make no file system$/);
+      return why.test(String(error.cause));
+    });
+    assert.deepEqual(store.images(), []);
+  }
+  await addFixtureImage(store, [below], "localhost/good:1");
+  assert.deepEqual(
+    store.images().map(({ names }) => names),
+    [["localhost/good:1"]],
   );
 });
 

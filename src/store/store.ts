@@ -87,7 +87,7 @@ export interface Store extends Disposable {
   images(): StoredImage[];
   /** By full name, by manifest digest (`sha256:…`), or by a unique prefix (>= 6) of the config digest's hex (the image id). */
   image(name: string): StoredImage | undefined;
-  /** Checks that config and layers are here; makes the streams. Returns the image, not yet named. */
+  /** Checks that config and layers are here and make a tree; makes the streams. Returns the image, not yet named. */
   saveImage(image: { manifestBytes: Uint8Array; configBytes: Uint8Array }): StoredImage;
   tag(name: string, digest: Digest): void;
   /** false when there is no such name. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { file, stat } from "../../test/support/trees.ts";
 import type { ByteName } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
-import { createLayerMerger } from "./apply-layer.ts";
+import { createLayerMerger, ROOT_STAT } from "./apply-layer.ts";
 import type { LayerEntry } from "./layer-entry.ts";
 import type { Directory } from "./node.ts";
 import { lookup, walk } from "./walk.ts";
@@ -42,13 +42,36 @@ test("apply() of an opaque mark empties the directory as it is at that moment", 
   assert.deepEqual(paths("a/", "a/b", "a/d/", "a/.wh..wh..opq", "a/c"), ["/a", "/a/c"]);
 });
 
-test("apply() of a path below a removed directory does not bring it back", () => {
-  assert.throws(
-    () => merge("a/", "a/b/", "a/b/c", ".wh.a", "a/b/d"),
-    /its parent directory "a\/b" is not in the image/,
-  );
-  assert.throws(() => merge("a/", "a/b/", "a/b/c", "a/.wh..wh..opq", "a/b/d"), /is not in the image/);
+test("apply() of a path below a removed directory does not bring back what was in it", () => {
+  assert.deepEqual(paths("a/", "a/b/", "a/b/c", ".wh.a", "a/b/d"), ["/a", "/a/b", "/a/b/d"]);
+  assert.deepEqual(paths("a/", "a/b/", "a/b/c", "a/.wh..wh..opq", "a/b/d"), ["/a", "/a/b", "/a/b/d"]);
   assert.throws(() => merge("a/", "a/b/", "a/b/c", "a", "a/b/d"), /"a" on its path is a file, wanted a directory/);
+});
+
+test("apply() makes directories that no layer describes, until one does", () => {
+  const tree = merge("a/b/c", "e/.wh.f");
+  for (const name of ["a", "a/b", "e"]) assert.deepEqual(lookup(tree, name)?.stat, { ...ROOT_STAT, mode: 0o755 });
+  assert.deepEqual(lookup(merge("a/b/c", "a/"), "a")?.stat, stat({ mode: 0o755 }));
+  assert.throws(() => merge("a/../c/d"), /its name is not 1 to 255 bytes/);
+  assert.throws(() => merge(`${"n".repeat(256)}/d`), /its name is not 1 to 255 bytes/);
+});
+
+test("apply() refuses what no file system holds", () => {
+  const at = { path: "f" as ByteName };
+  const bad: readonly [LayerEntry, RegExp][] = [
+    [entry(`s -> ${"t".repeat(4096)}`), /its target has 4096 bytes, wanted 1 to 4095/],
+    [{ kind: "symlink", ...at, stat: stat(), target: "" as ByteName }, /its target has 0 bytes/],
+    [
+      { kind: "fifo", ...at, stat: stat({ xattrs: new Map([[`user.${"x".repeat(251)}`, Buffer.alloc(0)]]) }) },
+      /a name of 256 and a value of 0 bytes/,
+    ],
+    [
+      { kind: "directory", ...at, stat: stat({ xattrs: new Map([["user.x", Buffer.alloc(65536)]]) }) },
+      /attribute "user.x" has a name of 6 and a value of 65536 bytes, wanted at most 255 and 65535/,
+    ],
+  ];
+  for (const [each, message] of bad)
+    assert.throws(() => createLayerMerger().apply(each), { code: "bad-input", message });
 });
 
 test("apply() of a directory over a directory keeps the children and takes the new metadata", () => {
@@ -85,9 +108,7 @@ test("apply() for the root sets its metadata only", () => {
 });
 
 const rejected: readonly (readonly [what: string, entries: readonly string[], message: RegExp])[] = [
-  ["a missing parent", ["a/b"], /Cannot apply layer entry "a\/b": its parent directory "a" is not in the image/],
   ["a symlink on the path", ["usr/", "lib -> usr", "lib/x"], /"lib" on its path is a symlink, wanted a directory/],
-  ["a whiteout below a missing directory", ["a/.wh.b"], /its parent directory "a" is not in the image/],
   ["a link to a directory", ["a/", "b = a"], /its hard link target "a" is a directory/],
   ["the name ..", ["a/", "a/.."], /its name is not 1 to 255 bytes/],
   ["the name .", ["."], /its name is not 1 to 255 bytes/],

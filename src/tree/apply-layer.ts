@@ -1,7 +1,7 @@
 /**
  * createLayerMerger(): layers to one tree, entry by entry, in the order of the tars. Whiteouts act on the tree as it is when they
  * come, no path goes through a symlink, and a directory over a directory keeps what is in it: exactly what composefs-rs does, so
- * that image ids agree.
+ * that image ids agree. A directory that no layer describes is made, as container engines make it; composefs-rs refuses such layers.
  *
  * @see OCI image-spec layer.md, "Representing Changes"
  */
@@ -13,7 +13,7 @@ import { createDirectory, type Directory, type Leaf, NO_XATTRS, type Node, type 
 import { lookup } from "./walk.ts";
 
 export interface LayerMerger {
-  /** Throws Failure "bad-input" for an entry that does not fit the tree; the tree is then as before. */
+  /** Throws Failure "bad-input" for an entry that does not fit the tree, or no file system. */
   apply(entry: LayerEntry): void;
   /** The root has mode 0 and time 0 unless a layer described it. */
   finish(): Directory;
@@ -22,9 +22,15 @@ export interface LayerMerger {
 /** The root's until a layer describes it. */
 export const ROOT_STAT: Stat = { mode: 0, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: NO_XATTRS };
 
+/** Of a directory that only its content tells of: as container engines make it, and the same at any time. */
+const IMPLIED_STAT: Stat = { ...ROOT_STAT, mode: 0o755 };
+
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 const MAX_NAME_BYTES = 255;
+const MAX_TARGET_BYTES = 4095;
+const MAX_XATTR_NAME_BYTES = 255;
+const MAX_XATTR_VALUE_BYTES = 65535;
 
 export function createLayerMerger(): LayerMerger {
   const root = createDirectory(ROOT_STAT);
@@ -63,6 +69,7 @@ export function createLayerMerger(): LayerMerger {
         parent.children.delete(hidden);
       } else {
         checkName(entry.path, name);
+        checkLimits(entry);
         const existing = parent.children.get(name);
         if (entry.kind === "directory" && existing?.kind === "directory") existing.stat = entry.stat;
         else {
@@ -79,9 +86,12 @@ export function createLayerMerger(): LayerMerger {
 function openDirectory(root: Directory, path: string): Directory {
   let directory = root;
   for (const name of path.split("/")) {
-    const child = directory.children.get(name as ByteName);
-    if (child === undefined)
-      throw new SyntaxError(`its parent directory "${byteNameToText(path)}" is not in the image`);
+    let child = directory.children.get(name as ByteName);
+    if (child === undefined) {
+      checkName(path, name);
+      child = createDirectory(IMPLIED_STAT);
+      directory.children.set(name as ByteName, child);
+    }
     if (child.kind !== "directory")
       throw new SyntaxError(`"${byteNameToText(name)}" on its path is a ${child.kind}, wanted a directory`);
     directory = child;
@@ -114,6 +124,22 @@ function makeLeaf(root: Directory, entry: Exclude<LayerEntry, { readonly kind: "
 function checkName(path: string, name: string): void {
   if (name === "" || name === "." || name === ".." || name.length > MAX_NAME_BYTES || name.includes("\0")) {
     throw refuse(path, `its name is not 1 to ${MAX_NAME_BYTES} bytes other than . and ..`);
+  }
+}
+
+/** What no Linux file system holds; hard links take all of this from their target. */
+function checkLimits(entry: LayerEntry): void {
+  if (entry.kind === "hardlink") return;
+  if (entry.kind === "symlink" && (entry.target === "" || entry.target.length > MAX_TARGET_BYTES)) {
+    throw refuse(entry.path, `its target has ${entry.target.length} bytes, wanted 1 to ${MAX_TARGET_BYTES}`);
+  }
+  for (const [name, value] of entry.stat.xattrs) {
+    if (name.length > MAX_XATTR_NAME_BYTES || value.length > MAX_XATTR_VALUE_BYTES)
+      throw refuse(
+        entry.path,
+        `its attribute "${byteNameToText(name.slice(0, 40))}" has a name of ${name.length} and a value of ${value.length} bytes, ` +
+          `wanted at most ${MAX_XATTR_NAME_BYTES} and ${MAX_XATTR_VALUE_BYTES}`,
+      );
   }
 }
 
