@@ -7,7 +7,7 @@
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 
-/** Where crun keeps what it knows of running containers. */
+/** What crun knows of containers that `berth ps` lists. */
 export const CRUN_STATE = "/run/berth/crun";
 
 export interface CrunOptions {
@@ -15,6 +15,8 @@ export interface CrunOptions {
   readonly logPath: string;
   /** false: the container stays in our own cgroup. */
   readonly cgroup: boolean;
+  /** Where crun keeps what it knows; CRUN_STATE by default. */
+  readonly state?: string;
 }
 
 /** argv for `crun …words`. Failure "missing-tool" when it is not installed. */
@@ -26,7 +28,7 @@ export function crunArgv(host: Host, options: CrunOptions, words: readonly strin
   }
   const crun = [
     "crun",
-    `--root=${CRUN_STATE}`,
+    `--root=${options.state ?? CRUN_STATE}`,
     `--log=file:${options.logPath}`,
     "--log-format=json",
     `--cgroup-manager=${options.cgroup ? "cgroupfs" : "disabled"}`,

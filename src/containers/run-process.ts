@@ -11,7 +11,8 @@ import { Failure, isFailure } from "../core/failure.ts";
 import type { Files, Host } from "../host/host.ts";
 import { ociSpec, type SpecMount } from "./bundle.ts";
 import { grantableCapabilities } from "./capabilities.ts";
-import { CRUN_STATE, crunArgv, crunError } from "./crun.ts";
+import { crunArgv, crunError } from "./crun.ts";
+import { leashed } from "./leash.ts";
 import { makeMountPoints, type MountPoint } from "./mount-points.ts";
 import { hostsFile, resolvConf } from "./name-files.ts";
 import { closeNetwork, type ContainerNetwork, openNetwork } from "./network.ts";
@@ -64,7 +65,7 @@ export async function runBundle(host: Host, options: RunBundleOptions): Promise<
   const { files } = host;
   const id = Buffer.from(host.random(16)).toString("hex");
   const user = resolveUser(files, options.rootfs, options.user ?? "");
-  files.makeDirectory(CRUN_STATE, { mode: 0o700 });
+  files.makeDirectory(BUNDLES, { mode: 0o700 });
   await removeAbandonedBundles(host);
   using bundle = openBundle(files, id);
   await using network = options.network === "private" ? await openNetworkDisposable(host, id) : undefined;
@@ -117,7 +118,7 @@ function openBundle(files: Files, id: string): Disposable & { readonly path: str
   };
 }
 
-/** A process outlives a berth that was killed: it is ended here, and its network and directory go with it. */
+/** The process of a berth that was killed has ended with it; its network and directory go here. */
 async function removeAbandonedBundles(host: Host): Promise<void> {
   const { files } = host;
   for (const name of files.listIfAny(BUNDLES)) {
@@ -125,10 +126,6 @@ async function removeAbandonedBundles(host: Host): Promise<void> {
     if (id === undefined) continue;
     try {
       using _lock = files.lock(`${BUNDLES}/${name}`, "exclusive", { wait: false });
-      if (files.exists(`${CRUN_STATE}/${id}`)) {
-        const argv = crunArgv(host, { logPath: "/dev/null", cgroup: false }, ["delete", "--force", id]);
-        await host.exec(argv, { timeoutMs: 20_000, check: false });
-      }
       await closeNetwork(host, id);
       files.remove(`${BUNDLES}/bundle-${id}`);
       files.remove(`${BUNDLES}/${name}`);
@@ -143,73 +140,30 @@ async function runCrun(
   run: { id: string; bundle: string; options: RunBundleOptions },
 ): Promise<{ readonly exitCode: number }> {
   const { options, bundle } = run;
-  options.signal?.throwIfAborted();
-  const [logPath, pidPath] = [`${bundle}/log`, `${bundle}/pid`];
-  const argv = crunArgv(host, { logPath, cgroup: false }, [
+  const logPath = `${bundle}/log`;
+  const crun = crunArgv(host, { logPath, cgroup: false, state: `${bundle}/crun` }, [
     "run",
     `--bundle=${bundle}`,
-    `--pid-file=${pidPath}`,
     run.id,
   ]);
-  using ending = endContainerOnAbort(host, pidPath, options);
-  const result = await host.exec(argv, {
-    timeoutMs: ending.timeoutMs + 60_000,
-    check: false,
-    onStdout: options.onStdout ?? (() => undefined),
-    onStderr: options.onStderr ?? (() => undefined),
-    ...(options.stdin !== undefined && { stdin: options.stdin }),
-  });
-  if (options.signal?.aborted) throw new Failure("aborted", `Cannot finish "${options.args.join(" ")}": interrupted`);
-  if (ending.timedOut()) {
-    throw new Failure(
-      "exec-failed",
-      `Cannot finish "${options.args.join(" ")}": no end after ${ending.timeoutMs / 1000} s`,
-    );
-  }
+  const result = await host
+    .exec(leashed(crun), {
+      timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      signal: options.signal,
+      endWith: "SIGKILL",
+      check: false,
+      onStdout: options.onStdout ?? (() => undefined),
+      onStderr: options.onStderr ?? (() => undefined),
+      ...(options.stdin !== undefined && { stdin: options.stdin }),
+    })
+    .catch((cause: unknown) => {
+      if (isFailure(cause)) throw new Failure(cause.code, `Cannot finish "${options.args.join(" ")}"`, { cause });
+      throw cause;
+    });
   const error = result.exitCode === 0 ? undefined : crunError(host.files.readTextIfAny(logPath));
   if (error?.exitCode === 125) throw new Failure("exec-failed", `Cannot start the container: ${error.message}`);
   return { exitCode: error?.exitCode ?? result.exitCode };
 }
-
-/**
- * crun passes no signal on, so the container's first process is killed itself, and with it all of its processes; crun then ends. The
- * pid may not be known yet when the interrupt comes: it is asked for until disposal.
- */
-function endContainerOnAbort(
-  host: Host,
-  pidPath: string,
-  options: RunBundleOptions,
-): Disposable & { readonly timeoutMs: number; timedOut(): boolean } {
-  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const done = new AbortController();
-  let late = false;
-  const kill = async (): Promise<void> => {
-    while (!done.signal.aborted) {
-      const pid = Number(host.files.readTextIfAny(pidPath) ?? 0);
-      if (pid > 0) host.kill(pid, "SIGKILL");
-      await host.clock.sleep(POLL_MS);
-    }
-  };
-  const onAbort = (): void => void kill();
-  options.signal?.addEventListener("abort", onAbort, { once: true });
-  host.clock.sleep(timeoutMs, done.signal).then(
-    () => {
-      late = true;
-      return kill();
-    },
-    () => undefined,
-  );
-  return {
-    timeoutMs,
-    timedOut: () => late,
-    [Symbol.dispose]: () => {
-      done.abort();
-      options.signal?.removeEventListener("abort", onAbort);
-    },
-  };
-}
-
-const POLL_MS = 20;
 
 /** What a runtime mounts in every container. */
 export const KERNEL_MOUNT_POINTS: readonly MountPoint[] = ["/proc", "/dev", "/sys"].map((target) => ({

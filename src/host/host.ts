@@ -201,6 +201,8 @@ export interface MountInfo {
 export interface ExecOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** How a timeout or an abort ends it; SIGTERM by default, and SIGKILL when that does not. */
+  readonly endWith?: "SIGTERM" | "SIGKILL";
   readonly cwd?: string;
   /** Replaces the environment; the default is the host's own. */
   readonly env?: Readonly<Record<string, string>>;

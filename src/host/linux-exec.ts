@@ -45,9 +45,9 @@ export async function exec(argv: readonly string[], options: ExecOptions): Promi
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
-    end(child);
+    end(child, options.endWith);
   }, options.timeoutMs);
-  const onAbort = (): void => end(child);
+  const onAbort = (): void => end(child, options.endWith);
   options.signal?.addEventListener("abort", onAbort, { once: true });
   try {
     const stdout = collect(child.stdout, options.onStdout);
@@ -158,8 +158,8 @@ function ended(child: ChildProcess, argv: readonly string[]): Promise<[number, s
   });
 }
 
-function end(child: ChildProcess): void {
-  child.kill("SIGTERM");
+function end(child: ChildProcess, signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): void {
+  child.kill(signal);
   setTimeout(() => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill("SIGKILL");
