@@ -7,8 +7,9 @@
  *
  * @see golang.org/x/net/http/httpproxy, Config
  */
-import { BlockList, isIP } from "node:net";
+import { isIP } from "node:net";
 import { Failure } from "../core/failure.ts";
+import { compileNetworks } from "./networks.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -40,8 +41,7 @@ function lookUp(env: Environment, name: string): string | undefined {
 
 function covers(rule: string, hostname: string, port: string): boolean {
   if (rule === "*") return true;
-  const network = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(rule);
-  if (network !== null) return isInNetwork(hostname, network[1] ?? "", Number(network[2]));
+  if (/^[0-9a-fA-F.:]+\/\d{1,3}$/.test(rule)) return isInNetwork(hostname, rule);
   // A port follows a name, an IPv4 address, or an IPv6 address in brackets.
   const [, bare = rule, wantedPort] = (isIP(rule) === 0 ? /^\[?([^\]]*?)\]?(?::(\d+))?$/.exec(rule) : null) ?? [];
   if (bare === "" || (wantedPort !== undefined && wantedPort !== port)) return false;
@@ -50,13 +50,14 @@ function covers(rule: string, hostname: string, port: string): boolean {
   return hostname === name || (isIP(hostname) === 0 && hostname.endsWith(`.${name}`));
 }
 
-function isInNetwork(hostname: string, network: string, prefixBits: number): boolean {
-  const family = isIP(network);
-  if (family === 0 || family !== isIP(hostname) || prefixBits > (family === 4 ? 32 : 128)) return false;
-  const type = family === 4 ? "ipv4" : "ipv6";
-  const list = new BlockList();
-  list.addSubnet(network, prefixBits, type);
-  return list.check(hostname, type);
+/** A network that cannot be read covers nothing, as in Go. */
+function isInNetwork(hostname: string, network: string): boolean {
+  try {
+    return compileNetworks([network])(hostname);
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }
 
 function isLoopback(hostname: string): boolean {

@@ -37,6 +37,7 @@ const accepted: readonly (readonly [what: string, content: string])[] = [
     `${MINIMAL}[groups]\no = ["a"]\n[[permissions]]\nrepositories = ["a/**"]\nactions = ["pull"]\ngroups = ["o"]`,
   ],
   ["limits and audit", `${MINIMAL}[limits]\nrequests-per-second = 5\n[audit]\nfile = "a"`],
+  ["proxies", `${MINIMAL}[proxies]\ntrusted = ["10.0.0.0/8", "::1"]\nheader = "Forwarded"`],
   ["metrics and shutdown", `${MINIMAL}[metrics]\nlisten = ":9"\n[shutdown]\ndrain = "5s"\ngrace = "1m"`],
   ["webhooks", `${MINIMAL}[[webhooks]]\nurl = "https://h/x"\nsecret = "s"\nevents = ["push"]`],
   ["no page", `${MINIMAL}[web]\nenabled = false`],
@@ -50,6 +51,11 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
   ["an unknown key", `lisen = ":2"\n${MINIMAL}`, /key "lisen" is unknown, did you mean "listen"\?/],
   ["a key like no other", `${MINIMAL}[frobnicate]`, /key "frobnicate" is unknown, wanted listen, storage/],
   ["an unknown key of a section", `${MINIMAL}[auth.ldap]`, /key "auth\.ldap" is unknown, wanted htpasswd/],
+  [
+    "a proxy's name",
+    `${MINIMAL}[proxies]\ntrusted = ["proxy.lan"]`,
+    /Cannot read proxies\.trusted\[0\]: "proxy\.lan" is no/,
+  ],
   ["no storage", 'listen = ":1"', /Cannot read storage: it is absent/],
   ["another driver", MINIMAL.replace("files", "tape"), /Cannot read storage\.driver: it is "tape", wanted "files"/],
   [

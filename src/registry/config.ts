@@ -13,6 +13,7 @@ import { gcSection } from "./config/gc.ts";
 import { listenField } from "./config/listen.ts";
 import { metricsSection, shutdownSection, webhooksSection } from "./config/operations.ts";
 import { protocolSection } from "./config/protocol.ts";
+import { proxiesSection } from "./config/proxies.ts";
 import { quotaSection, retentionSection, tagsSection } from "./config/rules.ts";
 import { storageSection } from "./config/storage.ts";
 import { tlsSection } from "./config/tls.ts";
@@ -29,6 +30,7 @@ const registryTable = table("Configuration of `berth registry serve`", {
   quota: quotaSection,
   retention: retentionSection,
   tls: tlsSection,
+  proxies: proxiesSection,
   auth: authSection,
   groups: groupsSection,
   permissions: permissionsSection,

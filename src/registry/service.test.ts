@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { collectBytes, streamOf } from "../core/bytes.ts";
 import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
+import { parseJsonObject } from "../core/json.ts";
 import { silent } from "../core/progress.ts";
 import type { HttpHandler } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
@@ -22,6 +23,7 @@ const anna = { authorization: `Basic ${btoa("anna:secret")}` };
 
 interface Opened extends Disposable {
   readonly service: Service;
+  readonly path: string;
   readonly fail: () => void;
   get(path: string, headers?: Record<string, string>, handler?: HttpHandler): Promise<Response>;
 }
@@ -42,6 +44,7 @@ function open(config: string, progress = silent): Opened {
   const service = openService(host, parseRegistryConfig(CONFIG + config), { driver, at, progress });
   return {
     service,
+    path: directory.path,
     fail: () => void (failing = true),
     get: async (path, headers = {}, handler = service.handler) =>
       toWeb(await handler(new Request(`http://registry.test${path}`, { headers }), { address: "192.0.2.1" })),
@@ -73,6 +76,20 @@ test("a name that a client claims ends no field, begins no line and commands no 
   assert.equal(lines.length, 1);
   const claimed = "x%20y%0A127.0.0.1%20anna%20PUT%20/v2/os/manifests/v1%20201%0D%1B[31m%C2%9B%E2%80%A8%E2%80%AE";
   assert.equal(lines[0]?.replace(/\d+\.\d ms$/, "T"), `192.0.2.1 ${claimed} GET /v2/ 401 T`);
+});
+
+test("behind a trusted proxy the client's own address is limited and audited, and nobody can choose another", async () => {
+  const rules =
+    '[limits]\nrequests-per-second=1\nburst=2\n[audit]\nfile="audit.log"\n[proxies]\ntrusted=["192.0.2.1"]\n';
+  using opened = open(`[auth.htpasswd]\nfile="htpasswd"\n${rules}`);
+  const status = async (address: string): Promise<number> =>
+    (await opened.get("/v2/team/os/tags/list", { "x-forwarded-for": address })).status;
+  for (const wanted of [401, 401, 429]) assert.equal(await status("203.0.113.7"), wanted);
+  assert.equal(await status("198.51.100.9, 203.0.113.7"), 429, "what a client claims before the proxy does not count");
+  assert.equal(await status("203.0.113.8"), 401, "another client has its own limit");
+  const audited = host.files.readText(`${opened.path}/audit.log`).trimEnd().split("\n");
+  const addresses = audited.map((line) => parseJsonObject(line, "audit")["address"]);
+  assert.deepEqual([...new Set(addresses)], ["203.0.113.7", "203.0.113.8"]);
 });
 
 test("metrics are for the users that the configuration names, or on an address of their own, or not there", async () => {

@@ -4,6 +4,7 @@
  */
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpHandler } from "../host/host.ts";
+import { behindProxies } from "./access/behind-proxies.ts";
 import { compileGlob } from "./access/glob.ts";
 import { openAccess } from "./access/open-access.ts";
 import { answering, type LogEntry } from "./answering.ts";
@@ -84,7 +85,7 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
   });
   return {
-    handler: metrics.counting(withEndpoints(endpoints, { api, rest })),
+    handler: behindProxies(config.proxies, metrics.counting(withEndpoints(endpoints, { api, rest }))),
     operations: withEndpoints({ ...health, "/metrics": metricsEndpoint(metrics) }, { api: nothing, rest: nothing }),
     drain: () => void (draining = true),
     close: () => webhooks.close(),
