@@ -46,7 +46,9 @@ interface Opened extends Disposable {
 }
 
 function open(rules: string, options: { tokens?: boolean; certificate?: string } = {}): Opened {
-  const host = createLinuxHost();
+  const real = createLinuxHost();
+  // No limit ends while a test is slow.
+  const host = { ...real, clock: { ...real.clock, elapsed: () => 0 } };
   const directory = host.files.temporaryDirectory("/tmp/berth-access-test-");
   const at = (name: string): string => `${directory.path}/${name}`;
   host.files.write(at("htpasswd"), USERS);
@@ -354,7 +356,7 @@ test("limits: each user and each address has its own rate; past it 429 and Retry
   for (const headers of [basic("anna"), basic("eve"), {}])
     assert.deepEqual(await statuses(headers), [200, 200, 200, 429, 429]);
   const limited = await opened.get("/v2/", basic("anna"));
-  assert.match(limited.headers.get("retry-after") ?? "", /^[12]$/);
+  assert.equal(limited.headers.get("retry-after"), "1");
   assert.match(await limited.text(), /TOOMANYREQUESTS/);
 });
 
