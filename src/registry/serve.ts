@@ -11,6 +11,7 @@ import type { ConnectUpstream } from "./pull-through/open-pull-through.ts";
 import { openService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
 import { keepUp } from "./upkeep/upkeep.ts";
+import type { PlanUpgrade } from "./web/upgrade-cost.ts";
 
 export interface RunningRegistry extends AsyncDisposable {
   /** `https://HOST:PORT`. */
@@ -27,6 +28,8 @@ export interface StartOptions {
   readonly progress: Progress;
   /** How to reach the configuration's upstreams; without it such a configuration is refused. */
   readonly connectUpstream?: ConnectUpstream;
+  /** How a client would upgrade, for the page. */
+  readonly planUpgrade?: PlanUpgrade;
 }
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */

@@ -8,6 +8,7 @@ import { behindProxies } from "./access/behind-proxies.ts";
 import { compileGlob } from "./access/glob.ts";
 import { openAccess } from "./access/open-access.ts";
 import { answering, type LogEntry } from "./answering.ts";
+import { openToAll } from "./auth.ts";
 import type { RegistryConfig } from "./config.ts";
 import type { Driver } from "./driver.ts";
 import { type Endpoints, withEndpoints } from "./endpoints.ts";
@@ -18,6 +19,7 @@ import { healthz, metricsEndpoint, readyz } from "./operations/health.ts";
 import { createMetrics, type Metrics } from "./operations/metrics.ts";
 import { createWebhooks, type Webhooks } from "./operations/webhooks.ts";
 import { type ConnectUpstream, openPullThrough } from "./pull-through/open-pull-through.ts";
+import { createUpgradeCosts, type PlanUpgrade, type UpgradeCosts } from "./web/upgrade-cost.ts";
 import { createWeb } from "./web/web.ts";
 
 export interface Service {
@@ -36,6 +38,8 @@ export interface ServiceOptions {
   readonly at: (path: string) => string;
   readonly progress: Progress;
   readonly connectUpstream?: ConnectUpstream;
+  /** How a client would upgrade; without it the page does not say what that moves. */
+  readonly planUpgrade?: PlanUpgrade;
 }
 
 type ServiceHost = Pick<Host, "files" | "clock" | "random" | "network">;
@@ -80,7 +84,9 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
       }),
   };
   const canSignIn = config.auth !== undefined;
-  const rest = config.web?.enabled === false ? api : createWeb({ host, driver, authenticate, canSignIn, log }, api);
+  const costs = upgradeCosts(host, options);
+  const rest =
+    config.web?.enabled === false ? api : createWeb({ host, driver, authenticate, canSignIn, costs, log }, api);
   const nothing = answering({ host }, () => {
     throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
   });
@@ -90,6 +96,12 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     drain: () => void (draining = true),
     close: () => webhooks.close(),
   };
+}
+
+/** The page has decided who may read what it asks for. */
+function upgradeCosts(host: ServiceHost, { driver, planUpgrade }: ServiceOptions): UpgradeCosts {
+  if (planUpgrade === undefined) return async () => undefined;
+  return createUpgradeCosts(createRegistry({ host, driver, authenticate: openToAll }), planUpgrade);
 }
 
 function combined(logs: readonly Log[]): Log {

@@ -32,10 +32,12 @@ export interface BlobSourceOptions {
   readonly onReceived?: ((count: number) => void) | undefined;
 }
 
+type BlobStore = Pick<Store, "path" | "keepsBlobs" | "hasLayer" | "hasBlob" | "importLayer">;
+
 /** Whole blobs from one repository. Failure "not-found", "network", "digest-mismatch", "bad-input", "no-space". */
 export function createBlobSource(
   context: RemoteContext,
-  store: Store,
+  store: BlobStore,
   session: Session,
   { onReceived }: BlobSourceOptions = {},
 ): LayerSource {
@@ -45,7 +47,7 @@ export function createBlobSource(
 /** Whole blobs from wherever `open` reads them, from a position on. */
 export function createLayerSource(
   context: Pick<RemoteContext, "signal"> & { readonly host: Pick<Host, "files" | "clock"> },
-  store: Store,
+  store: BlobStore,
   open: (blob: Descriptor, from: number) => AsyncIterable<Uint8Array>,
 ): LayerSource {
   return {

@@ -3,7 +3,7 @@
  * the whole layer against its diff id, so table of contents, registry and index can cost time when they are wrong, never a wrong file.
  */
 import { decompress, expandFrames } from "../core/compress.ts";
-import { digestOf } from "../core/digest.ts";
+import { type Digest, digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { formatBytes } from "../core/units.ts";
 import { parseAnnotations } from "../format/zstd-chunked/frames.ts";
@@ -11,7 +11,6 @@ import { readRecipe, type Recipe, tablesRange } from "../format/zstd-chunked/rea
 import type { TocFile } from "../format/zstd-chunked/toc.ts";
 import type { LayerPart } from "../store/assemble-layer.ts";
 import type { Contents } from "../store/contents.ts";
-import type { Store } from "../store/store.ts";
 import { type ByteReader, createByteReader } from "./byte-reader.ts";
 import type { RemoteContext } from "./context.ts";
 import { fetchRange, fetchRanges, type RangeSource } from "./fetch-ranges.ts";
@@ -20,6 +19,7 @@ import type { BlobSourceOptions, LayerPlan } from "./layer-source.ts";
 import { openPartialBlob } from "./partial-blob.ts";
 import { bytesOf, type ByteRange, planRanges } from "./plan-ranges.ts";
 import type { Session } from "./session.ts";
+import type { PullStore } from "./transfer-plan.ts";
 
 /** Where a zstd:chunked layer's tables are; undefined for any other layer, and for positions that cannot be. */
 function readTablesRange(descriptor: LayerPlan["descriptor"]): ByteRange | undefined {
@@ -37,7 +37,7 @@ const WHOLE_BYTES_MAX = 4 * 1024 * 1024;
 
 export function createRangeMethod(
   context: RemoteContext,
-  store: Store,
+  store: PullStore,
   session: Session,
   options: BlobSourceOptions = {},
 ): LayerMethod {
@@ -58,7 +58,7 @@ export function createRangeMethod(
       if (tablesOf(layer) === undefined || contents === undefined) return undefined;
       const source: RangeSource = { context, session, descriptor: layer.descriptor, onReceived: options.onReceived };
       try {
-        const tables = await fetchTables(source, layer);
+        const tables = await fetchTables(source);
         return tables === undefined ? undefined : makeOption(store, contents, { ...tables, source, layer });
       } catch (error) {
         if (isFailure(error, "unsupported")) isUnsupported = true;
@@ -70,12 +70,19 @@ export function createRangeMethod(
   };
 }
 
+/** The digests of the files in a zstd:chunked layer; none of another one. Failure as fetchRange(); SyntaxError for malformed tables. */
+export async function fetchFileDigests(source: RangeSource): Promise<readonly Digest[]> {
+  const tables = await fetchTables(source);
+  return tables?.recipe.files.map(({ digest }) => digest) ?? [];
+}
+
 interface Tables {
   readonly recipe: Recipe;
   readonly tablesBytes: number;
 }
 
-async function fetchTables(source: RangeSource, { descriptor }: LayerPlan): Promise<Tables | undefined> {
+async function fetchTables(source: RangeSource): Promise<Tables | undefined> {
+  const { descriptor } = source;
   const positions = parseAnnotations(descriptor.annotations, descriptor.size);
   if (positions === undefined) return undefined;
   const range = tablesRange(positions);
@@ -83,7 +90,7 @@ async function fetchTables(source: RangeSource, { descriptor }: LayerPlan): Prom
 }
 
 function makeOption(
-  store: Store,
+  store: PullStore,
   contents: Contents,
   { recipe, tablesBytes, source, layer }: Tables & { readonly source: RangeSource; readonly layer: LayerPlan },
 ): Awaited<ReturnType<LayerMethod["option"]>> {

@@ -27,10 +27,25 @@ import { planPull } from "./plan-pull.ts";
 import { createRangeMethod } from "./range-method.ts";
 import type { ResolvedImage } from "./resolve.ts";
 
+/** What of a store the ways to get a layer use. */
+export type PullStore = Pick<
+  Store,
+  | "path"
+  | "keepsBlobs"
+  | "images"
+  | "image"
+  | "hasLayer"
+  | "hasBlob"
+  | "contents"
+  | "importLayer"
+  | "assembleLayer"
+  | "applyDelta"
+>;
+
 /** What a pull is about: each way to get a layer finds here what it needs. */
 export interface PullScope {
   readonly context: RemoteContext;
-  readonly store: Store;
+  readonly store: PullStore;
   readonly resolved: ResolvedImage;
   readonly config: ImageConfig;
   /** Called with each count of bytes that came over the network. */

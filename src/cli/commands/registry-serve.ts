@@ -1,9 +1,11 @@
 /** `berth registry serve`: serves until it is told to stop. */
 import { textToByteName } from "../../core/bytes.ts";
+import { silent } from "../../core/progress.ts";
 import { listenFlag } from "../../registry/config/listen.ts";
 import { startRegistry } from "../../registry/serve.ts";
 import { command } from "../command.ts";
 import { connectUpstream } from "../registry-upstream.ts";
+import { planUpgradeCost } from "../registry-upgrade-cost.ts";
 import { remoteContext } from "../remote-flags.ts";
 
 export const registryServeCommand = command({
@@ -22,10 +24,12 @@ export const registryServeCommand = command({
   operands: [{ name: "DIR", summary: "the registry's folder" }],
   async run(values, [directory = ""], context) {
     const listen = values.listen === undefined ? undefined : listenFlag(values.listen);
+    const client = remoteContext(context, { authfile: undefined });
     await using registry = await startRegistry(context.host, textToByteName(directory), {
       listen,
       progress: context.progress,
-      connectUpstream: (options) => connectUpstream(remoteContext(context, { authfile: undefined }), options),
+      connectUpstream: (options) => connectUpstream(client, options),
+      planUpgrade: planUpgradeCost({ ...client, progress: silent }),
     });
 
     context.print(`Serving ${directory} on ${registry.url}\n`);

@@ -26,7 +26,11 @@ test("a person signs in, goes from repository to tag to layers, and compares two
   using directory = host.files.temporaryDirectory("/tmp/berth-web-test-");
   const path = `${directory.path}/registry`;
   await initRegistry(host, path, { user: "anna", password: "secret", hostnames: [], tls: true });
-  await using registry = await startRegistry(host, path, { listen: { host: "127.0.0.1", port: 0 }, progress: silent });
+  await using registry = await startRegistry(host, path, {
+    listen: { host: "127.0.0.1", port: 0 },
+    progress: silent,
+    planUpgrade: async () => ({ bytes: 9, ways: "1 layer reused; 1 layer whole: 9 B" }),
+  });
   const client = pushTo(registry.url, host.files.readText(`${path}/tls/registry.crt`), host);
   const labels = { "org.opencontainers.image.title": "<script>alert(1)</script>" };
   await pushWebImage(client, "team/os", "v1", {

@@ -8,6 +8,7 @@ import type { ImageView, LayerView } from "./image-view.ts";
 import { bar, compareForm, day, empty, type Page, section, shortDigest, size, table } from "./layout.ts";
 import { HOME, imageLink, repositoryLink, suffix } from "./links.ts";
 import type { Packages } from "./sbom.ts";
+import type { UpgradeCost } from "./upgrade-cost.ts";
 
 export interface ImagePageInput {
   readonly registry: string;
@@ -43,9 +44,11 @@ export interface ComparePageInput {
   readonly from: { readonly reference: Reference; readonly image: ImageView };
   readonly to: { readonly reference: Reference; readonly image: ImageView };
   readonly comparison: Comparison;
+  /** undefined when it cannot be told. */
+  readonly cost: UpgradeCost | undefined;
 }
 
-export function comparePage({ repository, tags, from, to, comparison }: ComparePageInput): Page {
+export function comparePage({ repository, tags, from, to, comparison, cost }: ComparePageInput): Page {
   const { layers, labels, packages } = comparison;
   const name = (reference: Reference): string =>
     reference.kind === "tag" ? reference.tag : `${reference.digest.slice(0, 19)}…`;
@@ -57,7 +60,7 @@ export function comparePage({ repository, tags, from, to, comparison }: CompareP
     body: html`<h1>${repository}</h1>
 <p class="lead">${link(from)} <span aria-label="to">→</span> ${link(to)}</p>
 ${tags.length > 1 && compareForm(repository, tags, textOf(from.reference), textOf(to.reference))}
-${cost(from.image, to.image, comparison)}
+${costSection(from.image, to.image, cost)}
 ${section("Packages", packages?.length, packageChanges(packages))}
 ${section("Labels", labels.length, labels.length === 0 ? empty("The labels are the same.") : changeTable("Labels", labels))}
 ${section("Layers", `${layers.added.length} new, ${layers.kept.length} shared, ${layers.removed.length} gone`, layerChanges(comparison))}`,
@@ -159,17 +162,16 @@ function referrerTable(repository: string, referrers: readonly Descriptor[]): Ht
   return table("Attached", [{ name: "Type" }, { name: "Digest", kind: "code" }], rows);
 }
 
-function cost(from: ImageView, to: ImageView, { upgradeBytes, delta, layers }: Comparison): Html {
+function costSection(from: ImageView, to: ImageView, cost: UpgradeCost | undefined): Html {
   if (from.digest === to.digest) return empty("Both are the same image: there is nothing to move.");
-  const saved = layers.kept.reduce((sum, layer) => sum + layer.size, 0);
+  if (from.variants.length + to.variants.length > 0) {
+    return empty("These are images for several platforms: compare those of one to see what an upgrade moves.");
+  }
+  if (cost === undefined) return empty("Parts of these images are not here, so what an upgrade moves cannot be told.");
   return html`<section class="cost"><h2>An upgrade moves</h2>
-<p class="figure">${size(delta?.size ?? upgradeBytes)} <small>of ${size(to.totalBytes)}</small></p>
-${bar(delta?.size ?? upgradeBytes, to.totalBytes)}
-<p class="quiet">${
-    delta === undefined
-      ? html`The layers that are new; ${size(saved)} in shared layers stay where they are.`
-      : html`With the attached delta ${shortDigest(delta.digest)}; layer by layer it is ${size(upgradeBytes)}.`
-  }</p></section>`;
+<p class="figure">${size(cost.bytes)} <small>of ${size(to.totalBytes)}</small></p>
+${bar(cost.bytes, to.totalBytes)}
+<p class="quiet">${cost.ways}</p></section>`;
 }
 
 function packageChanges(packages: readonly Change[] | undefined): Html {

@@ -3,7 +3,7 @@
  * referrer that is missing or malformed leaves its part out; the rest is shown.
  */
 import { collectBytes } from "../../core/bytes.ts";
-import { type Digest, isDigest } from "../../core/digest.ts";
+import type { Digest } from "../../core/digest.ts";
 import { type HistoryEntry, type ImageConfig, parseImageConfig } from "../../oci/config.ts";
 import { type Descriptor, type Manifest, MANIFEST_BYTES_MAX, parseIndex, parseManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
@@ -26,12 +26,7 @@ export interface ImageView {
   /** undefined when no SBOM is attached, or none that can be read. */
   readonly packages: Packages | undefined;
   readonly referrers: readonly Descriptor[];
-  readonly deltas: readonly DeltaView[];
-  /** What a delta that starts at this image may call it: its digest or its configuration's. */
-  readonly deltaBases: readonly Digest[];
-  /** Of manifest and configuration. */
-  readonly metadataBytes: number;
-  /** metadataBytes and all layers. */
+  /** Of manifest, configuration and all layers; of an index alone. */
   readonly totalBytes: number;
 }
 
@@ -40,20 +35,12 @@ export interface LayerView extends Descriptor {
   readonly instruction: string | undefined;
 }
 
-export interface DeltaView {
-  readonly digest: Digest;
-  readonly size: number;
-  /** What its annotations name: the images that it starts from. */
-  readonly bases: readonly Digest[];
-}
-
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
 const SBOM_BYTES_MAX = 8 * 1024 * 1024;
 const REFERRERS_READ_MAX = 100;
 /** The first that can be read is shown; one that cannot costs as much to find out. */
 const SBOMS_TRIED_MAX = 3;
 const PACKAGES_KEPT_MAX = 16;
-const DELTA_TYPE = /^application\/vnd\.berth\.delta\./;
 
 export interface ImageSources {
   readonly driver: Driver;
@@ -71,23 +58,21 @@ export async function readImageSummary(
   const bytes = record && (await readBlob(driver, record.digest, MANIFEST_BYTES_MAX));
   if (record === undefined || bytes === undefined) return undefined;
   const text = bytes.toString("utf8");
-  const common = { digest: record.digest, mediaType: record.mediaType, packages: undefined, referrers: [], deltas: [] };
+  const common = { digest: record.digest, mediaType: record.mediaType, packages: undefined, referrers: [] };
   if (isIndexType(record.mediaType)) {
     const { manifests, annotations = {} } = parseIndex(text, record.mediaType);
-    const sizes = { metadataBytes: bytes.length, totalBytes: bytes.length };
     const rest = {
       layers: [],
       labels: {},
       annotations,
       platform: undefined,
       created: undefined,
-      deltaBases: [record.digest],
+      totalBytes: bytes.length,
     };
-    return { ...common, ...sizes, ...rest, variants: manifests };
+    return { ...common, ...rest, variants: manifests };
   }
   const manifest = parseManifest(text, record.mediaType);
   const config = await readConfig(driver, repository, manifest);
-  const metadataBytes = bytes.length + manifest.config.size;
   return {
     ...common,
     variants: [],
@@ -96,13 +81,11 @@ export async function readImageSummary(
     annotations: manifest.annotations ?? {},
     platform: config && [config.os, config.architecture, config.variant].filter((part) => part !== undefined).join("/"),
     created: config?.created,
-    deltaBases: [record.digest, manifest.config.digest],
-    metadataBytes,
-    totalBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, metadataBytes),
+    totalBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, bytes.length + manifest.config.size),
   };
 }
 
-/** With packages, referrers and deltas. */
+/** With packages and referrers. */
 export async function readImage(
   sources: ImageSources,
   repository: Repository,
@@ -113,21 +96,15 @@ export async function readImage(
   const referrers = await repository.referrers(summary.digest);
   let packages: Packages | undefined;
   let tried = 0;
-  const deltas: DeltaView[] = [];
-  for (const referrer of referrers.slice(0, REFERRERS_READ_MAX)) {
-    const isDelta = DELTA_TYPE.test(referrer.artifactType ?? "");
-    const isWanted = packages === undefined && tried < SBOMS_TRIED_MAX && isSbomType(referrer.artifactType);
-    if (!isDelta && !isWanted) continue;
+  const sboms = referrers.filter(({ artifactType }) => isSbomType(artifactType)).slice(0, REFERRERS_READ_MAX);
+  for (const referrer of sboms) {
+    if (packages !== undefined || tried >= SBOMS_TRIED_MAX) break;
     const artifact = await readArtifact(sources.driver, referrer);
     if (artifact === undefined) continue;
-    if (isDelta) {
-      deltas.push(deltaView(referrer, artifact));
-    } else {
-      tried += 1;
-      packages = await readPackages(sources, repository, artifact);
-    }
+    tried += 1;
+    packages = await readPackages(sources, repository, artifact);
   }
-  return { ...summary, packages, referrers, deltas };
+  return { ...summary, packages, referrers };
 }
 
 /** The k-th layer was made by the k-th entry of the history that is not empty, if there are as many of one as of the other. */
@@ -145,15 +122,6 @@ function instructionOf(entry: HistoryEntry | undefined): string | undefined {
     .replace(/^(?:\|\d+ .*?)?\/bin\/sh -c /, "RUN ")
     .replace(/\s+# buildkit$/, "");
   return bare === "" ? undefined : bare;
-}
-
-function deltaView(referrer: Descriptor, artifact: Manifest): DeltaView {
-  const annotations = { ...referrer.annotations, ...artifact.annotations };
-  return {
-    digest: referrer.digest,
-    size: artifact.layers.reduce((sum, layer) => sum + layer.size, 0),
-    bases: Object.values(annotations).filter(isDigest),
-  };
 }
 
 async function readConfig(

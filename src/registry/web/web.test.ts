@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Digest, digestOf } from "../../core/digest.ts";
+import { Failure } from "../../core/failure.ts";
+import { INDEX, MANIFEST } from "../../oci/media-types.ts";
 import type { LogEntry } from "../answering.ts";
 import type { Authenticate } from "../auth.ts";
 import { parseBasic } from "../auth.ts";
@@ -9,6 +11,7 @@ import { RegistryError } from "../errors.ts";
 import { htpasswdLine } from "../htpasswd.ts";
 import { htpasswdAuth, openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
 import { attach, pushWebImage } from "./testing.ts";
+import { createUpgradeCosts, type Upgrade, type UpgradeCosts } from "./upgrade-cost.ts";
 import { createWeb, type WebOptions } from "./web.ts";
 
 /** anna may pull all below team/, others nothing; nobody signed in sees public/. */
@@ -38,9 +41,11 @@ interface VisitOptions {
   readonly form?: Record<string, string>;
 }
 
+const noCosts: UpgradeCosts = async () => undefined;
+
 function visitor(registry: TestRegistry, options: Partial<WebOptions> = {}) {
   const web = createWeb(
-    { host: registry.host, driver: registry.driver, authenticate, canSignIn: true, ...options },
+    { host: registry.host, driver: registry.driver, authenticate, canSignIn: true, costs: noCosts, ...options },
     async () => new Response("the API", { status: 418 }),
   );
   return async (path: string, { method = "GET", user, headers = {}, form }: VisitOptions = {}): Promise<Visit> => {
@@ -275,26 +280,50 @@ test("too many wrong passwords are a page with Retry-After", async () => {
   for (const path of ["/-/style.css", "/-/icon.svg", "/-/sign-in"]) assert.equal((await visit(path)).status, 200, path);
 });
 
-test("an upgrade costs the layers that are new, or the smallest delta that starts at the old image", async () => {
+test("the page says what the client's plan of an upgrade moves, and asks for it once until something new is attached", async () => {
   using registry = openTestRegistry();
-  const visit = visitor(registry);
-  const shared = `RUN ${"s".repeat(5000)}`;
-  const old = await pushWebImage(registry, "team/os", "v1", { layers: [shared, "RUN old"] });
-  const next = await pushWebImage(registry, "team/os", "v2", { layers: [shared, `RUN ${"n".repeat(3000)}`] });
-  const figure = async (): Promise<string | undefined> => {
-    const { text } = await visit("/-/compare/team/os?from=v1&to=v2", { user: "anna" });
-    return /class="figure"><span title="([\d,]+) bytes"/.exec(text)?.[1];
-  };
-  const { text } = await visit("/-/image/team/os:v2", { user: "anna" });
-  const total = Number(/<dt>Size<\/dt><dd><span title="([\d,]+) bytes"/.exec(text)?.[1]?.replace(",", ""));
-  assert.equal(Number((await figure())?.replace(",", "")), total - shared.length);
-  const type = "application/vnd.berth.delta.v1+json";
-  await attach(registry, "team/os", next, type, "d".repeat(100), { from: `sha256:${"0".repeat(64)}` });
-  assert.equal(Number((await figure())?.replace(",", "")), total - shared.length, "a delta from another image");
-  await attach(registry, "team/os", next, type, "d".repeat(77), { from: old });
-  assert.equal(await figure(), "77");
-  const same = await visit("/-/compare/team/os?from=v1&to=v1", { user: "anna" });
-  assert.match(same.text, /there is nothing to move/);
+  const asked: Upgrade[] = [];
+  const costs = createUpgradeCosts(registry.handle, async (_, upgrade) => {
+    asked.push(upgrade);
+    return { bytes: 1234, ways: "1 layer by <ranges>" };
+  });
+  const visit = visitor(registry, { costs });
+  const from = await pushWebImage(registry, "team/os", "v1", { layers: ["RUN old"] });
+  const to = await pushWebImage(registry, "team/os", "v2", { layers: ["RUN new"] });
+  const compare = (tags: string) => visit(`/-/compare/team/os?${tags}`, { user: "anna" });
+  const { text } = await compare("from=v1&to=v2");
+  assert.match(text, /class="figure"><span title="1,234 bytes"/);
+  assert.match(text, /1 layer by &#60;ranges&#62;/);
+  await compare("from=v1&to=v2");
+  assert.deepEqual(asked, [{ repository: "team/os", from, to }]);
+  await attach(registry, "team/os", to, "application/vnd.berth.delta.v1", "a delta");
+  await compare("from=v1&to=v2");
+  assert.equal(asked.length, 2);
+  assert.match((await compare("from=v1&to=v1")).text, /there is nothing to move/);
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: INDEX,
+    manifests: [{ mediaType: MANIFEST, digest: to, size: 1 }],
+  });
+  await registry.call("PUT", "/v2/team/os/manifests/all", { body: index, headers: { "content-type": INDEX } });
+  assert.match((await compare("from=v1&to=all")).text, /compare those of one/);
+  assert.equal(asked.length, 2);
+});
+
+test("a plan that fails for what is not there is no error of the page; a fault of ours is", async () => {
+  using registry = openTestRegistry();
+  await pushWebImage(registry, "team/os", "v1", { layers: ["RUN old"] });
+  await pushWebImage(registry, "team/os", "v2", { layers: ["RUN new"] });
+  for (const [error, status] of [
+    [new Failure("not-found", "Cannot fetch: gone"), 200],
+    [new SyntaxError("Cannot parse"), 200],
+    [new TypeError("ours"), 500],
+  ] as const) {
+    const visit = visitor(registry, { costs: createUpgradeCosts(registry.handle, () => Promise.reject(error)) });
+    const shown = await visit("/-/compare/team/os?from=v1&to=v2", { user: "anna" });
+    assert.equal(shown.status, status);
+    if (status === 200) assert.match(shown.text, /what an upgrade moves cannot be told/);
+  }
 });
 
 test("an SBOM that the repository does not hold, or that is malformed, is not shown", async () => {

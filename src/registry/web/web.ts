@@ -19,6 +19,7 @@ import { HOME, parseReference, parseWebRoute, SIGN_IN, type WebRoute } from "./l
 import { errorPage, homePage, type RepositoryEntry, repositoryPage, signInPage, type TagEntry } from "./pages.ts";
 import { createSessions, type Sessions } from "./session.ts";
 import { ICON_TEXT, STYLE_TEXT } from "./style.ts";
+import type { UpgradeCosts } from "./upgrade-cost.ts";
 
 export interface WebOptions {
   readonly host: Pick<Host, "clock" | "random">;
@@ -26,6 +27,7 @@ export interface WebOptions {
   readonly authenticate: Authenticate;
   /** False when the registry has no users, and so nobody to sign in. */
   readonly canSignIn: boolean;
+  readonly costs: UpgradeCosts;
   /** Called for each request, also one that failed, with the error. */
   readonly log?: (entry: LogEntry) => void;
 }
@@ -187,7 +189,9 @@ async function compare(visit: Visit, name: string): Promise<ServerResponse> {
   if (from === undefined || to === undefined) return notFound(viewer);
   const tags = await newestFirst(options.driver, name);
   const comparison = compareImages(from.image, to.image);
-  return pageResponse(viewer, comparePage({ repository: name, tags, from, to, comparison }));
+  const isSame = from.image.digest === to.image.digest;
+  const cost = isSame ? undefined : await options.costs(name, from.image, to.image);
+  return pageResponse(viewer, comparePage({ repository: name, tags, from, to, comparison, cost }));
 }
 
 interface Visitor {
