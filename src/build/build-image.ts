@@ -10,6 +10,7 @@ import { applyBuild } from "./apply.ts";
 import { openBuildCache } from "./build-cache.ts";
 import type { BuildOutput } from "./build-output.ts";
 import type { BuildRequest } from "./build-request.ts";
+import { checkSources } from "./check-sources.ts";
 import { imageNames, planBuild } from "./plan.ts";
 import type { RunProcess } from "./run-step.ts";
 import type { SourceTree } from "./source-tree.ts";
@@ -30,10 +31,11 @@ export interface BuildImageOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Fetches what is missing, then plans. Throws as planBuild(). */
+/** Fetches what is missing, then plans. Throws as planBuild() and checkSources(). */
 export async function prepareBuild(
+  host: Pick<Host, "files">,
   store: Store,
-  options: Pick<BuildImageOptions, "request" | "pull">,
+  options: Pick<BuildImageOptions, "request" | "context" | "pull">,
 ): Promise<BuildPlan> {
   for (const name of imageNames(options.request)) {
     if (findImage(store, name) !== undefined) continue;
@@ -41,7 +43,9 @@ export async function prepareBuild(
     if (ref !== undefined) await options.pull(ref);
   }
   for (const name of imageNames(options.request)) refuseTriggers(name, findImage(store, name));
-  return planBuild(options.request, (name) => findImage(store, name)?.config);
+  const plan = planBuild(options.request, (name) => findImage(store, name)?.config);
+  checkSources(host.files, plan, options.context);
+  return plan;
 }
 
 /** ONBUILD of a base (Docker's format only) would have to run right after FROM. */
@@ -64,7 +68,7 @@ function refuseTriggers(name: string, image: StoredImage | undefined): void {
 }
 
 export async function buildImage(host: Host, store: Store, options: BuildImageOptions): Promise<StoredImage> {
-  const plan = await prepareBuild(store, options);
+  const plan = await prepareBuild(host, store, options);
   const image = await applyBuild({
     host,
     store,

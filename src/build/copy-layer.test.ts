@@ -163,7 +163,7 @@ test("ignore rules hide files, exceptions show them", () => {
 });
 
 const refused: readonly (readonly [line: string, code: string, message: RegExp, ignore?: readonly string[]])[] = [
-  ["COPY nosuch /d", "not-found", /Cannot copy "nosuch" from the build context "\.": there is no such file/],
+  ["COPY nosuch /d", "not-found", /Cannot copy "nosuch": there is no such file in the build context "\."/],
   ["COPY *.md /d/", "not-found", /nothing in the build context "\." matches/],
   ["COPY a.txt /d", "not-found", /an ignore rule excludes it/, ["a.txt"]],
   ["COPY dir /file", "conflict", /"\/file": it is no directory in the image/],

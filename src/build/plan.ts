@@ -183,21 +183,23 @@ function findBase(stage: Stage, name: string, request: BuildRequest): BaseRef {
 function baseConfig(stage: Stage, base: BaseRef, parts: StageParts): { config: RunConfig; author: string | undefined } {
   if (base.kind !== "image") return { config: {}, author: undefined };
   const found = parts.bases(base.name);
+  const { line } = stage.from.source;
+  const { offset } = stage.from.image;
   if (found === undefined) {
-    throw new Failure(
-      "not-found",
-      `Cannot build "${parts.request.fileName}": line ${stage.from.source.line.line}: base image "${base.name}" is not in the store`,
-      {
-        hint: /[.:/]/.test(base.name)
-          ? `fetch it with: berth pull ${base.name}`
-          : `write the full name, e.g. localhost/${base.name}`,
-      },
+    throw errorAt(
+      line,
+      `base image "${base.name}" is not in the store`,
+      offset,
+      /[.:/]/.test(base.name)
+        ? `fetch it with: berth pull ${base.name}`
+        : `write the full name, e.g. localhost/${base.name}`,
     );
   }
   if (found.architecture !== parts.request.architecture) {
     throw errorAt(
-      stage.from.source.line,
+      line,
       `base image "${base.name}" is for ${found.architecture}, this machine is ${parts.request.architecture}`,
+      offset,
     );
   }
   return { config: found.config, author: found.author };

@@ -40,19 +40,24 @@ export interface SourceEntry {
 type Reader = Pick<Files, "lstat" | "stat" | "readlink" | "list" | "open">;
 
 /** What a path or pattern names, in byte order. Failure "not-found" for a plain path that is missing and a pattern without a match. */
-export function findSources(files: Reader, tree: SourceTree, text: string): Source[] {
+export function findSources(files: Reader, tree: SourceTree, text: string): readonly Source[] {
+  const found = searchSources(files, tree, text);
+  if (typeof found !== "string") return found;
+  throw new Failure("not-found", `Cannot copy "${text}": ${found}`);
+}
+
+/** As findSources(), but why there is nothing is an answer. */
+export function searchSources(files: Reader, tree: SourceTree, text: string): readonly Source[] | string {
   const components = cleanPath(text.replaceAll("/./", "/"));
   if (components.some((component) => isGlob(component))) {
     const found = [...expandGlob(files, tree, components)];
-    if (found.length > 0) return found;
-    throw new Failure("not-found", `Cannot copy "${text}": nothing in the ${tree.title} matches`);
+    return found.length > 0 ? found : `nothing in the ${tree.title} matches`;
   }
   const named = textToByteName(components.join("/"));
   const found = lookUp(files, tree, named);
   if (found !== undefined) return [found];
   const hidden = resolveInRoot(files, tree.root, named).stat !== undefined;
-  const state = hidden ? "an ignore rule excludes it" : "there is no such file";
-  throw new Failure("not-found", `Cannot copy "${text}" from the ${tree.title}: ${state}`);
+  return hidden ? `an ignore rule excludes it from the ${tree.title}` : `there is no such file in the ${tree.title}`;
 }
 
 function lookUp(files: Reader, tree: SourceTree, named: string): Source | undefined {

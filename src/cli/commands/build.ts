@@ -110,7 +110,7 @@ export const buildCommand = command({
         pull: async (ref) => void (await pullImage(remoteContext(context, values), store, ref)),
         signal: context.signal,
       };
-      if (context.dryRun) return { plan: await prepareBuild(store, options) };
+      if (context.dryRun) return { plan: await prepareBuild(host, store, options) };
       // Before the first step: an image whose id cannot be told is not wanted.
       if (values.iidfile !== undefined) host.files.write(textToByteName(values.iidfile), "");
       try {
