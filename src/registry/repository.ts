@@ -5,10 +5,11 @@
  *   repositories/<name>/blobs/<algorithm>-<hex>                      linked here
  *   repositories/<name>/manifests/<algorithm>-<hex>                  {mediaType, size, subject?}
  *   repositories/<name>/tags/<tag>                                   digest
+ *   repositories/<name>/untagged/<algorithm>-<hex>                   empty; its time is when the manifest last lost a tag
  *   repositories/<name>/referrers/<subject>/<algorithm>-<hex>        descriptor, as the referrers API lists it
  *
  * `/` in a name is written `+`, which no name contains. Order of writes: content, referrer, manifest, tag; of deletes: tag,
- * manifest, referrer. A crash between two leaves no name for something that is not there.
+ * manifest, mark, referrer. A crash between two leaves no name for something that is not there.
  */
 import { type Digest, parseDigest } from "../core/digest.ts";
 import { asCount, asString, optional, parseJsonObject } from "../core/json.ts";
@@ -34,6 +35,7 @@ export interface Repository {
   /** false when it was not linked. */
   unlinkBlob(digest: Digest): Promise<boolean>;
   manifests(): Promise<Digest[]>;
+  /** When it was last pushed or lost a tag, by the storage's clock. */
   manifestTime(digest: Digest): Promise<number | undefined>;
   findManifest(reference: Reference): Promise<ManifestRecord | undefined>;
   /** `referrer` is what the subject's referrers list shows; only with a subject. */
@@ -54,6 +56,7 @@ export function openRepository(driver: Driver, name: string): Repository {
   const base = `repositories/${name.replaceAll("/", "+")}`;
   const blobKey = (digest: Digest): string => `${base}/blobs/${fileName(digest)}`;
   const manifestKey = (digest: Digest): string => `${base}/manifests/${fileName(digest)}`;
+  const untaggedKey = (digest: Digest): string => `${base}/untagged/${fileName(digest)}`;
   const tagKey = (tag: string): string => `${base}/tags/${tag}`;
   const referrerKey = (subject: Digest, digest: Digest): string =>
     `${base}/referrers/${fileName(subject)}/${fileName(digest)}`;
@@ -65,12 +68,20 @@ export function openRepository(driver: Driver, name: string): Repository {
     const record = await driver.getRecord(manifestKey(digest));
     return record === undefined ? undefined : parseManifestRecord(record, digest);
   };
+  /** A manifest that is deleted at the same time takes the mark with it, or does not get one. */
+  const markUntagged = async (digest: Digest): Promise<void> => {
+    await driver.putRecord(untaggedKey(digest), "");
+    if (!(await driver.hasRecord(manifestKey(digest)))) await driver.deleteRecord(untaggedKey(digest));
+  };
   return {
     name,
     hasBlob: (digest) => driver.hasRecord(blobKey(digest)),
     blobTime: (digest) => driver.recordTime(blobKey(digest)),
     blobs: async () => (await driver.listRecords(`${base}/blobs`)).map(parseFileName),
-    manifestTime: (digest) => driver.recordTime(manifestKey(digest)),
+    async manifestTime(digest) {
+      const pushed = await driver.recordTime(manifestKey(digest));
+      return pushed && Math.max(pushed, (await driver.recordTime(untaggedKey(digest))) ?? 0);
+    },
     manifests: async () => (await driver.listRecords(`${base}/manifests`)).map(parseFileName),
     async linkBlob(digest) {
       if (!(await driver.hasRecord(blobKey(digest)))) await driver.putRecord(blobKey(digest), "");
@@ -93,6 +104,7 @@ export function openRepository(driver: Driver, name: string): Repository {
         if ((await tagged(tag)) === digest) await driver.deleteRecord(tagKey(tag));
       }
       await driver.deleteRecord(manifestKey(digest));
+      await driver.deleteRecord(untaggedKey(digest), { durable: false });
       if (found.subject !== undefined) await driver.deleteRecord(referrerKey(found.subject, digest));
       return true;
     },
@@ -101,8 +113,17 @@ export function openRepository(driver: Driver, name: string): Repository {
       return tags.length > 0 || (await driver.listRecords(base)).length > 0 ? tags : undefined;
     },
     tagTime: (tag) => driver.recordTime(tagKey(tag)),
-    setTag: (tag, digest) => driver.putRecord(tagKey(tag), digest),
-    deleteTag: (tag) => driver.deleteRecord(tagKey(tag)),
+    async setTag(tag, digest) {
+      const old = await tagged(tag);
+      await driver.putRecord(tagKey(tag), digest);
+      if (old !== undefined && old !== digest) await markUntagged(old);
+    },
+    async deleteTag(tag) {
+      const old = await tagged(tag);
+      const isDeleted = await driver.deleteRecord(tagKey(tag));
+      if (old !== undefined) await markUntagged(old);
+      return isDeleted;
+    },
     async referrerLinks() {
       const links: { subject: Digest; digest: Digest }[] = [];
       for (const subject of (await driver.listRecords(`${base}/referrers`)).map(parseFileName)) {

@@ -40,7 +40,9 @@ export const retentionSection = withDefault(
       tags: withDefault(checked("Glob of tags", TAG_GLOB, compileTagGlob), "*"),
       keepLast: maybe(count("Keep so many of these tags of a repository, the last moved first")),
       olderThan: maybe(duration("Take only tags that were not moved for so long")),
-      untagged: maybe(duration("Delete manifests that no tag, index or referrer needs, after so long")),
+      untagged: maybe(
+        duration("Delete manifests that no tag, index or referrer needs, so long after their push or their last tag"),
+      ),
     }),
   ),
   [],

@@ -200,16 +200,39 @@ test("retention keeps the last tags of a glob, and takes only what is old enough
   }
 });
 
-test("a manifest outlives its tag by one run of retention, however old it is", async () => {
-  const { host, registry } = open();
-  using _ = registry;
-  const old = await registry.pushImage("os", "v1");
-  host.clock.advance(30 * DAY_MS);
-  await registry.pushImage("os", "v2");
-  const rule = { "keep-last": 1, untagged: "14d" };
-  assert.deepEqual(await retained(registry, host, rule), ["v1"]);
-  assert.equal((await registry.call("HEAD", `/v2/os/manifests/${old.digest}`)).status, 200);
-  assert.deepEqual(await retained(registry, host, rule), [old.digest]);
+test("a manifest is untagged from when it lost its last tag, however that came and however old it is", async () => {
+  const losses: Record<string, (registry: TestRegistry, host: FakeHost) => Promise<unknown>> = {
+    "the tag moved": (registry) => registry.pushImage("os", "v1", { annotations: { a: "newer" } }),
+    "the tag was deleted": (registry) => registry.call("DELETE", "/v2/os/manifests/v1"),
+    "retention took the tag": async (registry, host) => {
+      await registry.pushImage("os", "v2");
+      assert.deepEqual(await retained(registry, host, { "keep-last": 1, untagged: "14d" }), ["v1"]);
+    },
+  };
+  for (const [name, lose] of Object.entries(losses)) {
+    const { host, registry } = open();
+    using _ = registry;
+    const old = await registry.pushImage("os", "v1");
+    host.clock.advance(30 * DAY_MS);
+    await lose(registry, host);
+    const rule = { untagged: "14d" };
+    host.clock.advance(13 * DAY_MS);
+    assert.deepEqual(await retained(registry, host, rule), [], name);
+    host.clock.advance(2 * DAY_MS);
+    assert.deepEqual(await retained(registry, host, rule), [old.digest], name);
+    assert.deepEqual(await registry.driver.listRecords("repositories/os/untagged"), [], name);
+  }
+});
+
+test("the same digest pushed to its tag again loses nothing, and a deleted manifest leaves no mark", async () => {
+  using registry = openTestRegistry();
+  const { digest, bytes } = await registry.pushImage("os", "v1");
+  await registry.call("PUT", "/v2/os/manifests/v1?tag=v2", { body: bytes, headers });
+  assert.deepEqual(await registry.driver.listRecords("repositories/os/untagged"), []);
+  await registry.call("DELETE", "/v2/os/manifests/v1");
+  assert.equal((await registry.driver.listRecords("repositories/os/untagged")).length, 1);
+  await registry.call("DELETE", `/v2/os/manifests/${digest}`);
+  assert.deepEqual(await registry.driver.listRecords("repositories/os/untagged"), []);
 });
 
 test("retention deletes untagged manifests, but no child of an index and no referrer of what stays", async () => {
