@@ -108,11 +108,16 @@ test("parseInvocation() refuses wrong words and says what is right", () => {
   assert.match(refusal("registry", "serve"), /DIR is missing \(the folder\)/);
   assert.match(refusal("switch"), /IMAGE is missing \(HOST\/NAME/);
   assert.match(refusal("registry", "serve", "a", "b"), /unexpected argument "b"/);
-  assert.match(refusal("registry", "serve", "a", "--listen"), /--listen/);
+  assert.match(refusal("registry", "serve", "a", "--listen"), /Cannot use --listen: its value is missing \| see/);
+  assert.match(
+    refusal("registry", "serve", "a", "--listen", "-1"),
+    /Cannot use --listen: its value is missing before "-1" \| a value that begins with - is written --listen=-1/,
+  );
+  assert.match(refusal("run", "-p", "-1", "img"), /its value is missing before "-1" \| .* is written -p-1/);
   assert.match(
     refusal("status", "--format", "json", "--format", "yaml"),
     /Cannot use --format twice: wanted one value/,
   );
   assert.match(refusal("--json", "status"), /Cannot use --json before the command.* \| berth status --json/);
-  assert.match(refusal("status", "--json=yes"), /--json/);
+  assert.match(refusal("status", "--json=yes"), /Cannot use --json=yes: --json takes no value/);
 });

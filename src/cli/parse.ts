@@ -143,13 +143,10 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
       tokens: true,
     });
     for (const token of tokens) {
-      if (
-        token.kind === "option" &&
-        !(token.name in options) &&
-        !(token.name.startsWith("no-") && token.name.slice(3) in options)
-      ) {
-        throw unknownFlag(command, flags, token.rawName);
-      }
+      if (token.kind !== "option") continue;
+      const known = token.name in options || (token.name.startsWith("no-") && token.name.slice(3) in options);
+      if (!known) throw unknownFlag(command, flags, token.rawName);
+      checkValue(command, token, options[token.name]?.type ?? "boolean");
     }
     const twice = findTwice(tokens, flags);
     if (twice !== undefined) throw usage(command, `Cannot use --${twice} twice: wanted one value`);
@@ -164,6 +161,26 @@ function splitWords(command: Command, flags: Flags, words: readonly string[]): S
     if (error instanceof Failure) throw error;
     const text = (error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0] ?? "";
     throw usage(command, `Cannot read the command line: ${text.replace(/^Option/, "option").replace(/\.$/, "")}`);
+  }
+}
+
+/** What parseArgs() would refuse in words of its own. */
+function checkValue(
+  command: Command,
+  { rawName, value, inlineValue }: { rawName: string; value?: string | undefined; inlineValue?: boolean | undefined },
+  type: "boolean" | "string",
+): void {
+  if (type === "boolean") {
+    if (value !== undefined) throw usage(command, `Cannot use ${rawName}=${value}: ${rawName} takes no value`);
+  } else if (value === undefined) {
+    throw usage(command, `Cannot use ${rawName}: its value is missing`);
+  } else if (inlineValue !== true && value.length > 1 && value.startsWith("-")) {
+    const written = rawName.startsWith("--") ? `${rawName}=${value}` : `${rawName}${value}`;
+    throw usage(
+      command,
+      `Cannot use ${rawName}: its value is missing before ${JSON.stringify(value)}`,
+      `a value that begins with - is written ${written}`,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
-import { parseContainerName, parseEnvironment, parsePublish, parseVolume } from "./parse-options.ts";
+import { parseContainerName, parseEnvironment, parsePublish, parseVolume, parseWorkdir } from "./parse-options.ts";
 import { parseSignal } from "./signals.ts";
 
 const isUsage = (error: unknown): boolean => isFailure(error, "usage");
@@ -54,6 +54,11 @@ test("parseContainerName() refuses what cannot be typed", () => {
   assert.equal(parseContainerName("web-1.x_y"), "web-1.x_y");
   for (const text of ["", "-a", "a b", "a/b", "x".repeat(129)])
     assert.throws(() => parseContainerName(text), isUsage, text);
+});
+
+test("parseWorkdir() takes absolute paths", () => {
+  assert.equal(parseWorkdir("/srv/é"), "/srv/\xc3\xa9");
+  for (const text of ["", "a", "./a"]) assert.throws(() => parseWorkdir(text), isUsage, text);
 });
 
 test("parseSignal() knows names, numbers and real-time signals", () => {

@@ -1,4 +1,4 @@
-/** What a person writes after `berth run -p`, `-v`, `-e` and `--name`, parsed once. Each throws Failure "usage". */
+/** What a person writes after `berth run -p`, `-v`, `-e`, `-w` and `--name`, parsed once. Each throws Failure "usage". */
 import { Failure } from "../core/failure.ts";
 import { textToByteName } from "../core/bytes.ts";
 import type { BundleMount } from "./run-process.ts";
@@ -71,4 +71,9 @@ export function parseContainerName(text: string): string {
     "usage",
     `Cannot name a container "${text}": wanted up to 128 letters, digits and _.-, a letter or digit first`,
   );
+}
+
+export function parseWorkdir(text: string): string {
+  if (text.startsWith("/")) return textToByteName(text);
+  throw new Failure("usage", `Cannot work in "${text}": wanted an absolute path in the container`);
 }

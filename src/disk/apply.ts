@@ -2,18 +2,17 @@
  * applyDiskPlan(): carries out the steps of a plan in a work directory beside the result. The result appears under its name whole and
  * synced, or not at all.
  */
-import { byteNameToText } from "../core/bytes.ts";
-import { Failure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { InstalledDeployment } from "../deploy/install.ts";
 import { MACHINE_STORE } from "../store/paths.ts";
 import type { Host } from "../host/host.ts";
+import { requireSpace } from "../store/space.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { describeStep } from "./format-plan.ts";
 import { mkimageArgv, placeBiosLoader } from "./grub-bios.ts";
 import { GRUB_MODULE_DIRECTORY } from "./image-facts.ts";
 import { writeMachineState } from "./machine-state.ts";
-import { type DiskPlan, type DiskStep, gigabytes } from "./plan.ts";
+import type { DiskPlan, DiskStep } from "./plan.ts";
 import type { DiskRequest } from "./request.ts";
 import { stageDeployment, stageGrubModules, stageRepository, stageUefiLoader } from "./stage.ts";
 import type { DiskLayout } from "./layout.ts";
@@ -40,10 +39,16 @@ export interface DiskResult {
 
 /** Failure "no-space" before anything is written. */
 export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOptions): Promise<DiskResult> {
-  host.files.makeDirectory(options.output);
   const storeDirectory = options.store.path.slice(0, options.store.path.lastIndexOf("/"));
-  requireSpace(host, options.output, plan.outputBytes);
-  requireSpace(host, storeDirectory, plan.stagingBytes);
+  requireSpace(
+    host,
+    options.output,
+    plan.outputBytes,
+    "make a disk",
+    "free some space there, or name another folder with -o",
+  );
+  requireSpace(host, storeDirectory, plan.stagingBytes, "make a disk");
+  host.files.makeDirectory(options.output);
 
   // Staged beside the store, where objects can be linked; the disk grows beside its final name, where it can be renamed.
   using staging = host.files.temporaryDirectory(`${storeDirectory}/disk-`);
@@ -54,15 +59,6 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
     await bench.run(step);
   }
   return bench.result();
-}
-
-function requireSpace(host: Host, directory: string, wantedBytes: number): void {
-  const { freeBytes } = host.files.space(directory);
-  if (freeBytes >= wantedBytes) return;
-  throw new Failure(
-    "no-space",
-    `Cannot make a disk: "${byteNameToText(directory)}" has ${gigabytes(freeBytes)} free, wanted ${gigabytes(wantedBytes)}`,
-  );
 }
 
 interface Bench {

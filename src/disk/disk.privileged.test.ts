@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -272,5 +272,5 @@ test("too little space is told before anything is written", async () => {
   await assert.rejects(applyDiskPlan(full, planDisk("tiny", request, facts), options), (error) =>
     isFailure(error, "no-space"),
   );
-  assert.deepEqual(readdirSync(output), []);
+  assert.ok(!existsSync(output));
 });

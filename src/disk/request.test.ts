@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
-import { parseAuthorizedKeys, parseDiskType, parseHostname, parseKarg, parseSize, parseUser } from "./request.ts";
+import { parseHostname } from "../core/host-name.ts";
+import { parseAuthorizedKeys, parseDiskType, parseKarg, parseSize, parseUser, parseUsers } from "./request.ts";
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZvb2JhcmJhemZvb2JhcmJhemZvb2JhcmJhemZvb2Jh me@here";
 const noKeys = (): string => assert.fail("no key file was named");
@@ -85,4 +86,15 @@ test("parseHostname(), parseKarg(), parseDiskType() reject the rest", () => {
   for (const text of ["", "  ", "a\nb", "composefs=1", "root=/dev/sda", 'a="b'])
     assert.throws(() => parseKarg(text), usage, text);
   for (const text of ["", "vmdk", "RAW", "iso"]) assert.throws(() => parseDiskType(text), usage, text);
+});
+
+test("parseUsers() rejects a name that comes twice", () => {
+  assert.deepEqual(
+    parseUsers(["ann", "bob:sudo"], () => "").map(({ name }) => name),
+    ["ann", "bob"],
+  );
+  assert.throws(() => parseUsers(["ann", "ann:sudo"], () => ""), {
+    code: "usage",
+    message: 'Cannot add user "ann" twice: wanted one --user for each name',
+  });
 });

@@ -63,6 +63,16 @@ export function parseUser(text: string, readKeys: (path: string) => string): Use
   return { name, groups: [...new Set(names)], authorizedKeys: keyFile === "" ? "" : readKeys(keyFile) };
 }
 
+/** All users of a disk, as parseUser() has each. Failure "usage" also for a name that comes twice. */
+export function parseUsers(texts: readonly string[], readKeys: (path: string) => string): UserRequest[] {
+  const users = texts.map((text) => parseUser(text, readKeys));
+  const names = users.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new Failure("usage", `Cannot add user "${twice}" twice: wanted one --user for each name`);
+  return users;
+}
+
 const KEY =
   /(?:^|\s)(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp(?:256|384|521)|sk-[a-z0-9@.-]+|ssh-[a-z0-9-]+-cert-v01@openssh\.com)\s+[A-Za-z0-9+/]{40,}={0,3}(?:\s|$)/;
 
@@ -79,18 +89,6 @@ export function parseAuthorizedKeys(text: string, path: string): string {
     throw new Failure("bad-input", `${what}: ${JSON.stringify(bad.slice(0, 40))} is no public key`);
   if (keys.length === 0) throw new Failure("bad-input", `${what}: it holds no key`);
   return `${keys.join("\n")}\n`;
-}
-
-/** Failure "usage" unless `text` is a host name as hostname(7) has it. */
-export function parseHostname(text: string): string {
-  const labels = text.split(".");
-  if (text.length > 64 || labels.some((label) => !/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(label))) {
-    throw new Failure(
-      "usage",
-      `Cannot use host name ${JSON.stringify(text)}: wanted letters, digits, - and dots, at most 64`,
-    );
-  }
-  return text;
 }
 
 /** Kernel arguments, one each. `composefs=` and `root=` are berth's own. Failure "usage". */

@@ -160,6 +160,19 @@ test("importLayout() asks for space before it writes", async () => {
   await assert.rejects(importFrom(host), (error) => isFailure(error, "no-space"));
 });
 
+test("exportLayout() asks for space before it makes the folder", async () => {
+  const host = createFakeHost();
+  using store = openStore(host, "/d/composefs", { keepBlobs: true, create: true, access: "shared" });
+  const image = await addFixtureImage(store, [layer]);
+  const space = (): { freeBytes: number; totalBytes: number } => ({ freeBytes: 10, totalBytes: 10 });
+  const full = { ...host, files: { ...host.files, space } };
+  await assert.rejects(exportLayout(full, store, image, { directory: "/new/folder", name: "a" }), {
+    code: "no-space",
+    hint: "free some space there, or name another folder",
+  });
+  assert.equal(host.files.exists("/new"), false);
+});
+
 test("exportLayout() writes what importLayout() reads, byte for byte, and keeps other images of the folder", async () => {
   const host = createFakeHost();
   using store = openStore(host, "/d/composefs", { keepBlobs: true, create: true, access: "shared" });

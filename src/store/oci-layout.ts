@@ -104,6 +104,8 @@ export async function exportLayout(
   const folder = textToByteName(reference.directory);
   const what = `export image "${image.names[0] ?? image.digest}"`;
   const { files } = host;
+  if ((files.stat(folder)?.kind ?? "directory") !== "directory")
+    throw new Failure("bad-input", `Cannot ${what}: "${reference.directory}" is a file, wanted a folder`);
   const marker = files.readTextIfAny(`${folder}/${LAYOUT_FILE}`);
   const oldIndex = files.readTextIfAny(`${folder}/${INDEX_FILE}`);
   const index = await understand(what, async () => {
@@ -114,7 +116,7 @@ export async function exportLayout(
   });
   const missing = image.manifest.layers.filter(({ digest }) => !files.exists(blobPath(folder, digest)));
   const missingBytes = missing.reduce((sum, { size }) => sum + size, 0);
-  requireSpace(host, folder, missingBytes, what);
+  requireSpace(host, folder, missingBytes, what, "free some space there, or name another folder");
   files.makeDirectory(folder);
   // First, so that an export that was broken off can be taken up again.
   files.replace(`${folder}/${LAYOUT_FILE}`, formatLayoutFile());

@@ -4,8 +4,19 @@ import { Failure } from "../core/failure.ts";
 import { formatBytes } from "../core/units.ts";
 import type { Host } from "../host/host.ts";
 
-/** `path` may not be there yet. `what` completes "Cannot …", e.g. "pull registry.example.com/os:latest". Failure "no-space" with both amounts. */
-export function requireSpace(host: Pick<Host, "files">, path: string, requiredBytes: number, what: string): void {
+const STORE_HINT = "free some space, for example with berth store gc";
+
+/**
+ * `path` may not be there yet. `what` completes "Cannot …", e.g. "pull registry.example.com/os:latest". Failure "no-space" with both
+ * amounts; its hint is for a path in the store.
+ */
+export function requireSpace(
+  host: Pick<Host, "files">,
+  path: string,
+  requiredBytes: number,
+  what: string,
+  hint = STORE_HINT,
+): void {
   let there = path;
   while (!host.files.exists(there) && there.includes("/")) there = there.slice(0, there.lastIndexOf("/")) || "/";
   const { freeBytes } = host.files.space(host.files.exists(there) ? there : ".");
@@ -13,6 +24,6 @@ export function requireSpace(host: Pick<Host, "files">, path: string, requiredBy
   throw new Failure(
     "no-space",
     `Cannot ${what}: "${byteNameToText(path)}" has ${formatBytes(freeBytes)} free, wanted ${formatBytes(requiredBytes)}`,
-    { hint: "free some space, for example with berth store gc" },
+    { hint },
   );
 }

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
+import { systemFailure } from "../host/errors.ts";
 import { createFakeHost, type FakeEntry, type FakeHost } from "../host/fake.ts";
 import { detectAccelerator } from "./accelerator.ts";
 import { detectFormat } from "./launch.ts";
 import { createVm, openVm, removeVm } from "./machine.ts";
 import { formatVmSpec, type VmSpec } from "./spec.ts";
 import { endSharedConnections, quoteWord, sshArgv } from "./ssh.ts";
-import { listVms, pathsOf, runningPid } from "./state.ts";
+import { freeVmName, listVms, pathsOf, runningPid } from "./state.ts";
 
 const spec: VmSpec = {
   name: "web",
@@ -67,6 +68,20 @@ test("listVms() lists what has a description, running or not", () => {
     ],
   );
   assert.deepEqual(listVms(createFakeHost()), []);
+});
+
+test("listVms() leaves out machines that only others may read; freeVmName() does not take their names", () => {
+  const host = world({ "/run/berth/vm/vm1/vm.json": formatVmSpec({ ...spec, name: "vm1" }) });
+  const exists = (path: string): boolean => {
+    if (path.startsWith("/run/berth/vm/vm1/")) throw systemFailure({ call: "stat", path }, "EACCES");
+    return host.files.exists(path);
+  };
+  const user = { ...host, files: { ...host.files, exists } };
+  assert.deepEqual(
+    listVms(user).map(({ name }) => name),
+    ["web"],
+  );
+  assert.equal(freeVmName(user), "vm2");
 });
 
 test("openVm() tells an unknown machine from a damaged one", () => {

@@ -2,7 +2,7 @@
  * State of the machines: one directory each under <state>/vm, named like the machine. A machine runs when the process of its pid file
  * is a QEMU that was started with that very pid file; everything else is left over from a process that is gone.
  */
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { textToByteName } from "../core/bytes.ts";
 import type { Host } from "../host/host.ts";
 import { type VmPaths, vmPaths } from "./qemu-argv.ts";
@@ -65,16 +65,30 @@ export interface VmListing {
   readonly pid: number | undefined;
 }
 
-/** Every machine with a description, by name. */
+/** Every machine with a description that we may read, by name. */
 export function listVms(host: World): readonly VmListing[] {
   const directory = vmsDirectory(host);
-  const names = host.files
-    .listIfAny(directory)
-    .filter((name) => host.files.exists(vmPaths(`${directory}/${name}`).spec));
+  const names = host.files.listIfAny(directory).filter((name) => mayRead(host, vmPaths(`${directory}/${name}`).spec));
   return names.map((name) => {
     const pid = runningPid(host, name);
     return { name, running: pid !== undefined, pid };
   });
+}
+
+/** The first of vm1, vm2, … that nobody's machine has. */
+export function freeVmName(host: World): string {
+  const taken = new Set(host.files.listIfAny(vmsDirectory(host)));
+  for (let number = 1; ; number++) if (!taken.has(`vm${number}`)) return `vm${number}`;
+}
+
+/** Another user's machine is not ours to see. */
+function mayRead(host: World, path: string): boolean {
+  try {
+    return host.files.exists(path);
+  } catch (error) {
+    if (isFailure(error, "denied")) return false;
+    throw error;
+  }
 }
 
 /** Empty for a process that is gone: a zombie has no command line either. */

@@ -87,7 +87,12 @@ const bad: readonly (readonly [words: string, files: Record<string, string>, sta
   ["disk os --karg composefs=1", {}, 2, /berth sets it itself/],
   ["disk os --uuid 5", {}, 2, /UUID "5"/],
   ["disk os -o /out", { "/out/disk.raw": "old" }, 1, /"\/out\/disk\.raw": it exists[\s\S]*--force/],
-  ["disk os -o /out", {}, 1, /image "os": it is not in the store[\s\S]*berth pull os/],
+  ["disk os -o /out", {}, 1, /image "os": it is not in the store[\s\S]*berth images/],
+  ["disk os -o /out/file", { "/out/file": "text" }, 1, /disk to "\/out\/file": it is a file, wanted a folder/],
+  ["disk os -o /out/file --dry-run", { "/out/file": "text" }, 1, /it is a file, wanted a folder/],
+  ["disk os --source x", {}, 2, /Cannot follow --source "x": .*it names no registry/],
+  ["disk os --user ann --user ann:sudo", {}, 2, /Cannot add user "ann" twice/],
+  ["disk os --size -1", {}, 2, /--size: its value is missing before "-1"/],
   ["vm run", {}, 2, /neither --disk nor --name/],
   ["vm run --name web", {}, 1, /Cannot find VM "web"/],
   ["vm run --disk /none", {}, 1, /disk "\/none": there is no such file/],
@@ -152,6 +157,14 @@ test("berth vm list shows what there is, as a table and as JSON", async () => {
     },
   ]);
   assert.equal((await run(["vm", "list", "--running", "--json"], { files: vmFiles })).stdout, "[]\n");
+});
+
+test("berth vm list tells of a damaged machine and shows the others", async () => {
+  const files = { ...vmFiles, "/run/berth/vm/odd/vm.json": "{" };
+  const { status, stdout, stderr } = await run(["vm", "list"], { files });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /^Cannot read VM "odd": its description "\/run\/berth\/vm\/odd\/vm.json" is damaged$/m);
+  assert.match(stdout, /^web {3}stopped/m);
 });
 
 test("berth vm console --log prints what the console showed; vm stop and vm remove of a stopped machine do no harm", async () => {

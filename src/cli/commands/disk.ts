@@ -1,5 +1,6 @@
 /** `berth disk`: a bootable disk image of an operating system image. */
 import { byteNameToText, textToByteName } from "../../core/bytes.ts";
+import { parseHostname } from "../../core/host-name.ts";
 import { Failure, isFailure } from "../../core/failure.ts";
 import { applyDiskPlan, type DiskResult } from "../../disk/apply.ts";
 import { formatDiskPlan } from "../../disk/format-plan.ts";
@@ -9,18 +10,18 @@ import {
   type DiskRequest,
   parseAuthorizedKeys,
   parseDiskType,
-  parseHostname,
   parseKarg,
   parseSize,
-  parseUser,
+  parseUsers,
 } from "../../disk/request.ts";
 import { requireTools } from "../../disk/tools.ts";
 import { parseGuid } from "../../format/gpt/guid.ts";
 import type { Host } from "../../host/host.ts";
 import { formatImageRef, parseImageRef } from "../../oci/reference.ts";
-import type { Store, StoredImage } from "../../store/store.ts";
+import type { StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
+import { findStoredImage } from "../image-names.ts";
 
 export const diskCommand = command({
   name: "disk",
@@ -62,12 +63,15 @@ export const diskCommand = command({
       type,
       sizeBytes: parseSize(values.size, "--size"),
       kargs: values.karg.map(parseKarg),
-      users: values.user.map((user) => parseUser(user, readKeys)),
+      users: parseUsers(values.user, readKeys),
       rootAuthorizedKeys:
         values["root-ssh-authorized-keys"] === undefined ? "" : readKeys(values["root-ssh-authorized-keys"]),
       hostname: values.hostname === undefined ? undefined : parseHostname(values.hostname),
       uuid: values.uuid === undefined ? undefined : readUuid(values.uuid),
     };
+    const source = values.source === undefined ? undefined : readSource(values.source);
+    if ((host.files.stat(output)?.kind ?? "directory") !== "directory")
+      throw new Failure("bad-input", `Cannot write a disk to "${values.output}": it is a file, wanted a folder`);
     const path = `${output}/${diskName(type)}`;
     if (!values.force && !context.dryRun && host.files.exists(path)) {
       throw new Failure("already-exists", `Cannot write disk "${byteNameToText(path)}": it exists`, {
@@ -81,8 +85,8 @@ export const diskCommand = command({
         : ["mke2fs", "debugfs", "mkfs.vfat", "mcopy"],
     );
     using store = openWorkstationStore(host);
-    const image = findImage(store, name);
-    const request: DiskRequest = { ...fixed, source: sourceOf(values.source, image, name) };
+    const image = findStoredImage(store, name);
+    const request: DiskRequest = { ...fixed, source: source ?? nameOf(image, name) };
     const facts = await readDiskFacts(host, store, image);
     const plan = planDisk(name, request, facts);
     if (context.dryRun) {
@@ -128,31 +132,19 @@ function describe(plan: DiskPlan): PlanSummary {
   };
 }
 
-/** The image by what was typed, by its full name, or as a name of localhost. */
-function findImage(store: Store, name: string): StoredImage {
-  const found =
-    store.image(name) ?? store.image(fullName(name) ?? name) ?? store.image(fullName(`localhost/${name}`) ?? name);
-  if (found !== undefined) return found;
-  throw new Failure("not-found", `Cannot find image "${name}": it is not in the store`, {
-    hint: `berth pull ${name}, or berth images to see what is there`,
-  });
-}
-
-function fullName(text: string): string | undefined {
+function readSource(text: string): string {
   try {
     return formatImageRef(parseImageRef(text));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+  } catch (cause) {
+    throw new Failure("usage", `Cannot follow --source ${JSON.stringify(text)}`, { cause });
   }
 }
 
-/** Failure "usage" when nothing says which reference the machine shall follow. */
-function sourceOf(given: string | undefined, image: StoredImage, name: string): string {
-  if (given !== undefined) return formatImageRef(parseImageRef(given));
-  const source = image.names.find((known) => known === fullName(name)) ?? image.names[0];
+/** What the machine follows without --source. Failure "usage" when the image has no name. */
+function nameOf(image: StoredImage, typed: string): string {
+  const source = image.names.find((name) => [typed, `${typed}:latest`].includes(name)) ?? image.names[0];
   if (source !== undefined) return source;
-  throw new Failure("usage", `Cannot make a disk of "${name}": the image has no name that the machine could follow`, {
+  throw new Failure("usage", `Cannot make a disk of "${typed}": the image has no name that the machine could follow`, {
     hint: "name one with --source",
   });
 }

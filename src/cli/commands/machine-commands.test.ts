@@ -197,6 +197,7 @@ const REFUSED: readonly [line: string, exitCode: number, stderr: RegExp][] = [
   ["switch", 2, /IMAGE/],
   ["rollback", 1, /No rollback available/],
   ["status --format-version 2", 2, /Unsupported format version: 2/],
+  ["status --json --format yaml", 2, /Cannot print both --json and --format=yaml/],
   ["status --format xml", 2, /wanted one of humanreadable, yaml, json/],
 ];
 

@@ -1,8 +1,14 @@
 /** `berth run`: a container of an image. */
-import { textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
+import { parseHostname } from "../../core/host-name.ts";
 import { createContainer, findContainer, removeContainer, startDetached } from "../../containers/containers.ts";
-import { parseContainerName, parseEnvironment, parsePublish, parseVolume } from "../../containers/parse-options.ts";
+import {
+  parseContainerName,
+  parseEnvironment,
+  parsePublish,
+  parseVolume,
+  parseWorkdir,
+} from "../../containers/parse-options.ts";
 import { type ContainerRecord, containersDirectory, readState, writeState } from "../../containers/record.ts";
 import { failedState, supervise } from "../../containers/supervise.ts";
 import { formatImageRef } from "../../oci/reference.ts";
@@ -148,9 +154,9 @@ function readOptions(
     name: values.name === undefined ? undefined : parseContainerName(values.name),
     entrypoint: values.entrypoint === undefined ? undefined : values.entrypoint === "" ? [] : [values.entrypoint],
     env: values.env.map((entry) => parseEnvironment(entry, host.env)).filter((entry) => entry !== undefined),
-    cwd: values.workdir === undefined ? undefined : textToByteName(values.workdir),
+    cwd: values.workdir === undefined ? undefined : parseWorkdir(values.workdir),
     user: values.user,
-    hostname: values.hostname,
+    hostname: values.hostname === undefined ? undefined : parseHostname(values.hostname),
     network,
     ports: values.publish.map(parsePublish),
     mounts: values.volume.map(parseVolume),

@@ -34,6 +34,8 @@ export const statusCommand = command({
     verbose: { type: "boolean", short: "v", summary: "Show the deployment's id, boot entry and kernel too" },
   },
   run: async (values, _operands, context) => {
+    if (context.json && values.format === "yaml")
+      throw new Failure("usage", "Cannot print both --json and --format=yaml: wanted one of them");
     if (values["format-version"] !== "0" && values["format-version"] !== "1") {
       throw new Failure("usage", `Unsupported format version: ${values["format-version"]}`);
     }

@@ -51,6 +51,7 @@ const BAD: readonly (readonly [words: readonly string[], status: number, message
     2,
     /Cannot parse image folder "\/folder": wanted oci:DIRECTORY/,
   ],
+  [["image", "export", "os:1", "oci:/folder/index.json"], 1, /"\/folder\/index.json" is a file, wanted a folder/],
   [["image", "import", "oci:/folder:1"], 2, /-t NAME is missing/],
   [["image", "import", "oci:/folder:1", "-t", "localhost/UPPER"], 2, /Cannot parse image reference "localhost\/UPPER"/],
   [["image", "import", "oci:/folder:2", "-t", "localhost/x"], 1, /no image is named "2", there is: 1/],

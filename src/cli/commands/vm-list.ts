@@ -1,7 +1,8 @@
 /** `berth vm list`: the virtual machines of this host. */
-import { openVm } from "../../vm/machine.ts";
+import { isFailure } from "../../core/failure.ts";
+import { openVm, type Vm } from "../../vm/machine.ts";
 import { listVms } from "../../vm/state.ts";
-import { command } from "../command.ts";
+import { type Context, command } from "../command.ts";
 
 export const vmListCommand = command({
   name: "vm list",
@@ -10,9 +11,12 @@ export const vmListCommand = command({
   flags: { running: { type: "boolean", summary: "Only those that run" } },
   async run(values, _operands, context) {
     const found = listVms(context.host).filter((vm) => vm.running || !values.running);
+    const opened = found.flatMap(({ name, pid }) => {
+      const vm = openOrTell(name, context);
+      return vm === undefined ? [] : [{ name, pid, vm }];
+    });
     return Promise.all(
-      found.map(async ({ name, pid }) => {
-        const vm = openVm(context.host, name, context.signal);
+      opened.map(async ({ name, pid, vm }) => {
         const { firmware, accelerator, memoryMib, cpus, throwAway } = vm.spec;
         const forwards = pid === undefined ? new Map<number, number>() : await vm.forwards();
         return {
@@ -56,3 +60,14 @@ export const vmListCommand = command({
       .join("\n");
   },
 });
+
+/** One damaged machine must not hide the others. */
+function openOrTell(name: string, context: Context): Vm | undefined {
+  try {
+    return openVm(context.host, name, context.signal);
+  } catch (error) {
+    if (!isFailure(error, "corrupt")) throw error;
+    context.progress.warn(error.message);
+    return undefined;
+  }
+}

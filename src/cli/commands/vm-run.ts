@@ -4,7 +4,7 @@ import { Failure } from "../../core/failure.ts";
 import { attachConsole } from "../../vm/attach.ts";
 import { createVm, openVm, removeVm, startVm, type Vm } from "../../vm/machine.ts";
 import { parseCpus, parseMemory, parsePort, parseVmName } from "../../vm/spec.ts";
-import { listVms } from "../../vm/state.ts";
+import { freeVmName } from "../../vm/state.ts";
 import { type Context, command } from "../command.ts";
 
 export const vmRunCommand = command({
@@ -33,7 +33,7 @@ export const vmRunCommand = command({
   async run(values, _operands, context) {
     if (values.uefi && values.bios)
       throw new Failure("usage", "Cannot boot by --uefi and --bios at once: wanted one of them");
-    const name = values.name === undefined ? freeName(context) : parseVmName(values.name);
+    const name = values.name === undefined ? freeVmName(context.host) : parseVmName(values.name);
     const vm =
       values.disk.length === 0
         ? await startAgain(name, values.name, context)
@@ -85,9 +85,4 @@ async function showConsole(vm: Vm, context: Context): Promise<void> {
   }
   await vm.waitForPowerOff(10_000);
   if (vm.spec.throwAway) removeVm(host, vm.name);
-}
-
-function freeName(context: Context): string {
-  const taken = new Set(listVms(context.host).map((vm) => vm.name));
-  for (let number = 1; ; number++) if (!taken.has(`vm${number}`)) return `vm${number}`;
 }
