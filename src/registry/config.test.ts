@@ -43,7 +43,7 @@ const accepted: readonly (readonly [what: string, content: string])[] = [
   ["no page", `${MINIMAL}[web]\nenabled = false`],
   [
     "an upstream",
-    `${MINIMAL}[[upstream]]\nprefix = "hub/x"\nlocation = "[::1]:5000/org/team"\ninterval = "1h"\nauth-file = "a"`,
+    `${MINIMAL}[[upstream]]\nprefix = "hub/x"\nlocation = "[::1]:5000/org/team"\ninterval = "1h"\nauth-file = "a"\nsize = "1 GiB"`,
   ],
 ];
 

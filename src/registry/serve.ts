@@ -51,7 +51,13 @@ export async function startRegistry(
   const stopped = new AbortController();
   const { signal } = stopped;
   const running = [
-    keepUp(host, driver, { gc: config.gc, retention: config.retention, signal, progress }),
+    keepUp(host, driver, {
+      gc: config.gc,
+      retention: config.retention,
+      upstreams: config.upstream ?? [],
+      signal,
+      progress,
+    }),
     ...(tls ? [followTls(host, server, { tls, at, progress, signal })] : []),
   ];
   const stop = async (): Promise<void> => {

@@ -68,7 +68,7 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     quotas: config.quota,
     immutableTags: config.tags.immutable,
     authenticate,
-    pullThrough: openPullThrough(host, config.upstream, options),
+    pullThrough: openPullThrough(host, config.upstream, { ...options, fetched: fetchedCounter(metrics) }),
     log,
     takesSparse: (repository) => sparse.some((glob) => glob.test(repository)),
     notice,
@@ -119,6 +119,14 @@ function auditing(host: ServiceHost, { audit }: RegistryConfig, { at, progress }
       if (audited !== undefined) write(audited);
     },
   ];
+}
+
+function fetchedCounter(metrics: Pick<Metrics, "counter">): (what: "kept" | "passed on") => void {
+  const counters = {
+    kept: metrics.counter("berth_registry_upstream_blobs_kept_total", "Blobs fetched from upstreams to be kept"),
+    "passed on": metrics.counter("berth_registry_upstream_blobs_passed_total", "Blobs passed on: no room to keep them"),
+  };
+  return (what) => counters[what].add();
 }
 
 function openWebhooks(

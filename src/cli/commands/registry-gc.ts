@@ -8,7 +8,7 @@ export const registryGcCommand = command({
   name: "registry gc",
   summary: "Delete what no manifest in a registry needs",
   description:
-    "Deletes what the rules of [[retention]] take first. Works while the registry serves, and while clients push: content stays for the configuration's gc.grace (24 hours) after it was\n" +
+    "Takes first what the rules of [[retention]] and the size of [[upstream]] say. Works while the registry serves, and while clients push: content stays for the configuration's gc.grace (24 hours) after it was\n" +
     "pushed, mounted or asked for by somebody who may push. Also drops uploads that nobody went on with for a day.",
   plans: true,
   flags: {},

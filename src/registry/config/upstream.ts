@@ -1,6 +1,6 @@
 /** [[upstream]]: registries that this one is a cache of. */
 import { isRepositoryName } from "../route.ts";
-import { count, duration, flag, list, maybe, parsed, table, text, withDefault } from "./fields.ts";
+import { bytes, count, duration, flag, list, maybe, parsed, table, text, type ValueOf, withDefault } from "./fields.ts";
 
 const NAME = String.raw`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*`;
 const LOCATION = new RegExp(`^([A-Za-z0-9.-]+(?::[0-9]{1,5})?|\\[[0-9a-fA-F:]+\\](?::[0-9]{1,5})?)(?:/(${NAME}))?$`);
@@ -13,21 +13,23 @@ export interface Location {
   readonly path: string;
 }
 
-export const upstreamSection = maybe(
-  list(
-    "Registries of which this one keeps copies, each below a prefix",
-    table("A registry", {
-      prefix: parsed("Repositories below PREFIX/ are the upstream's", `^${NAME}$`, parsePrefix),
-      location: parsed("HOST[:PORT][/PATH], as in registries.conf", LOCATION.source, parseLocation),
-      insecure: withDefault(flag("Any certificate and plain HTTP will do"), false),
-      authFile: maybe(
-        text("auth.json with this registry's own login there; without it, the files of the user that serves"),
-      ),
-      interval: withDefault(duration("How long a tag counts without asking the upstream again"), "5m"),
-      fetchesMax: withDefault(count("Blobs fetched from there at once; more wait their turn", 1), 16),
-    }),
+const upstreamTable = table("A registry", {
+  prefix: parsed("Repositories below PREFIX/ are the upstream's", `^${NAME}$`, parsePrefix),
+  location: parsed("HOST[:PORT][/PATH], as in registries.conf", LOCATION.source, parseLocation),
+  insecure: withDefault(flag("Any certificate and plain HTTP will do"), false),
+  authFile: maybe(
+    text("auth.json with this registry's own login there; without it, the files of the user that serves"),
   ),
+  interval: withDefault(duration("How long a tag counts without asking the upstream again"), "5m"),
+  fetchesMax: withDefault(count("Blobs fetched from there at once; more wait their turn", 1), 16),
+  size: maybe(bytes("What the copies may take together; beyond it blobs are passed on without being kept")),
+});
+
+export const upstreamSection = maybe(
+  list("Registries of which this one keeps copies, each below a prefix", upstreamTable),
 );
+
+export type UpstreamConfig = ValueOf<typeof upstreamTable>;
 
 /** Throws SyntaxError. */
 export function parseLocation(text: string): Location {

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silent } from "../../core/progress.ts";
 import { createLinuxHost } from "../../host/linux.ts";
+import { filesDriver } from "../files-driver.ts";
 import { openPullThrough, type UpstreamOptions } from "./open-pull-through.ts";
 
 const host = createLinuxHost();
+const driver = filesDriver(host, "/nonexistent");
 
 function upstreams(...prefixes: readonly string[]) {
   const location = { host: "up.test", path: "" };
@@ -15,6 +17,7 @@ function upstreams(...prefixes: readonly string[]) {
     authFile: "auth.json",
     interval: 1000,
     fetchesMax: 1,
+    size: undefined,
   }));
 }
 
@@ -24,7 +27,7 @@ test("openPullThrough() connects each upstream with its file made absolute; with
     seen.push(options);
     return assert.fail("stop here");
   };
-  const options = { progress: silent, connectUpstream, at: (path: string) => `/registry/${path}` };
+  const options = { progress: silent, connectUpstream, at: (path: string) => `/registry/${path}`, driver };
   assert.equal(openPullThrough(host, undefined, options), undefined);
   assert.equal(openPullThrough(host, [], options), undefined);
   assert.throws(() => openPullThrough(host, upstreams("hub"), options), /stop here/);
@@ -37,12 +40,12 @@ for (const prefixes of [
   ["hub/deep", "hub"],
 ]) {
   test(`prefixes ${prefixes.join(", ")} are refused`, () => {
-    const options = { progress: silent, connectUpstream: () => assert.fail(), at: (path: string) => path };
+    const options = { progress: silent, connectUpstream: () => assert.fail(), at: (path: string) => path, driver };
     assert.throws(() => openPullThrough(host, upstreams(...prefixes), options), /Cannot use upstream prefix/);
   });
 }
 
 test("a configuration with upstreams is refused where there is no client", () => {
-  const options = { progress: silent, at: (path: string) => path };
+  const options = { progress: silent, at: (path: string) => path, driver };
   assert.throws(() => openPullThrough(host, upstreams("hub"), options), /there is no client/);
 });

@@ -11,6 +11,7 @@ import { openRepository } from "../repository.ts";
 import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
 import { openPullThrough } from "./open-pull-through.ts";
 import { createPullThrough } from "./pull-through.ts";
+import { createRoom } from "./room.ts";
 import type { Upstream } from "./upstream.ts";
 
 const INTERVAL_MS = 60_000;
@@ -20,6 +21,7 @@ class FakeUpstream implements Upstream {
   readonly name = "up.test";
   readonly asked: string[] = [];
   readonly warnings: string[] = [];
+  readonly fetched: string[] = [];
   readonly blobs = new Map<Digest, Buffer>();
   readonly manifests = new Map<string, Buffer>();
   readonly tagged = new Map<string, Digest>();
@@ -99,14 +101,20 @@ interface Cache {
   readonly get: (path: string, options?: { method?: string; headers?: Record<string, string> }) => Promise<Response>;
 }
 
-function openCache(registry: TestRegistry, authenticate?: Authenticate): Cache {
+function openCache(registry: TestRegistry, { authenticate, size }: CacheOptions = {}): Cache {
   const upstream = new FakeUpstream();
   let nowMs = 0;
   // The deadline passes at once when the upstream hangs, and never otherwise.
   const sleep = (): Promise<void> => new Promise((done) => void (upstream.hangs && setImmediate(done)));
   const clock = { ...registry.host.clock, elapsed: () => nowMs, sleep };
-  const rules = [{ prefix: "hub", namespace: "up.test", upstream, intervalMs: INTERVAL_MS, fetchesMax: 2 }];
-  const pullThrough = createPullThrough({ clock, rules, warn: (text) => upstream.warnings.push(text) });
+  const room = size === undefined ? undefined : createRoom({ clock }, registry.driver, { prefix: "hub", size });
+  const rules = [{ prefix: "hub", namespace: "up.test", upstream, intervalMs: INTERVAL_MS, fetchesMax: 2, room }];
+  const pullThrough = createPullThrough({
+    clock,
+    rules,
+    warn: (text) => upstream.warnings.push(text),
+    fetched: (what) => upstream.fetched.push(what),
+  });
   const handler = createRegistry({
     host: registry.host,
     driver: registry.driver,
@@ -122,6 +130,12 @@ function openCache(registry: TestRegistry, authenticate?: Authenticate): Cache {
     get: async (path, { method = "GET", headers = {} } = {}) =>
       toWeb(await handler(new Request(`http://cache.test${path}`, { method, headers }), { address: "127.0.0.1" })),
   };
+}
+
+interface CacheOptions {
+  readonly authenticate?: Authenticate;
+  /** Of all copies. */
+  readonly size?: number;
 }
 
 const everything = {
@@ -372,7 +386,7 @@ test("?ns= names the upstream; rights are those of the repository that is meant"
     kind: "principal",
     principal: { ...everything, may: (_, name) => name === "hub/team/os" || name === "team/secret" },
   });
-  const { upstream, get } = openCache(registry, authenticate);
+  const { upstream, get } = openCache(registry, { authenticate });
   upstream.push("v1", "layer");
   const answer = await get("/v2/team/os/manifests/v1?ns=up.test");
   assert.deepEqual([answer.status, answer.headers.get("oci-namespace")], [200, "up.test"]);
@@ -386,8 +400,11 @@ test("?ns= knows Docker Hub by each of its names, and answers with the one that 
   const upstream = new FakeUpstream();
   upstream.push("v1", "layer");
   const location = { host: "registry-1.docker.io", path: "" };
-  const upstreams = [{ prefix: "hub", location, insecure: false, authFile: undefined, interval: 1000, fetchesMax: 1 }];
-  const open = { progress: silent, connectUpstream: () => upstream, at: (path: string) => path };
+  const upstreams = [
+    { prefix: "hub", location, insecure: false, authFile: undefined, interval: 1000, fetchesMax: 1, size: undefined },
+  ];
+  const { driver } = registry;
+  const open = { progress: silent, connectUpstream: () => upstream, at: (path: string) => path, driver };
   const pullThrough = openPullThrough(registry.host, upstreams, open);
   const authenticate: Authenticate = async () => ({ kind: "principal", principal: everything });
   const handler = createRegistry({ host: registry.host, driver: registry.driver, authenticate, pullThrough });
@@ -418,4 +435,33 @@ test("tags and referrers are the upstream's, in pages, once per interval", async
   pass(INTERVAL_MS);
   await get("/v2/hub/team/os/tags/list");
   assert.equal(upstream.asked.at(-1), "TAGS team/os");
+});
+
+test("when the copies take what they may, blobs are passed on: checked, whole, and kept by nobody", async () => {
+  using registry = openTestRegistry();
+  const { upstream, get } = openCache(registry, { size: 6000 });
+  const first = upstream.push("v1", Buffer.alloc(4500, "a"));
+  const second = upstream.push("v2", Buffer.alloc(4500, "b"));
+  const small = upstream.push("v3", Buffer.alloc(200, "c"));
+  const blob = (digest: Digest, headers: Record<string, string> = {}): Promise<Response> =>
+    get(`/v2/hub/team/os/blobs/${digest}`, { headers });
+  const isKept = (digest: Digest): Promise<boolean> => openRepository(registry.driver, "hub/team/os").hasBlob(digest);
+  assert.equal((await get(TAG)).status, 200);
+  assert.equal(await (await blob(first.layer)).text(), "a".repeat(4500));
+  assert.equal(await (await blob(second.layer)).text(), "b".repeat(4500));
+  const part = await blob(second.layer, { range: "bytes=0-9" });
+  assert.deepEqual([part.status, (await part.text()).length], [200, 4500], "no byte of a part could be checked");
+  assert.equal(await (await blob(small.layer)).text(), "c".repeat(200), "what still fits is kept");
+  assert.deepEqual(
+    [await isKept(first.layer), await isKept(second.layer), await isKept(small.layer)],
+    [true, false, true],
+  );
+  assert.deepEqual(upstream.fetched, ["kept", "passed on", "passed on", "kept"]);
+  upstream.blobs.set(second.layer, Buffer.alloc(4500, "x"));
+  const got: Buffer[] = [];
+  await assert.rejects(async () => {
+    for await (const chunk of (await blob(second.layer)).body ?? []) got.push(Buffer.from(chunk));
+  });
+  assert.ok(Buffer.concat(got).length < 4500, "nobody gets all of what is wrong");
+  assert.match(upstream.warnings.at(-1) ?? "", /Cannot accept content/);
 });

@@ -8,6 +8,7 @@
 import { mapConcurrent } from "../../core/concurrency.ts";
 import { type Digest, digestAlgorithm, digestOf } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
+import { verified } from "../../core/verified.ts";
 import type { Clock, ServerResponse } from "../../host/host.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
 import { blobUnknown, handleBlob } from "../blobs.ts";
@@ -22,6 +23,7 @@ import type { Reference, Route } from "../route.ts";
 import { type Flight, startFlight } from "./flight.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createRevalidator, isUpstreamFailure, REST_MS, type Revalidator, withDeadline } from "./revalidator.ts";
+import type { Room } from "./room.ts";
 import type { Upstream, UpstreamManifest } from "./upstream.ts";
 
 const LOOKUPS_AT_ONCE = 16;
@@ -35,6 +37,8 @@ export interface PullThroughRule {
   readonly intervalMs: number;
   /** Blobs on their way at once; more wait their turn. */
   readonly fetchesMax: number;
+  /** undefined: the copies may take what there is. */
+  readonly room: Room | undefined;
 }
 
 export interface PullThrough {
@@ -51,6 +55,8 @@ export interface PullThroughOptions {
   readonly rules: readonly PullThroughRule[];
   /** Called with what an upstream did wrong: clients are only told that it did. */
   readonly warn: (text: string) => void;
+  /** Called for each blob that comes from an upstream. */
+  readonly fetched?: (what: "kept" | "passed on") => void;
 }
 
 /** A rule and what is remembered of its upstream. */
@@ -58,13 +64,20 @@ interface Cache {
   readonly rule: PullThroughRule;
   readonly clock: Clock;
   readonly warn: (text: string) => void;
+  readonly fetched: (what: "kept" | "passed on") => void;
   /** By tag, and by digest for those that are being fetched. */
   readonly manifestChecks: Revalidator<"kept">;
   readonly tagLists: Revalidator<readonly string[]>;
   readonly referrers: Revalidator<readonly Descriptor[]>;
-  readonly flights: Map<string, Promise<Flight | undefined>>;
+  readonly flights: Map<string, Promise<Departure>>;
   readonly gate: Gate;
 }
+
+/** How a blob comes: by a flight, not at all because it is here, or to this client alone because there is no room to keep it. */
+type Departure =
+  | { readonly kind: "flight"; readonly flight: Flight }
+  | { readonly kind: "here" }
+  | { readonly kind: "full"; readonly size: number };
 
 /** One request to a repository below the prefix. */
 interface Visit {
@@ -75,13 +88,14 @@ interface Visit {
   readonly path: string;
 }
 
-export function createPullThrough({ clock, rules, warn }: PullThroughOptions): PullThrough {
+export function createPullThrough({ clock, rules, warn, fetched = () => {} }: PullThroughOptions): PullThrough {
   const caches = rules.map((rule): Cache => {
     const options = { clock, intervalMs: rule.intervalMs };
     return {
       rule,
       clock,
       warn,
+      fetched,
       manifestChecks: createRevalidator(options),
       tagLists: createRevalidator(options),
       referrers: createRevalidator(options),
@@ -144,7 +158,10 @@ async function answer(visit: Visit, route: RepositoryRoute): Promise<ServerRespo
 async function readManifest(visit: Visit, reference: Reference): Promise<ServerResponse> {
   const { cache, exchange, repository, path } = visit;
   const known = await repository.findManifest(reference);
-  const serve = (): Promise<ServerResponse> => handleManifest(exchange, repository, reference);
+  const serve = async (): Promise<ServerResponse> => {
+    await cache.rule.room?.used(repository, reference, exchange.leases);
+    return handleManifest(exchange, repository, reference);
+  };
   const key = reference.kind === "tag" ? `${path}:${reference.tag}` : `${path}@${reference.digest}`;
   if (known === undefined) cache.manifestChecks.forget(key);
   if (reference.kind === "digest") {
@@ -204,9 +221,13 @@ function factsOf({ bytes, mediaType }: UpstreamManifest, digest: Digest): Return
 
 async function readBlob(visit: Visit, digest: Digest): Promise<ServerResponse> {
   const { exchange, repository, cache, path } = visit;
+  const { upstream, room } = cache.rule;
   const serve = (): Promise<ServerResponse> => handleBlob(exchange, repository, digest);
-  if (await repository.hasBlob(digest)) return serve();
-  const { upstream } = cache.rule;
+  if (await repository.hasBlob(digest)) {
+    if (room === undefined) return serve();
+    await exchange.leases.take(digest);
+    if (await repository.hasBlob(digest)) return serve();
+  }
   if (exchange.request.method === "HEAD") {
     const size = await withDeadline(cache.clock, upstream.blobSize(path, digest));
     if (size === undefined) throw blobUnknown(digest);
@@ -219,14 +240,16 @@ async function readBlob(visit: Visit, digest: Digest): Promise<ServerResponse> {
     cache.flights.set(key, starting);
     const end = (): void => void cache.flights.delete(key);
     starting
-      .then((flight) => flight?.landed)
+      .then((departure) => (departure.kind === "flight" ? departure.flight.landed : undefined))
       .then(end, (error: unknown) => {
         end();
         note(cache, error);
       });
   }
-  const flight = await starting;
-  if (flight === undefined) return serve();
+  const departure = await starting;
+  if (departure.kind === "here") return serve();
+  if (departure.kind === "full") return passOn(visit, digest, departure.size);
+  const { flight } = departure;
   if (exchange.request.headers.has("range")) {
     await flight.landed;
     return serve();
@@ -235,24 +258,50 @@ async function readBlob(visit: Visit, digest: Digest): Promise<ServerResponse> {
   return { status: 200, headers, body: flight.follow() };
 }
 
+/** The whole blob, also to who wants a part: no byte of a range could be checked. The last bytes wait until the digest is right. */
+function passOn({ cache, path }: Visit, digest: Digest, size: number): ServerResponse {
+  const { gate, rule } = cache;
+  const body = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    const leave = await gate.enter();
+    try {
+      cache.fetched("passed on");
+      let last: Uint8Array | undefined;
+      for await (const chunk of verified(rule.upstream.blob(path, digest, size), { digest, size })) {
+        if (last !== undefined) yield last;
+        last = chunk;
+      }
+      if (last !== undefined) yield last;
+    } catch (error) {
+      note(cache, error);
+      throw error;
+    } finally {
+      leave();
+    }
+  };
+  const headers = new Headers({ ...blobHeaders(digest), "content-length": String(size) });
+  return { status: 200, headers, body: body() };
+}
+
 /**
- * undefined when another copy of the same upstream's holds the blob: then its bytes came from there, and it has just said that
+ * "here" also when another copy of the same upstream's holds the blob: then its bytes came from there, and it has just said that
  * this repository has them too. Bytes that came another way are fetched all the same: to know a digest is no right to read it.
  */
-async function depart({ cache, exchange, repository, path }: Visit, digest: Digest): Promise<Flight | undefined> {
-  const { upstream, prefix } = cache.rule;
+async function depart({ cache, exchange, repository, path }: Visit, digest: Digest): Promise<Departure> {
+  const { upstream, prefix, room } = cache.rule;
   const { driver, leases } = exchange;
   const size = await withDeadline(cache.clock, upstream.blobSize(path, digest));
   if (size === undefined) throw blobUnknown(digest);
   await exchange.leases.take(digest);
   if ((await driver.blobSize(digest)) === undefined || !(await isCopied(driver, prefix, digest))) {
+    if (room !== undefined && !(await room.take(repository, size))) return { kind: "full", size };
     const leave = await cache.gate.enter();
+    cache.fetched("kept");
     const flight = startFlight({ driver, leases, repository, digest, size, source: upstream.blob(path, digest, size) });
     flight.landed.then(leave, leave);
-    return flight;
+    return { kind: "flight", flight };
   }
   await repository.linkBlob(digest);
-  return undefined;
+  return { kind: "here" };
 }
 
 /** Whether some repository below the prefix holds the blob. */

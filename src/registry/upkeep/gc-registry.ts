@@ -1,12 +1,13 @@
 /** gcRegistry(): a garbage collection by hand, beside a server or without one, with what its configuration says. */
 import type { Host } from "../../host/host.ts";
 import { openRegistryStorage, type StorageHost } from "../storage.ts";
+import { planEviction } from "./eviction.ts";
 import { collectGarbage, storageTime, type GcReport } from "./gc.ts";
 import { applyRetention, planRetention, type RetentionStep } from "./retention.ts";
 import { UPLOAD_LIFE_MS } from "./upkeep.ts";
 
 export interface GcRegistryReport extends GcReport {
-  /** What the rules of retention took. With a dry run its content is not counted among the blobs. */
+  /** What the rules of retention took, and copies of upstreams that had to make room. With a dry run its content is not counted among the blobs. */
   readonly retention: readonly RetentionStep[];
   /** Uploads that nobody went on with. */
   readonly uploads: number;
@@ -21,8 +22,12 @@ export async function gcRegistry(
   using registry = await openRegistryStorage(host, directory);
 
   const { driver, config } = registry;
-  const retention = await planRetention(driver, config.retention, await storageTime(driver));
   const graceMs = config.gc.grace;
+  const now = await storageTime(driver);
+  const retention = [
+    ...(await planRetention(driver, config.retention, now)),
+    ...(await planEviction(driver, config.upstream ?? [], { now, graceMs })),
+  ];
   if (!options.dryRun) await applyRetention(host, driver, { steps: retention, graceMs });
   const report = await collectGarbage(host, driver, { ...options, graceMs });
   const uploads = options.dryRun ? 0 : await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);

@@ -14,6 +14,8 @@ import { RegistryError } from "../errors.ts";
 import { listRepositories, openRepository } from "../repository.ts";
 
 export interface Quotas {
+  /** Whether `repository` may take `size` bytes more. */
+  fits(repository: string, size: number): Promise<boolean>;
   /** Throws RegistryError DENIED when `repository` may not take `size` bytes more. */
   require(repository: string, size: number): Promise<void>;
   /** The same with all that has arrived of `upload`. */
@@ -46,11 +48,17 @@ export function createQuotas(host: Pick<Host, "clock">, driver: Driver, rules: r
     for (const limit of limitsOf(repository)) limit.arrived += size;
   });
   const count = counting(host, driver, limits, uploads);
+  const fullOf = (found: readonly Limit[], size: number): Limit | undefined =>
+    found.find((limit) => size > limit.size - limit.held - limit.arrived);
   const require = (found: readonly Limit[], size: number): void => {
-    const full = found.find((limit) => size > limit.size - limit.held - limit.arrived);
+    const full = fullOf(found, size);
     if (full !== undefined) throw exceeded(full);
   };
   return {
+    async fits(repository, size) {
+      await count();
+      return fullOf(limitsOf(repository), size) === undefined;
+    },
     async require(repository, size) {
       const found = limitsOf(repository);
       if (found.length === 0) return;

@@ -8,7 +8,9 @@ import { formatBytes } from "../../core/units.ts";
 import type { Host } from "../../host/host.ts";
 import type { GcConfig } from "../config/gc.ts";
 import type { RetentionRule } from "../config/rules.ts";
+import type { UpstreamConfig } from "../config/upstream.ts";
 import type { Driver } from "../driver.ts";
+import { planEviction } from "./eviction.ts";
 import { collectGarbage, storageTime } from "./gc.ts";
 import { applyRetention, planRetention } from "./retention.ts";
 
@@ -19,6 +21,7 @@ const ROUND_MS = 3600 * 1000;
 export interface UpkeepOptions {
   readonly gc: GcConfig;
   readonly retention: readonly RetentionRule[];
+  readonly upstreams: readonly UpstreamConfig[];
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
@@ -26,7 +29,7 @@ export interface UpkeepOptions {
 export async function keepUp(
   host: Pick<Host, "clock" | "random">,
   driver: Driver,
-  { gc, retention, progress, signal }: UpkeepOptions,
+  { gc, retention, upstreams, progress, signal }: UpkeepOptions,
 ): Promise<void> {
   const { interval, grace } = gc;
   let collected = host.clock.elapsed();
@@ -35,7 +38,11 @@ export async function keepUp(
       await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
       if (interval !== undefined && host.clock.elapsed() - collected >= interval) {
         collected = host.clock.elapsed();
-        const steps = await planRetention(driver, retention, await storageTime(driver));
+        const now = await storageTime(driver);
+        const steps = [
+          ...(await planRetention(driver, retention, now)),
+          ...(await planEviction(driver, upstreams, { now, graceMs: grace })),
+        ];
         await applyRetention(host, driver, { steps, graceMs: grace });
         const { blobs, bytes } = await collectGarbage(host, driver, { graceMs: grace, dryRun: false, signal });
         if (blobs > 0) progress.say(`Collected ${blobs} blobs: ${formatBytes(bytes)}`);
