@@ -1,6 +1,7 @@
 /** Mirrors over real sockets: asked in order, passed over when they fail, and the pull goes on with the first that has the image. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { digestOf } from "../core/digest.ts";
 import type { HttpHandler } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { parseImageRef } from "../oci/reference.ts";
@@ -43,6 +44,10 @@ test("a pull goes from mirror to mirror until one has the image; a push goes to 
   await using broken = await serving(failing(500));
   await using busy = await serving(failing(503));
   await using full = await serving(registry.handler);
+  const lacking = (status: number, lacks: RegExp) =>
+    serving(async (request) => (lacks.test(request.url) ? new Response(null, { status }) : registry.handler(request)));
+  await using empty = await lacking(404, /\/blobs\//);
+  await using half = await lacking(503, new RegExp(`/blobs/${digestOf(image.layers[0] ?? "")}`));
   const { files } = registry.host;
   files.makeDirectory(`${registry.root}/containers`);
   const lines: string[] = [];
@@ -85,6 +90,22 @@ test("a pull goes from mirror to mirror until one has the image; a push goes to 
   mirrors(missing.name, "127.0.0.1:1");
   assert.equal(await pull("two"), image.digest);
   assert.deepEqual(source.asked, ["v1"]);
+
+  const [config, layer] = [digestOf(image.configBytes), digestOf(image.layers[0] ?? "")];
+  mirrors(empty.name, half.name);
+  lines.length = 0;
+  assert.equal(await pull("blobs"), image.digest);
+  assert.deepEqual(source.asked, ["v1"], "the manifest came from the mirror");
+  assert.deepEqual(
+    lines.map((line) =>
+      /^Mirror (\S+)\/team\/os is passed over for blobs\/(\S+): it answered (\d+)/.exec(line)?.slice(1),
+    ),
+    [
+      [empty.name, config, "404"],
+      [empty.name, layer, "404"],
+      [half.name, layer, "503"],
+    ],
+  );
 
   mirrors(full.name);
   await full[Symbol.asyncDispose]();

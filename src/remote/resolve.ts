@@ -5,14 +5,14 @@
  * @see OCI distribution-spec "Pulling manifests"; image-spec image-index.md
  */
 import type { Digest } from "../core/digest.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import { type Descriptor, type Index, type Manifest, parseIndex, parseManifest } from "../oci/manifest.ts";
 import { isIndexType } from "../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../oci/reference.ts";
 import type { RemoteContext } from "./context.ts";
-import { pullEndpoints, readRegistriesConf } from "./registries-conf.ts";
 import { fetchManifest, findManifestDigest } from "./fetch-manifest.ts";
-import { openSession, type Session } from "./session.ts";
+import { readAnywhere } from "./read-anywhere.ts";
+import type { Session } from "./session.ts";
 import { requireTrust } from "./trust/require-trust.ts";
 
 export interface ResolvedImage {
@@ -21,7 +21,7 @@ export interface ResolvedImage {
   /** Of the manifest's bytes. */
   readonly digest: Digest;
   readonly bytes: Buffer;
-  /** Where the manifest came from: its blobs are there too. */
+  /** Where the manifest came from, and for blobs that are not there, the places after it. */
   readonly session: Session;
   /** Digests of the indexes that led to it, inner first. */
   readonly indexes: readonly Digest[];
@@ -47,19 +47,11 @@ export async function resolveImage(
   ref: ImageRef,
   options: ResolveOptions = {},
 ): Promise<ResolvedImage> {
-  const endpoints = pullEndpoints(readRegistriesConf(context.host), ref);
-  for (const endpoint of endpoints) {
-    try {
-      const session = await openSession(context, endpoint, { access: "pull" });
-      const resolved = await resolveAt(context, session, { ref, known: options.known }, [manifestSelector(ref)]);
-      await requireTrust(context, { ref, session, digests: [resolved.digest, ...resolved.indexes] });
-      return resolved;
-    } catch (error) {
-      if (!endpoint.isMirror || !isFailure(error) || error.code === "aborted") throw error;
-      context.progress.warn(`Mirror ${endpoint.host}/${endpoint.path} is passed over: ${error.message}`);
-    }
-  }
-  throw new Failure("not-found", `Cannot find image "${formatImageRef(ref)}": no registry to ask`);
+  return readAnywhere(context, ref, async (session) => {
+    const resolved = await resolveAt(context, session, { ref, known: options.known }, [manifestSelector(ref)]);
+    await requireTrust(context, { ref, session, digests: [resolved.digest, ...resolved.indexes] });
+    return resolved;
+  });
 }
 
 async function resolveAt(

@@ -1,12 +1,13 @@
 /** An image in a registry (`docker://`). What the registry has is skipped; reading and writing go on where they were broken off. */
-import { Failure, isFailure } from "../../core/failure.ts";
+import { Failure } from "../../core/failure.ts";
 import { parseIndex, parseManifest } from "../../oci/manifest.ts";
 import { isIndexType } from "../../oci/media-types.ts";
 import { formatImageRef, type ImageRef, manifestSelector } from "../../oci/reference.ts";
 import { fetchBlob } from "../fetch-blob.ts";
 import { fetchManifest } from "../fetch-manifest.ts";
+import { readAnywhere } from "../read-anywhere.ts";
 import { createBlobPusher, hasRemoteBlob } from "../push-blob.ts";
-import { pullEndpoints, pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
+import { pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
 import { listInFallback, putManifest } from "../referrers.ts";
 import { openSession, type Session } from "../session.ts";
 import { requireTrust } from "../trust/require-trust.ts";
@@ -16,7 +17,11 @@ import type { CopyContext, ImageSink, ImageSource, ManifestDocument } from "./im
 /** Mirrors first, as a pull does. Failure "not-found", "network", "unauthorized", "denied". */
 export async function readRegistryImage(context: CopyContext, ref: ImageRef): Promise<ImageSource> {
   const name = formatImageRef(ref);
-  const { session, top } = await openAnywhere(context, ref);
+  const { session, top } = await readAnywhere(context, ref, async (session) => {
+    const top = await fetchManifest(session, manifestSelector(ref), { name });
+    if (top !== undefined) return { session, top };
+    throw new Failure("not-found", `Cannot find image "${name}": "${session.endpoint.host}" does not know it`);
+  });
   return {
     name: `docker://${name}`,
     async manifest(digest) {
@@ -53,22 +58,6 @@ export async function writeRegistryImage(context: CopyContext, ref: ImageRef): P
     },
     async [Symbol.asyncDispose]() {},
   };
-}
-
-async function openAnywhere(context: CopyContext, ref: ImageRef): Promise<{ session: Session; top: ManifestDocument }> {
-  const name = formatImageRef(ref);
-  for (const endpoint of pullEndpoints(readRegistriesConf(context.host), ref)) {
-    try {
-      const session = await openSession(context, endpoint, { access: "pull" });
-      const top = await fetchManifest(session, manifestSelector(ref), { name });
-      if (top !== undefined) return { session, top };
-      throw new Failure("not-found", `Cannot find image "${name}": "${endpoint.host}" does not know it`);
-    } catch (error) {
-      if (!endpoint.isMirror || !isFailure(error) || error.code === "aborted") throw error;
-      context.progress.warn(`Mirror ${endpoint.host}/${endpoint.path} is passed over: ${error.message}`);
-    }
-  }
-  throw new Failure("not-found", `Cannot find image "${name}": no registry to ask`);
 }
 
 /** A registry without the referrers API gets its fallback for a manifest with a subject. */
