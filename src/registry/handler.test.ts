@@ -82,10 +82,6 @@ test("htpasswd lets in the right password only, and follows changes of the file"
   assert.equal(await status({ authorization: "Bearer x" }), 401);
   assert.equal(await status(basic("anna:secret")), 200);
 
-  const started = host.clock.elapsed();
-  for (let i = 0; i < 200; i += 1) assert.equal(await status(basic("anna:secret")), 200);
-  assert.ok(host.clock.elapsed() - started < 1000, "a success is remembered");
-
   host.files.write(path, await htpasswdLine("anna", "changed!"));
   assert.equal(await status(basic("anna:secret")), 401);
   assert.equal(await status(basic("anna:changed!")), 200);
@@ -96,7 +92,7 @@ test("htpasswd lets in the right password only, and follows changes of the file"
 test("parseHtpasswd() takes what htpasswd -B writes and rejects other hashes by line", () => {
   const line = `anna:$2y$05$${"a".repeat(53)}`;
   assert.deepEqual([...parseHtpasswd(`# users\n\n${line}\n`).keys()], ["anna"]);
-  for (const bad of ["anna:$apr1$x$y", "anna:plain", "anna", ":$2y$05$x"]) {
+  for (const bad of [`anna:$2y$32$${"a".repeat(53)}`, "anna:$apr1$x$y", "anna:plain", "anna", ":$2y$05$x"]) {
     assert.throws(() => parseHtpasswd(`${line}\n${bad}\n`), /line 2/);
   }
 });

@@ -13,7 +13,7 @@ export function parseHtpasswd(text: string): ReadonlyMap<string, string> {
   for (const [index, line] of text.split("\n").entries()) {
     const entry = line.trim();
     if (entry === "" || entry.startsWith("#")) continue;
-    const match = /^([^:]+):(\$2[aby]\$\d\d\$[./A-Za-z0-9]{53})$/.exec(entry);
+    const match = /^([^:]+):(\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53})$/.exec(entry);
     if (match?.[1] === undefined || match[2] === undefined) {
       throw new SyntaxError(
         `Cannot parse htpasswd: line ${index + 1} is no user:bcrypt-hash, as htpasswd -B writes it`,

@@ -34,7 +34,7 @@ export interface StartOptions {
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */
 export async function startRegistry(
-  host: Pick<Host, "files" | "clock" | "random" | "network" | "env">,
+  host: Pick<Host, "files" | "clock" | "random" | "network" | "env" | "threads">,
   directory: string,
   options: StartOptions,
 ): Promise<RunningRegistry> {

@@ -42,7 +42,7 @@ export interface ServiceOptions {
   readonly planUpgrade?: PlanUpgrade;
 }
 
-type ServiceHost = Pick<Host, "files" | "clock" | "random" | "network">;
+type ServiceHost = Pick<Host, "files" | "clock" | "random" | "network" | "threads">;
 type Log = (entry: LogEntry) => void;
 
 /** Failure "bad-input" or "not-found" for what the configuration names and is not usable. */

@@ -4,9 +4,9 @@
  * holds a password, and a changed entry ends it. Guessing is bounded: failures for each address, and checks that wait.
  */
 import { hash } from "node:crypto";
-import { compare } from "bcryptjs";
 import type { Host } from "../../host/host.ts";
 import { BCRYPT_COST, parseHtpasswd } from "../htpasswd.ts";
+import { createPasswordCheck, type PasswordCheck } from "./password-check.ts";
 import type { Account } from "./permissions.ts";
 import { clientOf, type RateLimiter, tooManyRequests } from "./rate-limit.ts";
 import { findByKey, isLive, looksLikeKey, parseRobots, robotAccount } from "./robots.ts";
@@ -25,17 +25,19 @@ export interface Logins {
 }
 
 export interface LoginOptions {
-  readonly host: Pick<Host, "files" | "clock" | "random">;
+  readonly host: Pick<Host, "files" | "clock" | "random" | "threads">;
   /** Paths; undefined for none. */
   readonly htpasswd: string | undefined;
   readonly robots: string | undefined;
   /** Spent by each failure of an address. */
   readonly failures: RateLimiter;
+  /** Instead of bcrypt. */
+  readonly check?: PasswordCheck;
 }
 
 const SUCCESS_MS = 60_000;
 const REMEMBERED_MAX = 10_000;
-/** Different passwords being checked at once; each takes tens of milliseconds of the processor. */
+/** Different passwords that wait to be checked; each takes tens of milliseconds of a processor. */
 const CHECKS_MAX = 32;
 
 export function createLogins(options: LoginOptions): Logins {
@@ -49,7 +51,7 @@ export function createLogins(options: LoginOptions): Logins {
     options.robots === undefined
       ? () => []
       : watchFile(host, options.robots, { what: "robots", mayBeMissing: true, parse: parseRobots });
-  const matches = passwordChecker(host);
+  const matches = passwordChecker(host, options.check ?? createPasswordCheck(host));
 
   const checkPassword = async (user: string, password: string): Promise<Account | undefined> => {
     const all = users();
@@ -85,6 +87,7 @@ export function createLogins(options: LoginOptions): Logins {
 
 function passwordChecker(
   host: Pick<Host, "clock" | "random">,
+  check: PasswordCheck,
 ): (user: string, password: string, entry: string) => Promise<boolean> {
   const key = Buffer.from(host.random(32)).toString("hex");
   const remembered = new Map<string, number>();
@@ -95,7 +98,7 @@ function passwordChecker(
     let checking = running.get(proof);
     if (checking === undefined) {
       if (running.size >= CHECKS_MAX) throw tooManyRequests(1000, "too many logins at once");
-      checking = compare(password, entry).finally(() => running.delete(proof));
+      checking = check(password, entry).finally(() => running.delete(proof));
       running.set(proof, checking);
     }
     if (!(await checking)) return false;

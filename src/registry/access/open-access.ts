@@ -25,7 +25,7 @@ const FAILURES = { burst: 20, refillMs: 3000 };
 
 /** `at` makes a path of the configuration absolute. Failure "bad-input" for a group or key that is not usable. */
 export function openAccess(
-  host: Pick<Host, "files" | "clock" | "random">,
+  host: Pick<Host, "files" | "clock" | "random" | "threads">,
   config: AccessConfig,
   at: (path: string) => string,
 ): Access {
@@ -46,7 +46,7 @@ function isOpen({ auth, permissions, tls }: AccessConfig): boolean {
 }
 
 function closedAccess(
-  host: Pick<Host, "files" | "clock" | "random">,
+  host: Pick<Host, "files" | "clock" | "random" | "threads">,
   config: AccessConfig,
   at: (path: string) => string,
 ): Access {
