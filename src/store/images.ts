@@ -29,14 +29,18 @@ const ID_PREFIX_LENGTH_MIN = 6;
 /** All images, named and not, by name, then by digest. */
 export function listImages(repository: Repository): StoredImage[] {
   const names = readNames(repository);
-  const found = repository.host.files
-    .listIfAny(repository.paths.streams)
-    .map((name) => parseStreamName("manifest", name))
-    .filter((digest) => digest !== undefined)
+  const found = manifestDigests(repository)
     .map((digest) => loadImage(repository, digest, names))
     .filter((image) => image !== undefined);
   const key = (image: StoredImage): string => `${image.names[0] ?? "\uffff"}\0${image.digest}`;
   return found.sort((left, right) => compareBytes(key(left), key(right)));
+}
+
+function manifestDigests(repository: Repository): Digest[] {
+  return repository.host.files
+    .listIfAny(repository.paths.streams)
+    .map((name) => parseStreamName("manifest", name))
+    .filter((digest) => digest !== undefined);
 }
 
 /** By name, by manifest digest, or by a unique prefix of the config's hex. Failure "conflict" when a prefix fits several. */
@@ -73,6 +77,7 @@ export function saveImage(
   const hasManifest = findStream(repository, streamName("manifest", digest)) !== undefined;
   if (!isCurrent || !hasManifest) {
     requireTree(repository, digest, config.rootfs.diff_ids);
+    requireKnownPairs(repository, { digest, manifest, config });
     const images = known === undefined ? [] : [...known.stream.namedRefs].filter(([name]) => isImageRef(name));
     writeImageStreams(repository, { digest, ...image, configDigest, layers, images: new Map(images) });
   }
@@ -154,6 +159,46 @@ function requireTree(repository: Repository, image: Digest, diffIds: readonly Di
     if (!isFailure(cause, "bad-input")) throw cause;
     throw new Failure("bad-input", `Cannot save image "${image}": its layers make no file system`, { cause });
   }
+}
+
+/**
+ * A blob unpacks to one tar. Import looks at blobs that are missing only; what is here already was seen with an image that had it, and a
+ * push would hand a wrong pair on.
+ */
+function requireKnownPairs(
+  repository: Repository,
+  { digest, manifest, config }: Pick<StoredImage, "digest" | "manifest" | "config">,
+): void {
+  if (repository.blobs === undefined) return;
+  const known = new Map(readableImages(repository).flatMap((image) => layerPairs(image)));
+  for (const [blob, diffId] of layerPairs({ manifest, config })) {
+    const seen = known.get(blob) ?? diffId;
+    known.set(blob, seen);
+    if (seen === diffId) continue;
+    throw new Failure(
+      "digest-mismatch",
+      `Cannot save image "${digest}": its layer "${blob}" unpacks to ${seen}, wanted ${diffId} as its config says`,
+    );
+  }
+}
+
+/** One damaged image must not keep others out. */
+function readableImages(repository: Repository): StoredImage[] {
+  return manifestDigests(repository).flatMap((digest) => {
+    try {
+      return loadImage(repository, digest, new Map()) ?? [];
+    } catch (error) {
+      if (isFailure(error, "corrupt")) return [];
+      throw error;
+    }
+  });
+}
+
+function layerPairs({ manifest, config }: Pick<StoredImage, "manifest" | "config">): [blob: Digest, diffId: Digest][] {
+  return manifest.layers.flatMap(({ digest }, i) => {
+    const diffId = config.rootfs.diff_ids[i];
+    return diffId === undefined ? [] : [[digest, diffId] as [Digest, Digest]];
+  });
 }
 
 interface ImageStreams {

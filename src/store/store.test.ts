@@ -523,6 +523,30 @@ test("a root that no layer describes can be entered by everyone", async (t) => {
   assert.equal(readErofs(store.readImage(store.imageId(image, "raw"))).stat.mode, 0o755);
 });
 
+test("saveImage() takes a layer twice, and no layer under the diff id of another, whether it is here or not", async (t) => {
+  const doubled = { ...base, diffId: upper.diffId };
+  for (const here of [[], [base], [base, upper]]) {
+    using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
+    if (here.length > 0) await addFixtureImage(store, here, "localhost/here:1");
+    for (const layers of [[base, doubled], [doubled]]) {
+      await assert.rejects(
+        // As a pull does it: what is here is not looked at again.
+        importMissing(store, layers).then(() => store.saveImage(fixtureDocuments(layers))),
+        (error) => isFailure(error, "digest-mismatch"),
+      );
+    }
+    assert.equal(store.images().length, here.length > 0 ? 1 : 0);
+    assert.equal((await addFixtureImage(store, [base, base])).manifest.layers.length, 2);
+  }
+});
+
+async function importMissing(store: Store, layers: readonly FixtureLayer[]): Promise<void> {
+  for (const { blob, descriptor, diffId } of layers) {
+    if (store.hasLayer(diffId) && store.hasBlob(descriptor.digest)) continue;
+    await store.importLayer(streamOf(blob), { descriptor, diffId });
+  }
+}
+
 test("saveImage() refuses layers that make no tree, and keeps no image", async (t) => {
   using store = open({ host: createFakeHost({ test: t }), directory: "/d" });
   const file = fixtureLayer(await fixtureTar({ a: "a file" }));
