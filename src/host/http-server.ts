@@ -156,6 +156,11 @@ async function answer(
   let response: ServerResponse;
   try {
     const request = toRequest(incoming, outgoing, url);
+    // Two of them, joined (RFC 9112, 3.2).
+    if (request.headers.get("host")?.includes(",") === true) {
+      refuse(outgoing, 400);
+      return;
+    }
     response = await handler(request, { address: incoming.socket.remoteAddress ?? "", certificateName });
   } catch {
     refuse(outgoing, 500);
@@ -254,10 +259,13 @@ const LINGER_MS = 2000;
  * sends may never read the answer.
  */
 function closeAfterwards(incoming: http.IncomingMessage, outgoing: http.ServerResponse, head: string[]): void {
+  const { socket } = incoming;
   head.push("connection", "close");
+  // What Node calls when the answer is out, and what would reset the connection with bytes of the body unread.
+  socket.destroySoon = () => void socket.end();
   outgoing.once("finish", () => {
     incoming.resume();
-    setTimeout(() => incoming.socket.destroy(), LINGER_MS).unref();
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
   });
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { collectBytes, streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
@@ -166,4 +167,34 @@ test("the server survives a client that sends half a request and leaves", async 
   await new Promise((resolve) => socket.once("close", resolve));
   const response = await network.request({ method: "PUT", url: server.url, body: Buffer.from("whole") });
   assert.equal((await collectBytes(response.body)).toString(), "whole");
+});
+
+/** What a server answers to these bytes, and the socket, which is still open. */
+async function talk(port: number, text: string): Promise<{ answer: string; socket: Socket }> {
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  let answer = "";
+  socket.setEncoding("latin1").on("data", (chunk: string) => void (answer += chunk));
+  socket.write(text);
+  await once(socket, "end");
+  return { answer, socket };
+}
+
+test("a refusal leaves the client that still sends the time to read it", async () => {
+  await using server = await serving(async () => new Response("too much", { status: 413 }));
+  const head = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n";
+  const { answer, socket } = await talk(server.port, head + "x".repeat(100_000));
+  assert.match(answer, /^HTTP\/1\.1 413 [^]*too much/);
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => socket.write(Buffer.alloc(100_000), resolve));
+  socket.end();
+  const [hadError] = await once(socket, "close");
+  assert.equal(hadError, false, "the connection was reset while the client sent");
+});
+
+test("a request with two hosts, none, or one that is no host is refused", async () => {
+  await using server = await serving(async () => new Response(null));
+  for (const hosts of ["Host: a\r\nHost: b\r\n", "", "Host: a b\r\n"]) {
+    const { answer, socket } = await talk(server.port, `GET / HTTP/1.1\r\n${hosts}\r\n`);
+    socket.destroy();
+    assert.match(answer, /^HTTP\/1\.1 400 /, hosts);
+  }
 });

@@ -44,6 +44,8 @@ for (const [range, start, end] of [
   ["bytes=2000-9000", 2000, 5000],
   ["bytes=-9000", 0, 5000],
   ["bytes=0-0", 0, 1],
+  ["bytes=4990-99999999999999999999", 4990, 5000],
+  ["bytes=0-1,,", 0, 2],
 ] as const) {
   test(`Range ${range} gives 206 with exactly these bytes`, async () => {
     using registry = openTestRegistry();

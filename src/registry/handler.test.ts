@@ -50,6 +50,7 @@ test("a malformed tag gives 400, a method that is not there 405 with Allow", asy
     const got = await registry.call("OPTIONS", `/v2/team/os/${path}`);
     assert.equal(got.status, 405, path);
     assert.ok(got.headers.get("allow"));
+    assert.equal((await registry.call("DELETE", "/v2/")).status, 405);
   }
 });
 

@@ -84,7 +84,7 @@ function dispatch(
   route: Route,
   pullThrough: PullThrough | undefined,
 ): Promise<ServerResponse> | ServerResponse {
-  if (route.kind === "base") return emptyResponse(200);
+  if (route.kind === "base") return handleBase(exchange);
   if (route.kind === "catalog") return handleCatalog(exchange);
   const repository = openRepository(exchange.driver, route.repository);
   const copied = pullThrough?.handle(exchange, repository, route);
@@ -103,6 +103,11 @@ function dispatch(
     case "upload":
       return handleUpload(exchange, repository, route.id);
   }
+}
+
+function handleBase({ request }: Exchange): ServerResponse {
+  if (request.method === "GET" || request.method === "HEAD") return emptyResponse(200);
+  throw new RegistryError(405, "UNSUPPORTED", "method is not supported", { headers: { allow: "GET, HEAD" } });
 }
 
 function requireRight(principal: Principal, route: Route, method: string): void {

@@ -35,5 +35,6 @@ export function keepingOwner({ files, user }: Pick<Host, "files" | "user">): Fil
 }
 
 function parentOf(path: string): string {
-  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
+  const slash = path.lastIndexOf("/");
+  return slash < 0 ? "." : path.slice(0, Math.max(1, slash));
 }

@@ -26,7 +26,8 @@ export function parseRange(header: string | null, size: number): RangeRequest {
   const ranges: ByteRange[] = [];
   let total = 0;
   for (const part of parts) {
-    const match = /^\s*(?:(\d{1,15})-(\d{1,15})?|-(\d{1,15}))\s*$/.exec(part);
+    if (part.trim() === "") continue;
+    const match = /^\s*(?:(\d+)-(\d+)?|-(\d+))\s*$/.exec(part);
     if (match === null) return { kind: "unsatisfiable" };
     const range = resolveRange(match, size);
     if (range === "malformed") return { kind: "unsatisfiable" };
