@@ -26,6 +26,8 @@ export interface Operand {
   readonly name: string;
   readonly summary: string;
   readonly optional?: boolean;
+  /** The only words allowed. */
+  readonly choices?: readonly string[];
   /** Takes all the rest; only on the last operand. */
   readonly many?: boolean;
 }

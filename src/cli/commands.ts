@@ -4,7 +4,7 @@ import { baseBuildCommand } from "./commands/base-build.ts";
 import { baseKernelCommand } from "./commands/base-kernel.ts";
 import { buildCommand } from "./commands/build.ts";
 import { copyCommand } from "./commands/copy.ts";
-import { createCompletionCommand } from "./commands/completion.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { composefsDigestCommand } from "./commands/composefs-digest.ts";
 import { composefsDumpCommand } from "./commands/composefs-dump.ts";
 import { composefsMkimageCommand } from "./commands/composefs-mkimage.ts";
@@ -19,6 +19,7 @@ import { imageExportCommand } from "./commands/image-export.ts";
 import { imageImportCommand } from "./commands/image-import.ts";
 import { imagesCommand } from "./commands/images.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { createInternalCompleteCommand } from "./commands/internal-complete.ts";
 import { internalFinalizeCommand } from "./commands/internal-finalize.ts";
 import { internalSuperviseCommand } from "./commands/internal-supervise.ts";
 import { killCommand } from "./commands/kill.ts";
@@ -122,6 +123,7 @@ export const commands: readonly Command[] = [
   switchCommand,
   rollbackCommand,
   usrOverlayCommand,
+  createInternalCompleteCommand(() => commands),
   internalFinalizeCommand,
   storeGcCommand,
   storeFsckCommand,
@@ -129,6 +131,6 @@ export const commands: readonly Command[] = [
   composefsDumpCommand,
   composefsMkimageCommand,
   internalSuperviseCommand,
-  createCompletionCommand(() => commands),
+  completionCommand,
   createManCommand(() => commands),
 ];

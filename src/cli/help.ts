@@ -1,4 +1,4 @@
-/** Help texts, the man page and shell completion, all from the table of commands. Pure. */
+/** Help texts and the man page, from the table of commands. Pure. */
 import type { Command, Flag } from "./command.ts";
 import { allFlags } from "./parse.ts";
 
@@ -111,51 +111,6 @@ export function formatManPage(commands: readonly Command[], version: string): st
     "bootc(8), podman(1), systemd-boot(7)",
   );
   return `${lines.join("\n")}\n`;
-}
-
-/** A completion script that offers commands and, after one, its flags. */
-export function formatCompletion(commands: readonly Command[], shell: "bash" | "zsh" | "fish"): string {
-  const shown = commands.filter((command) => !command.hidden);
-  if (shell === "fish") {
-    return shown
-      .flatMap((command) => [
-        `complete -c berth -n "__fish_use_subcommand" -a "${command.name.split(" ")[0]}" -d "${command.summary.replaceAll('"', "'")}"`,
-        ...Object.entries(allFlags(command)).map(
-          ([name]) => `complete -c berth -n "__fish_seen_subcommand_from ${command.name.split(" ")[0]}" -l ${name}`,
-        ),
-      ])
-      .concat("")
-      .join("\n");
-  }
-  const cases = shown.map((command) => {
-    const flags = Object.keys(allFlags(command)).map((name) => `--${name}`);
-    return `    "${command.name}"*) words="${flags.join(" ")}" ;;`;
-  });
-  const first = [...new Set(shown.map((command) => command.name.split(" ")[0]))].join(" ");
-  const groups = [
-    ...new Set(shown.filter((command) => command.name.includes(" ")).map((command) => command.name.split(" ")[0])),
-  ];
-  const groupCases = groups.map((group) => {
-    const members = shown
-      .filter((command) => command.name.startsWith(`${group} `))
-      .map((command) => command.name.split(" ")[1]);
-    return `    "${group}") words="${members.join(" ")}" ;;`;
-  });
-  return [
-    ...(shell === "zsh" ? ["autoload -U +X bashcompinit && bashcompinit"] : []),
-    "_berth() {",
-    '  local line="${COMP_WORDS[*]:1:COMP_CWORD-1}" current="${COMP_WORDS[COMP_CWORD]}" words=""',
-    '  case "$line" in',
-    `    "") words="${first}" ;;`,
-    ...groupCases,
-    ...cases,
-    "  esac",
-    '  COMPREPLY=($(compgen -W "$words" -- "$current"))',
-    '  if [ ${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- "$current")); fi',
-    "}",
-    "complete -o filenames -F _berth berth bootc",
-    "",
-  ].join("\n");
 }
 
 function formatSynopsis(command: Command): string {

@@ -36,6 +36,13 @@ const table: readonly Command[] = [
     view: (value) => value,
   }),
   command({
+    name: "completion",
+    summary: "Complete",
+    flags: {},
+    operands: [{ name: "SHELL", summary: "Shell", choices: ["bash", "fish"] }],
+    run: async () => {},
+  }),
+  command({
     name: "switch",
     summary: "Switch",
     flags: {},
@@ -107,6 +114,7 @@ test("parseInvocation() refuses wrong words and says what is right", () => {
   assert.match(refusal("status", "--format", "xml"), /Cannot use --format "xml": wanted one of json, yaml/);
   assert.match(refusal("registry", "serve"), /DIR is missing \(the folder\)/);
   assert.match(refusal("switch"), /IMAGE is missing \(HOST\/NAME/);
+  assert.match(refusal("completion", "csh"), /Cannot use SHELL "csh": wanted one of bash, fish/);
   assert.match(refusal("registry", "serve", "a", "b"), /unexpected argument "b"/);
   assert.match(refusal("registry", "serve", "a", "--listen"), /Cannot use --listen: its value is missing \| see/);
   assert.match(

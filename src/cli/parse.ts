@@ -205,6 +205,11 @@ function checkOperands(command: Command, operands: readonly string[]): void {
   if (operands.length < required.length && missing !== undefined) {
     throw usage(command, `Cannot run "${command.name}": ${missing.name} is missing (${lowerFirst(missing.summary)})`);
   }
+  for (const [i, { name, choices }] of wanted.entries()) {
+    const word = operands[i];
+    if (choices === undefined || word === undefined || choices.includes(word)) continue;
+    throw usage(command, `Cannot use ${name} ${JSON.stringify(word)}: wanted one of ${choices.join(", ")}`);
+  }
   const many = command.passthrough === true || wanted.some((operand) => operand.many);
   const extra = operands[wanted.length];
   if (!many && extra !== undefined) {

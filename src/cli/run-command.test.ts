@@ -5,7 +5,7 @@ import { createFakeHost } from "../host/fake.ts";
 import type { Host } from "../host/host.ts";
 import { type Command, command } from "./command.ts";
 import { commands } from "./commands.ts";
-import { formatCompletion, formatManPage } from "./help.ts";
+import { formatManPage } from "./help.ts";
 import { runProgram } from "./run-command.ts";
 
 const table: readonly Command[] = [
@@ -102,15 +102,13 @@ test("runProgram() helps: overview, group, command, version", async () => {
   assert.equal((await run(["--version"])).stdout, "berth 1.2.3\n");
 });
 
-test("every command of the program has help, and man page and completion name it", async () => {
+test("every command of the program has help, and the man page names it", async () => {
   const man = formatManPage(commands, "1");
-  const bash = formatCompletion(commands, "bash");
   for (const entry of commands.filter((item) => !item.hidden)) {
     const help = await run([...entry.name.split(" "), "--help"], commands);
     assert.equal(help.exitCode, 0, entry.name);
     assert.ok(help.stdout.startsWith(`${entry.summary}.\n`), entry.name);
     assert.ok(man.includes(`berth ${entry.name}`.replaceAll("-", "\\-")), entry.name);
-    assert.ok(bash.includes(entry.name.split(" ")[0] ?? ""), entry.name);
     assert.ok(!entry.summary.endsWith("."), `${entry.name}: the summary ends with a period`);
   }
 });

@@ -1,21 +1,15 @@
 /** `berth completion SHELL`: a completion script on stdout. */
-import { Failure } from "../../core/failure.ts";
-import { type Command, command } from "../command.ts";
-import { formatCompletion } from "../help.ts";
+import { command } from "../command.ts";
+import { formatCompletion, SHELLS } from "../completion-script.ts";
 
-/** `all` is the table that the script completes; it is handed in because this command is part of it. */
-export function createCompletionCommand(all: () => readonly Command[]): Command {
-  return command({
-    name: "completion",
-    summary: "Print a completion script for bash, zsh or fish",
-    operands: [{ name: "SHELL", summary: "bash, zsh or fish" }],
-    flags: {},
-    examples: [["berth completion bash > /etc/bash_completion.d/berth", "complete berth's words in every new shell"]],
-    async run(_values, [shell], context) {
-      if (shell !== "bash" && shell !== "zsh" && shell !== "fish") {
-        throw new Failure("usage", `Cannot complete for shell ${JSON.stringify(shell)}: wanted bash, zsh or fish`);
-      }
-      context.print(formatCompletion(all(), shell));
-    },
-  });
-}
+export const completionCommand = command({
+  name: "completion",
+  summary: "Print a completion script for bash, zsh or fish",
+  operands: [{ name: "SHELL", summary: "bash, zsh or fish", choices: SHELLS }],
+  flags: {},
+  examples: [["berth completion bash > /etc/bash_completion.d/berth", "complete berth's words in every new shell"]],
+  async run(_values, [name], context) {
+    const shell = SHELLS.find((known) => known === name);
+    if (shell !== undefined) context.print(formatCompletion(shell));
+  },
+});
