@@ -37,11 +37,13 @@ export function createHttpClient(): (request: HttpRequest) => Promise<HttpRespon
     const url = parseUrl(request.url);
     const proxy = proxyFor(url, process.env);
     const way = { agent: agentFor(url, request.tls ?? {}, proxy), proxy };
-    try {
-      return await exchange(request, url, way);
-    } catch (error) {
-      if (!(error instanceof StaleConnection)) throw error;
-      return await exchange(request, url, way);
+    for (;;) {
+      try {
+        return await exchange(request, url, way);
+      } catch (error) {
+        // Each takes one connection out of the pool, and a new one is never stale.
+        if (!(error instanceof StaleConnection)) throw error;
+      }
     }
   };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { collectBytes, streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
@@ -138,6 +138,45 @@ test("nobody listening, a bad URL and silence are said in one line", async () =>
   await assert.rejects(network.request({ method: "GET", url: silent.url, idleTimeoutMs: 100 }), (error) =>
     isFailure(error, "network"),
   );
+});
+
+test("an answer that stalls in the middle of its body is given up", async () => {
+  await using server = await serving(async ({ signal }) => {
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from("half");
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    };
+    return { status: 200, headers: new Headers({ "content-length": "8" }), body: body() };
+  });
+  const response = await network.request({ method: "GET", url: server.url, idleTimeoutMs: 100 });
+  await assert.rejects(collectBytes(response.body), (error) => isFailure(error, "network"));
+});
+
+test("a request passes over every idle connection that was closed under it", async () => {
+  // Each connection takes one request; the first two are answered together, so that there are two.
+  let connections = 0;
+  const held: Socket[] = [];
+  const server = createServer((socket) => {
+    connections += 1;
+    socket.unref().once("data", () => {
+      held.push(socket);
+      socket.once("data", () => socket.destroy());
+      if (connections < 2) return;
+      for (const each of held.splice(0)) each.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const get = async (): Promise<number> => {
+    const response = await network.request({ method: "GET", url: `http://127.0.0.1:${address.port}/` });
+    await collectBytes(response.body);
+    return response.status;
+  };
+  assert.deepEqual(await Promise.all([get(), get()]), [200, 200]);
+  assert.equal(await get(), 200);
+  assert.equal(connections, 3);
+  server.close();
 });
 
 test("a port in use is busy", async () => {
