@@ -34,10 +34,14 @@ export interface LayoutPlaceOptions {
   readonly tags: RegExp;
 }
 
+/** Failure "not-found" for a source that is no layout. */
 export async function createLayoutPlace(options: LayoutPlaceOptions): Promise<SyncPlace> {
   const { name, reader, writer, isArchive, tags } = options;
   const empty: Index = { schemaVersion: 2, mediaType: INDEX, manifests: [] };
-  let index = reader?.size(INDEX_FILE) === undefined ? empty : await readIndex(reader, name);
+  const hasIndex = reader?.size(INDEX_FILE) !== undefined;
+  if (!hasIndex && writer === undefined)
+    throw new Failure("not-found", `Cannot sync from "${name}": it has no ${INDEX_FILE}, wanted an OCI layout`);
+  let index = hasIndex ? await readIndex(reader, name) : empty;
   let isChanged = false;
   const subjects = new Map<Digest, Digest | undefined>();
   const output = (): FileWriter => writer ?? fail(name);
