@@ -110,6 +110,19 @@ test("a pull fetches only the layers that the store lacks", async () => {
   assert.equal(world.client.lines.filter((line) => line.endsWith("skipped: already exists")).length, 1);
 });
 
+test("every request of a push and a pull is given up when no byte comes for a minute", async () => {
+  using world = openWorld();
+  prepare(world);
+  const limits = new Set<number | undefined>();
+  world.client.fault = (request, next) => {
+    limits.add(request.idleTimeoutMs);
+    return next(request);
+  };
+  await publish(world, [big]);
+  await pullImage(world.client.context, world.store, ref);
+  assert.deepEqual([...limits], [60_000]);
+});
+
 test("a pull goes on where the server died, within one run", async () => {
   using world = openWorld();
   prepare(world);
