@@ -20,6 +20,8 @@ export interface FetchOptions {
   readonly from?: number;
   /** Called with bytes that came over the network. */
   readonly onReceived?: ((count: number) => void) | undefined;
+  /** Gives an answer with the whole blob that has begun to arrive, once; it is read before the registry is asked. */
+  readonly arriving?: (() => TransportResponse | undefined) | undefined;
 }
 
 /** Never yields past `descriptor.size`. Failure "not-found", "network", "digest-mismatch" for a blob that is longer. */
@@ -34,7 +36,8 @@ export async function* fetchBlob(
   while (position < descriptor.size) {
     const before = position;
     try {
-      for await (const chunk of requestRest(context, session, descriptor, position)) {
+      const arriving = options.arriving?.();
+      for await (const chunk of requestRest(context, session, descriptor, { start: position, arriving })) {
         if (position + chunk.length > descriptor.size) throw tooLong(descriptor);
         position += chunk.length;
         options.onReceived?.(chunk.length);
@@ -62,12 +65,10 @@ async function* requestRest(
   context: RemoteContext,
   session: Session,
   descriptor: Descriptor,
-  start: number,
+  { start, arriving }: { readonly start: number; readonly arriving: TransportResponse | undefined },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const response = await session.request("GET", `blobs/${descriptor.digest}`, {
-    headers: start === 0 ? {} : { range: `bytes=${start}-` },
-    retries: 0,
-  });
+  const headers = start === 0 ? {} : { range: `bytes=${start}-` };
+  const response = arriving ?? (await session.request("GET", `blobs/${descriptor.digest}`, { headers, retries: 0 }));
   let skip = await bytesToSkip(context, response, session, descriptor, start);
   let isEnded = false;
   try {

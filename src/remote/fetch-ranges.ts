@@ -1,7 +1,7 @@
 /**
  * fetchRange() and fetchRanges(): parts of a blob. One range a request, because many registries answer several with the whole blob;
  * a few requests at a time over kept connections. A registry that ignores a range is a Failure "unsupported": the caller then takes
- * the whole blob.
+ * the whole blob, which has begun to arrive.
  *
  * @see RFC 9110 section 14
  */
@@ -13,6 +13,7 @@ import type { PartialBlob } from "./partial-blob.ts";
 import type { ByteRange } from "./plan-ranges.ts";
 import { statusFailure, waitToRetry } from "./retry.ts";
 import type { Session } from "./session.ts";
+import type { TransportResponse } from "./transport.ts";
 
 export interface RangeSource {
   readonly context: RemoteContext;
@@ -20,6 +21,8 @@ export interface RangeSource {
   readonly descriptor: Descriptor;
   /** Called with each count of bytes that came over the network. */
   readonly onReceived?: ((count: number) => void) | undefined;
+  /** Takes an answer that has the whole blob instead of the range; without this it is thrown away. */
+  readonly onWhole?: ((response: TransportResponse) => void) | undefined;
 }
 
 /** Ranges that are fetched at the same time. */
@@ -106,7 +109,8 @@ async function* request(source: RangeSource, range: ByteRange): AsyncGenerator<U
   if (response.status !== 206 || !isStart(response.headers["content-range"], range.start)) {
     const { status } = response;
     if (status === 200 || status === 206 || status === 416) {
-      response.discard();
+      if (status === 200 && source.onWhole !== undefined) source.onWhole(response);
+      else response.discard();
       throw ignored(source);
     }
     const cannot = `Cannot fetch a part of ${descriptor.digest} from "${session.name}"`;

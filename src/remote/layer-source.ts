@@ -13,6 +13,7 @@ import type { RemoteContext } from "./context.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import { openPartialBlob, readThrough } from "./partial-blob.ts";
 import type { Session } from "./session.ts";
+import type { TransportResponse } from "./transport.ts";
 
 export interface LayerPlan {
   readonly descriptor: Descriptor;
@@ -30,6 +31,8 @@ export interface LayerSource {
 export interface BlobSourceOptions {
   /** Called with each count of bytes that came over the network. */
   readonly onReceived?: ((count: number) => void) | undefined;
+  /** As for fetchBlob(). */
+  readonly arriving?: ((blob: Digest) => TransportResponse | undefined) | undefined;
 }
 
 type BlobStore = Pick<Store, "path" | "keepsBlobs" | "hasLayer" | "hasBlob" | "importLayer">;
@@ -39,9 +42,11 @@ export function createBlobSource(
   context: RemoteContext,
   store: BlobStore,
   session: Session,
-  { onReceived }: BlobSourceOptions = {},
+  { onReceived, arriving }: BlobSourceOptions = {},
 ): LayerSource {
-  return createLayerSource(context, store, (blob, from) => fetchBlob(context, session, blob, { from, onReceived }));
+  return createLayerSource(context, store, (blob, from) =>
+    fetchBlob(context, session, blob, { from, onReceived, arriving: () => arriving?.(blob.digest) }),
+  );
 }
 
 /** Whole blobs from wherever `open` reads them, from a position on. */

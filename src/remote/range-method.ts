@@ -20,6 +20,7 @@ import { openPartialBlob } from "./partial-blob.ts";
 import { bytesOf, type ByteRange, planRanges } from "./plan-ranges.ts";
 import type { Session } from "./session.ts";
 import type { PullStore } from "./transfer-plan.ts";
+import type { TransportResponse } from "./transport.ts";
 
 /** Where a zstd:chunked layer's tables are; undefined for any other layer, and for positions that cannot be. */
 function readTablesRange(descriptor: LayerPlan["descriptor"]): ByteRange | undefined {
@@ -32,6 +33,11 @@ function readTablesRange(descriptor: LayerPlan["descriptor"]): ByteRange | undef
   }
 }
 
+export interface RangeMethodOptions extends Pick<BlobSourceOptions, "onReceived"> {
+  /** Takes the answer of a registry that sends the whole blob while a layer is fetched. */
+  readonly onWhole?: (blob: Digest, response: TransportResponse) => void;
+}
+
 /** Compressed bytes of a file that is decompressed in one go. */
 const WHOLE_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -39,7 +45,7 @@ export function createRangeMethod(
   context: RemoteContext,
   store: PullStore,
   session: Session,
-  options: BlobSourceOptions = {},
+  options: RangeMethodOptions = {},
 ): LayerMethod {
   let contents: Contents | undefined;
   let isUnsupported = false;
@@ -56,10 +62,12 @@ export function createRangeMethod(
     },
     async option(layer) {
       if (tablesOf(layer) === undefined || contents === undefined) return undefined;
+      const onWhole = (response: TransportResponse): void =>
+        options.onWhole === undefined ? response.discard() : options.onWhole(layer.descriptor.digest, response);
       const source: RangeSource = { context, session, descriptor: layer.descriptor, onReceived: options.onReceived };
       try {
         const tables = await fetchTables(source);
-        return tables === undefined ? undefined : makeOption(store, contents, { ...tables, source, layer });
+        return tables === undefined ? undefined : makeOption(store, contents, { ...tables, source, layer, onWhole });
       } catch (error) {
         if (isFailure(error, "unsupported")) isUnsupported = true;
         const isMalformed = isFailure(error, "digest-mismatch") || isFailure(error, "bad-input");
@@ -92,7 +100,13 @@ async function fetchTables(source: RangeSource): Promise<Tables | undefined> {
 function makeOption(
   store: PullStore,
   contents: Contents,
-  { recipe, tablesBytes, source, layer }: Tables & { readonly source: RangeSource; readonly layer: LayerPlan },
+  {
+    recipe,
+    tablesBytes,
+    source,
+    layer,
+    onWhole,
+  }: Tables & Pick<Required<RangeSource>, "onWhole"> & { readonly source: RangeSource; readonly layer: LayerPlan },
 ): Awaited<ReturnType<LayerMethod["option"]>> {
   const missing = recipe.files.filter(({ digest }) => contents.find(digest) === undefined);
   const ranges = planRanges(missing.map(({ offset, endOffset }) => ({ start: offset, end: endOffset })));
@@ -113,7 +127,7 @@ function makeOption(
         task.advance(count);
         source.onReceived?.(count);
       };
-      const bytes = createByteReader(fetchRanges({ ...source, onReceived }, ranges, partial));
+      const bytes = createByteReader(fetchRanges({ ...source, onReceived, onWhole }, ranges, partial));
       try {
         await store.assembleLayer(partsOf(recipe, contents, { ranges, bytes }), {
           diffId: layer.diffId,

@@ -200,6 +200,27 @@ async function* flipped(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
   for await (const chunk of body) yield Buffer.from(chunk).map((byte) => byte ^ 1);
 }
 
+test("a whole blob that begins to arrive where a range was asked for is taken, and not asked for again", async () => {
+  using world = await openUpdate();
+  const { client } = world;
+  const layer = world.next.manifest.layers[0]?.digest;
+  let [ranges, wholes, discarded] = [0, 0, 0];
+  client.fault = async (request, next) => {
+    if (!request.url.endsWith(`/blobs/${layer}`)) return next(request);
+    if (request.headers?.["range"] !== undefined) ranges += 1;
+    if (ranges === 1) return next(request);
+    wholes += 1;
+    const { range: _, ...headers } = request.headers ?? {};
+    return { ...(await next({ ...request, headers })), discard: () => void (discarded += 1) };
+  };
+  await pull(world);
+  assert.ok(ranges > 2, "several ranges were asked for at once");
+  assert.equal(wholes - discarded, 1, "of their answers one was read");
+  assert.equal(wholes, ranges - 1, "and nothing was asked for without a range");
+  client.fault = undefined;
+  await assertWhole(world);
+});
+
 test("an index of contents that lies is found out, and the whole blob comes", async () => {
   using world = await openUpdate();
   const directory = `${world.store.path}/contents`;

@@ -4,6 +4,7 @@
  * describe.
  */
 import { mapConcurrent } from "../core/concurrency.ts";
+import type { Digest } from "../core/digest.ts";
 import type { ImageConfig } from "../oci/config.ts";
 import { layerCompression } from "../oci/media-types.ts";
 import { formatBytes } from "../core/units.ts";
@@ -26,6 +27,7 @@ import { keptBytes } from "./partial-blob.ts";
 import { planPull } from "./plan-pull.ts";
 import { createRangeMethod } from "./range-method.ts";
 import type { ResolvedImage } from "./resolve.ts";
+import type { TransportResponse } from "./transport.ts";
 
 /** What of a store the ways to get a layer use. */
 export type PullStore = Pick<
@@ -90,8 +92,19 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
   };
 }
 
-async function planMissing(scope: PullScope, lacking: readonly LayerPlan[]): Promise<readonly PlannedLayer[]> {
-  const { signal } = scope.context;
+/** Whole blobs that have begun to arrive where a part was asked for: who takes the whole goes on with them. */
+interface Arriving {
+  readonly offer: (blob: Digest, response: TransportResponse) => void;
+  readonly take: (blob: Digest) => TransportResponse | undefined;
+}
+
+interface PlanScope extends PullScope {
+  readonly arriving: Arriving;
+}
+
+async function planMissing(pull: PullScope, lacking: readonly LayerPlan[]): Promise<readonly PlannedLayer[]> {
+  const { signal } = pull.context;
+  const scope = { ...pull, arriving: createArriving() };
   const methods = createMethods(scope);
   const { offers, askedBytes } = await findDeltas(scope);
   const alone = isDecided(scope, { offer: offers[0], lacking, methods })
@@ -106,7 +119,7 @@ async function planMissing(scope: PullScope, lacking: readonly LayerPlan[]): Pro
 
 /** Whether to take the delta without asking for other ways: they seldom move less, and the questions alone may move more. */
 function isDecided(
-  scope: PullScope,
+  scope: PlanScope,
   {
     offer,
     lacking,
@@ -152,21 +165,40 @@ export function describeTransfer(plan: Pick<TransferPlan, "present" | "missing">
 }
 
 /** All ways besides the whole blob. */
-function createMethods({ context, store, resolved, onReceived }: PullScope): LayerMethod[] {
-  return [createRangeMethod(context, store, resolved.session, { onReceived })];
+function createMethods({ context, store, resolved, onReceived, arriving }: PlanScope): LayerMethod[] {
+  return [createRangeMethod(context, store, resolved.session, { onReceived, onWhole: arriving.offer })];
 }
 
-function blobOption({ context, store, resolved, onReceived }: PullScope, layer: LayerPlan): LayerOption {
-  const source = createBlobSource(context, store, resolved.session, { onReceived });
+function createArriving(): Arriving {
+  const answers = new Map<Digest, TransportResponse>();
+  return {
+    offer(blob, response) {
+      if (answers.has(blob)) response.discard();
+      else answers.set(blob, response);
+    },
+    take(blob) {
+      const response = answers.get(blob);
+      answers.delete(blob);
+      return response;
+    },
+  };
+}
+
+function blobOption({ context, store, resolved, onReceived, arriving }: PlanScope, layer: LayerPlan): LayerOption {
+  const source = createBlobSource(context, store, resolved.session, { onReceived, arriving: arriving.take });
   const { size, mediaType } = layer.descriptor;
   return {
     kind: "blob",
     bytes: Math.max(0, layer.descriptor.size - keptBytes(context.host, store.path, layer.descriptor.digest)),
     requests: 1,
     spaceBytes: size * (EXPANSION[layerCompression(mediaType) ?? "none"] + (store.keepsBlobs ? 2 : 1)),
-    obtain(task) {
+    async obtain(task) {
       task.total(layer.descriptor.size);
-      return source.obtain(layer, task);
+      try {
+        return await source.obtain(layer, task);
+      } finally {
+        arriving.take(layer.descriptor.digest)?.discard();
+      }
     },
   };
 }
