@@ -11,6 +11,7 @@ import { lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { median, run } from "./_run.ts";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
 const BYTES_MAX = 450_000_000;
@@ -159,15 +160,4 @@ function time(argv: readonly string[]): { ms: number; stdout: string } {
   const started = performance.now();
   const stdout = run(argv);
   return { ms: performance.now() - started, stdout };
-}
-
-function run(argv: readonly string[]): string {
-  const [file = "", ...rest] = argv;
-  const { status, stdout, stderr, error } = spawnSync(file, rest, { encoding: "utf8", maxBuffer: 1 << 26 });
-  if (status !== 0) throw new Error(`${argv.join(" ").slice(0, 200)}: ${error?.message ?? stderr.slice(-1000)}`);
-  return stdout;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 }

@@ -7,7 +7,6 @@
  * ROUNDS (5), TLS (off; `on` for both), SCRATCH (a directory; a tmpfs takes the disk out of the figures). Ratios are medians of the rounds'
  * ratios. CPU is that of the server's process, of the client's for pull.
  */
-import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import * as http from "node:http";
 import * as https from "node:https";
@@ -16,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { median, run } from "./_run.ts";
 import { CREDENTIALS, type Name, NAMES, type Server, startServer } from "./_registry-servers.ts";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
@@ -273,15 +273,4 @@ function childCpuMs(): number {
     .replace(/^.*\) /, "")
     .split(" ");
   return (Number(fields[13]) + Number(fields[14])) * 10;
-}
-
-function run(argv: readonly string[]): string {
-  const [file = "", ...rest] = argv;
-  const { status, stdout, stderr, error } = spawnSync(file, rest, { encoding: "utf8", maxBuffer: 1 << 26 });
-  if (status !== 0) throw new Error(`${argv.join(" ").slice(0, 200)}: ${error?.message ?? stderr.slice(-1000)}`);
-  return stdout;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -1,39 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost } from "../../host/fake.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { containerLintCommand } from "./container-lint.ts";
 import { containerfileCheckCommand } from "./containerfile-check.ts";
 
-async function run(
+const run = (
   words: readonly string[],
   files: Readonly<Record<string, string | { directory: true }>>,
   stdin = "",
-): Promise<{ status: number; out: string; error: string }> {
-  let out = "";
-  let error = "";
-  const status = await runProgram(words, [containerfileCheckCommand, containerLintCommand], {
-    host: createFakeHost({ files, volatile: [] }),
-    terminal: {
-      stdout: (text) => void (out += text),
-      stderr: (text) => void (error += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: async () => stdin,
-      ask: async () => "",
-    },
-    signal: new AbortController().signal,
-    version: "0",
+): Promise<Printed> =>
+  runWords(createFakeHost({ files, volatile: [] }), [containerfileCheckCommand, containerLintCommand], words, {
+    stdin,
   });
-  return { status, out, error };
-}
 
 test("containerfile check prints one JSON line a file and fails when one is rejected", async () => {
   const files = { "/a": "FROM localhost/x\nCOPY --chown=1 a b\n", "/b": "FROM localhost/x\nRUM x\n" };
-  const { status, out, error } = await run(["containerfile", "check", "--json", "/a", "/b"], files);
+  const { status, out, err } = await run(["containerfile", "check", "--json", "/a", "/b"], files);
   assert.equal(status, 1);
-  assert.match(error, /1 of 2 files rejected/);
+  assert.match(err, /1 of 2 files rejected/);
   const lines: unknown[] = out
     .trim()
     .split("\n")
@@ -64,22 +49,22 @@ test("containerfile check reads standard input, and says what is missing", async
   assert.deepEqual(await run(["containerfile", "check", "-"], {}, "FROM localhost/x\n"), {
     status: 0,
     out: "-: ok, 1 instructions\n",
-    error: "",
+    err: "",
   });
   const missing = await run(["containerfile", "check", "/nosuch"], {});
   assert.equal(missing.status, 1);
-  assert.match(missing.error, /\/nosuch/);
+  assert.match(missing.err, /\/nosuch/);
 });
 
 test("container lint ends with exit status 1 for a fatal lint, and for a warning only with --fatal-warnings", async () => {
   const names = ["boot", "dev", "proc", "run", "sys", "sysroot", "tmp", "var"];
   const good = Object.fromEntries(names.map((name) => [`/img/${name}`, { directory: true } as const]));
   const passed = await run(["container", "lint", "--rootfs", "/img"], good);
-  assert.deepEqual(passed, { status: 0, out: "Checks passed: 14\nChecks skipped: 1\n", error: "" });
+  assert.deepEqual(passed, { status: 0, out: "Checks passed: 14\nChecks skipped: 1\n", err: "" });
   const warned = { ...good, "/img/tmp/x": "" };
   assert.equal((await run(["container", "lint", "--rootfs", "/img"], warned)).status, 0);
   const strict = await run(["container", "lint", "--rootfs", "/img", "--fatal-warnings"], warned);
-  assert.deepEqual([strict.status, strict.error], [1, "error: Checks failed: 1\n"]);
+  assert.deepEqual([strict.status, strict.err], [1, "error: Checks failed: 1\n"]);
   const failed = await run(["container", "lint", "--rootfs", "/img", "--json"], {
     ...good,
     "/img/etc/x": "",
@@ -87,6 +72,6 @@ test("container lint ends with exit status 1 for a fatal lint, and for a warning
   });
   assert.equal(failed.status, 1);
   assert.match(failed.out, /"name": "etc-usretc"/);
-  assert.match((await run(["container", "lint", "--rootfs", "/nosuch"], good)).error, /there is no such directory/);
+  assert.match((await run(["container", "lint", "--rootfs", "/nosuch"], good)).err, /there is no such directory/);
   assert.match((await run(["container", "lint", "--list"], {})).out, /^- name: api-base-directories$/m);
 });

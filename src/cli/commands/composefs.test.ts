@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { createLinuxHost } from "../../host/linux.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { composefsDigestCommand } from "./composefs-digest.ts";
 import { composefsDumpCommand } from "./composefs-dump.ts";
 import { composefsMkimageCommand } from "./composefs-mkimage.ts";
@@ -14,35 +14,9 @@ after(() => rmSync(scratch, { recursive: true }));
 
 const VECTORS = path.join(import.meta.dirname, "../../../test/vectors/composefs");
 
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function berth(words: readonly string[], stdin = ""): Promise<Ended> {
-  let stdout = "";
-  let stderr = "";
-  const code = await runProgram(
-    ["composefs", ...words],
-    [composefsMkimageCommand, composefsDumpCommand, composefsDigestCommand],
-    {
-      host: createLinuxHost(),
-      signal: new AbortController().signal,
-      version: "0",
-      terminal: {
-        stdout: (text) => void (stdout += text),
-        stderr: (text) => void (stderr += text),
-        stdoutIsTerminal: false,
-        stdinIsTerminal: false,
-        stderrColumns: undefined,
-        readStdin: async () => stdin,
-        ask: async () => "",
-      },
-    },
-  );
-  return { code, stdout, stderr };
-}
+const COMMANDS = [composefsMkimageCommand, composefsDumpCommand, composefsDigestCommand];
+const berth = (words: readonly string[], stdin = ""): Promise<Printed> =>
+  runWords(createLinuxHost(), COMMANDS, ["composefs", ...words], { stdin });
 
 const dump = path.join(VECTORS, "08-hardlinks.dump");
 const row = readFileSync(path.join(VECTORS, "MANIFEST.tsv"), "utf8")
@@ -54,17 +28,17 @@ const wanted = `${v1}\n`;
 test("composefs mkimage writes an image whose digest `composefs digest` gives and whose dump is the input", async () => {
   const image = path.join(scratch, "image");
   assert.deepEqual(await berth(["mkimage", "--from-dump", dump, "-o", image, "--print-digest"]), {
-    code: 0,
-    stdout: wanted,
-    stderr: "",
+    status: 0,
+    out: wanted,
+    err: "",
   });
-  assert.equal((await berth(["digest", image])).stdout, wanted);
-  const text = (await berth(["dump", image])).stdout;
-  assert.equal((await berth(["mkimage", "--from-dump", "-"], text)).stdout, wanted);
+  assert.equal((await berth(["digest", image])).out, wanted);
+  const text = (await berth(["dump", image])).out;
+  assert.equal((await berth(["mkimage", "--from-dump", "-"], text)).out, wanted);
 });
 
 test("composefs mkimage --format default and --hash sha512 give the digests of the references", async () => {
-  assert.equal((await berth(["mkimage", "--from-dump", dump, "--format", "default"])).stdout, `${byDefault}\n`);
+  assert.equal((await berth(["mkimage", "--from-dump", dump, "--format", "default"])).out, `${byDefault}\n`);
   const sha512 = await berth([
     "mkimage",
     "--hash",
@@ -72,14 +46,14 @@ test("composefs mkimage --format default and --hash sha512 give the digests of t
     "--from-dump",
     path.join(VECTORS, "08-hardlinks.sha512.dump"),
   ]);
-  assert.equal(sha512.stdout, `${v1Sha512}\n`);
+  assert.equal(sha512.out, `${v1Sha512}\n`);
 });
 
 test("composefs commands tell what is wrong in one line and write nothing", async () => {
   const bad = path.join(scratch, "bad.dump");
   writeFileSync(bad, "/ 0 40755 2 0 0 0 0.0 - - -\n/a 9 100644 1 0 0 0 0.0 - - abcd\n");
   const output = path.join(scratch, "never");
-  const cases: readonly (readonly [words: readonly string[], code: number, message: RegExp])[] = [
+  const cases: readonly (readonly [words: readonly string[], status: number, message: RegExp])[] = [
     [
       ["mkimage", "--from-dump", bad, "-o", output],
       1,
@@ -94,9 +68,9 @@ test("composefs commands tell what is wrong in one line and write nothing", asyn
   ];
   for (const [words, code, message] of cases) {
     const ended = await berth(words, "/ \ufffd");
-    assert.equal(ended.code, code, words.join(" "));
-    assert.match(ended.stderr, message);
-    assert.equal(ended.stdout, "");
+    assert.equal(ended.status, code, words.join(" "));
+    assert.match(ended.err, message);
+    assert.equal(ended.out, "");
   }
   assert.throws(() => readFileSync(output), /ENOENT/);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost, type FakeHost, type FakeHostOptions } from "../../host/fake.ts";
 import { formatVmSpec, type VmSpec } from "../../vm/spec.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { diskCommand } from "./disk.ts";
 import { vmConsoleCommand } from "./vm-console.ts";
 import { vmListCommand } from "./vm-list.ts";
@@ -48,25 +48,9 @@ const spec: VmSpec = {
 async function run(
   words: readonly string[],
   options: FakeHostOptions = {},
-): Promise<{ host: FakeHost; status: number; stdout: string; stderr: string }> {
+): Promise<Printed & { readonly host: FakeHost }> {
   const host = createFakeHost({ user: { uid: 0, gid: 0 }, programs: tools, ...options });
-  let stdout = "";
-  let stderr = "";
-  const status = await runProgram(words, commands, {
-    host,
-    signal: new AbortController().signal,
-    version: "0",
-    terminal: {
-      stdout: (text) => void (stdout += text),
-      stderr: (text) => void (stderr += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: () => Promise.resolve(""),
-      ask: () => Promise.resolve(""),
-    },
-  });
-  return { host, status, stdout, stderr };
+  return { host, ...(await runWords(host, commands, words)) };
 }
 
 const vmFiles = { "/run/berth/vm/web/vm.json": formatVmSpec(spec), "/run/berth/vm/web/console.log": "hello\r\n" };
@@ -114,34 +98,34 @@ const bad: readonly (readonly [words: string, files: Record<string, string>, sta
 for (const [words, files, status, message] of bad) {
   test(`berth ${words} ends with one error and changes nothing${Object.keys(files).length > 0 ? " (there are files)" : ""}`, async () => {
     const result = await run(words.split(" "), { files });
-    assert.match(result.stderr, message);
-    assert.equal(result.status, status, result.stderr);
-    assert.equal(result.stdout, "");
+    assert.match(result.err, message);
+    assert.equal(result.status, status, result.err);
+    assert.equal(result.out, "");
     for (const [path, text] of Object.entries(files)) assert.equal(result.host.files.readText(path), text);
   });
 }
 
 test("berth disk wants root", async () => {
-  const { status, stderr } = await run(["disk", "os"], { user: { uid: 1000, gid: 1000 } });
+  const { status, err } = await run(["disk", "os"], { user: { uid: 1000, gid: 1000 } });
   assert.equal(status, 1);
-  assert.match(stderr, /root user/);
+  assert.match(err, /root user/);
 });
 
 test("berth disk names the tools that are missing, with their packages", async () => {
-  const { stderr } = await run(["disk", "os", "--root-ssh-authorized-keys", "/k"], {
+  const { err } = await run(["disk", "os", "--root-ssh-authorized-keys", "/k"], {
     files: { "/k": KEY },
     programs: { mke2fs: () => undefined },
   });
-  assert.match(stderr, /debugfs, mkfs\.vfat, mcopy not found[\s\S]*apt-get install e2fsprogs dosfstools mtools/);
+  assert.match(err, /debugfs, mkfs\.vfat, mcopy not found[\s\S]*apt-get install e2fsprogs dosfstools mtools/);
 });
 
 test("berth vm list shows what there is, as a table and as JSON", async () => {
   const table = await run(["vm", "list"], { files: vmFiles });
   assert.equal(
-    table.stdout,
+    table.out,
     "NAME  STATE    SSH PORT  FIRMWARE  MEMORY  CPUS  DISKS\nweb   stopped  -         bios      512M    1     /d.raw\n",
   );
-  const json: unknown = JSON.parse((await run(["vm", "list", "--json"], { files: vmFiles })).stdout);
+  const json: unknown = JSON.parse((await run(["vm", "list", "--json"], { files: vmFiles })).out);
   assert.deepEqual(json, [
     {
       name: "web",
@@ -156,22 +140,22 @@ test("berth vm list shows what there is, as a table and as JSON", async () => {
       directory: "/run/berth/vm/web",
     },
   ]);
-  assert.equal((await run(["vm", "list", "--running", "--json"], { files: vmFiles })).stdout, "[]\n");
+  assert.equal((await run(["vm", "list", "--running", "--json"], { files: vmFiles })).out, "[]\n");
 });
 
 test("berth vm list tells of a damaged machine and shows the others", async () => {
   const files = { ...vmFiles, "/run/berth/vm/odd/vm.json": "{" };
-  const { status, stdout, stderr } = await run(["vm", "list"], { files });
-  assert.equal(status, 0, stderr);
-  assert.match(stderr, /^Cannot read VM "odd": its description "\/run\/berth\/vm\/odd\/vm.json" is damaged$/m);
-  assert.match(stdout, /^web {3}stopped/m);
+  const { status, out, err } = await run(["vm", "list"], { files });
+  assert.equal(status, 0, err);
+  assert.match(err, /^Cannot read VM "odd": its description "\/run\/berth\/vm\/odd\/vm.json" is damaged$/m);
+  assert.match(out, /^web {3}stopped/m);
 });
 
 test("berth vm console --log prints what the console showed; vm stop and vm remove of a stopped machine do no harm", async () => {
-  assert.equal((await run(["vm", "console", "--log", "web"], { files: vmFiles })).stdout, "hello\n");
+  assert.equal((await run(["vm", "console", "--log", "web"], { files: vmFiles })).out, "hello\n");
   const stopped = await run(["vm", "stop", "web"], { files: vmFiles });
   assert.equal(stopped.status, 0);
-  assert.match(stopped.stderr, /VM web does not run/);
+  assert.match(stopped.err, /VM web does not run/);
   const removed = await run(["vm", "remove", "web"], { files: vmFiles });
   assert.equal(removed.status, 0);
   assert.equal(removed.host.files.exists("/run/berth/vm/web"), false);

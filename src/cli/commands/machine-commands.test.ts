@@ -13,7 +13,7 @@ import {
 } from "../../deploy/test-machine.ts";
 import { createFakeHost, type FakeHost } from "../../host/fake.ts";
 import { MANIFEST } from "../../oci/media-types.ts";
-import { runProgram } from "../run-command.ts";
+import { type Printed, runWords } from "../testing.ts";
 import { internalFinalizeCommand } from "./internal-finalize.ts";
 import { rollbackCommand } from "./rollback.ts";
 import { statusCommand } from "./status.ts";
@@ -32,30 +32,7 @@ const COMMANDS = [
 const ONE = await makeImage({ version: "1" });
 const TWO = await makeImage({ version: "2", kernel: "two" });
 
-interface Outcome {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(host: FakeHost, line: string): Promise<Outcome> {
-  const out = { stdout: "", stderr: "" };
-  const exitCode = await runProgram(line.split(" "), COMMANDS, {
-    host,
-    terminal: {
-      stdout: (text) => void (out.stdout += text),
-      stderr: (text) => void (out.stderr += text),
-      stdoutIsTerminal: false,
-      stdinIsTerminal: false,
-      stderrColumns: undefined,
-      readStdin: async () => "",
-      ask: async () => "",
-    },
-    signal: new AbortController().signal,
-    version: "0",
-  });
-  return { exitCode, ...out };
-}
+const run = (host: FakeHost, line: string): Promise<Printed> => runWords(host, COMMANDS, line.split(" "));
 
 /** A machine whose registry offers what `offers` holds, by path below /v2/. */
 async function machineWithRegistry(): Promise<{ machine: TestMachine; offers: Map<string, Uint8Array<ArrayBuffer>> }> {
@@ -84,46 +61,43 @@ test("upgrade, status, rollback and switch, as typed", async () => {
   const { machine, offers } = await machineWithRegistry();
   offer(offers, TWO);
   const checked = await run(machine.host, "upgrade --check");
-  assert.equal(checked.exitCode, 0, checked.stderr);
+  assert.equal(checked.status, 0, checked.err);
   assert.match(
-    checked.stdout,
+    checked.out,
     /^Update available for: docker:\/\/registry\.example\.com:5000\/os:1\n  Version: 2\n  Digest: sha256:/,
   );
   const upgraded = await run(machine.host, "update --quiet");
-  assert.equal(upgraded.exitCode, 0, upgraded.stderr);
+  assert.equal(upgraded.status, 0, upgraded.err);
   assert.match(
-    upgraded.stdout,
+    upgraded.out,
     /^layers already present: 0; layers needed: 2 [^]*^Queued for next boot: registry\.example\.com:5000\/os:1$/m,
   );
-  assert.match((await run(machine.host, "status")).stdout, /^Current staged image: /);
-  assert.match(
-    (await run(machine.host, "composefs-finalize-staged")).stdout,
-    /^Deployment [0-9a-f]{128} boots next\n$/,
-  );
+  assert.match((await run(machine.host, "status")).out, /^Current staged image: /);
+  assert.match((await run(machine.host, "composefs-finalize-staged")).out, /^Deployment [0-9a-f]{128} boots next\n$/);
   machine.boot();
 
   const json = await run(machine.host, "status --json");
-  const host = JSON.parse(json.stdout);
+  const host = JSON.parse(json.out);
   assert.equal(host.apiVersion, "org.containers.bootc/v1");
   assert.equal(host.status.booted.image.imageDigest, imageDigest(TWO));
-  assert.deepEqual(JSON.parse((await run(machine.host, "status --format=json")).stdout), host);
-  assert.deepEqual(parse((await run(machine.host, "status --format yaml --format-version 0")).stdout), host);
-  const booted = JSON.parse((await run(machine.host, "status --booted --json")).stdout);
+  assert.deepEqual(JSON.parse((await run(machine.host, "status --format=json")).out), host);
+  assert.deepEqual(parse((await run(machine.host, "status --format yaml --format-version 0")).out), host);
+  const booted = JSON.parse((await run(machine.host, "status --booted --json")).out);
   assert.equal(booted.status.rollback, null);
 
-  assert.equal((await run(machine.host, "rollback")).stdout, "Next boot: rollback deployment\n");
+  assert.equal((await run(machine.host, "rollback")).out, "Next boot: rollback deployment\n");
   const back = await run(machine.host, "rollback --json");
-  assert.match(back.stderr, /Reverting queued rollback state/);
-  assert.equal(JSON.parse(back.stdout).next, "current");
+  assert.match(back.err, /Reverting queued rollback state/);
+  assert.equal(JSON.parse(back.out).next, "current");
 
-  assert.equal((await run(machine.host, `switch ${REFERENCE}`)).stdout, "Image specification is unchanged.\n");
+  assert.equal((await run(machine.host, `switch ${REFERENCE}`)).out, "Image specification is unchanged.\n");
   offer(offers, ONE, "other", "latest");
   const switched = await run(machine.host, "switch registry.example.com:5000/other --apply");
-  assert.equal(switched.exitCode, 0, switched.stderr);
-  assert.match(switched.stdout, /^Queued for next boot: registry\.example\.com:5000\/other:latest$/m);
+  assert.equal(switched.status, 0, switched.err);
+  assert.match(switched.out, /^Queued for next boot: registry\.example\.com:5000\/other:latest$/m);
   assert.deepEqual(machine.host.executed.at(-1), ["systemctl", "reboot", "--message=Initiated by berth"]);
   const unchanged = await run(machine.host, "switch registry.example.com:5000/other --apply");
-  assert.equal(unchanged.stdout, "Image specification is unchanged.\n");
+  assert.equal(unchanged.out, "Image specification is unchanged.\n");
   assert.deepEqual(machine.host.executed.at(-1), ["systemctl", "reboot", "--message=Initiated by berth"]);
 });
 
@@ -133,10 +107,10 @@ test("--dry-run says what upgrade, switch and rollback would do, and changes not
     const before = [fingerprint(machine.host, "/disk"), fingerprint(machine.host, "/run")];
     const commands = machine.host.executed.filter(([program]) => program === "systemctl").length;
     const outcome = await run(machine.host, `${line} --dry-run`);
-    assert.equal(outcome.exitCode, 0, outcome.stderr);
+    assert.equal(outcome.status, 0, outcome.err);
     assert.deepEqual([fingerprint(machine.host, "/disk"), fingerprint(machine.host, "/run")], before, line);
     assert.equal(machine.host.executed.filter(([program]) => program === "systemctl").length, commands);
-    return outcome.stdout.replaceAll(/sha256:[0-9a-f]{64}/g, "sha256:X");
+    return outcome.out.replaceAll(/sha256:[0-9a-f]{64}/g, "sha256:X");
   };
   offer(offers, ONE);
   assert.equal(
@@ -161,8 +135,8 @@ test("--dry-run says what upgrade, switch and rollback would do, and changes not
     await dryRun("switch registry.example.com:5000/other"),
     /^Layers to fetch:  0 [^]*^Would drop: registry\.example\.com:5000\/os:1 at sha256:X \(staged\)\nNothing was changed$/m,
   );
-  const { stdout } = await run(machine.host, "switch registry.example.com:5000/other --dry-run --json");
-  assert.equal(JSON.parse(stdout).kind, "would-stage");
+  const { out } = await run(machine.host, "switch registry.example.com:5000/other --dry-run --json");
+  assert.equal(JSON.parse(out).kind, "would-stage");
   await run(machine.host, "composefs-finalize-staged");
   machine.boot();
   assert.equal(
@@ -179,13 +153,13 @@ test("upgrade --tag without an origin is told in bootc's words", async () => {
   const { machine } = await machineWithRegistry();
   machine.host.files.remove(`/disk/root/state/deploy/${machine.bootedId()}/${machine.bootedId()}.origin`);
   assert.match(
-    (await run(machine.host, "upgrade --tag 2")).stderr,
+    (await run(machine.host, "upgrade --tag 2")).err,
     /--tag requires a booted image with a specified source/,
   );
-  assert.match((await run(machine.host, "upgrade")).stderr, /No image source specified/);
+  assert.match((await run(machine.host, "upgrade")).err, /No image source specified/);
 });
 
-const REFUSED: readonly [line: string, exitCode: number, stderr: RegExp][] = [
+const REFUSED: readonly [line: string, status: number, err: RegExp][] = [
   ["upgrade --check --apply", 2, /Cannot use --check together with --apply/],
   ["upgrade --download-only --from-downloaded", 2, /Cannot use --download-only together with --from-downloaded/],
   ["upgrade --soft-reboot required", 1, /Soft reboot was required but staged deployment is not soft-reboot capable/],
@@ -201,14 +175,14 @@ const REFUSED: readonly [line: string, exitCode: number, stderr: RegExp][] = [
   ["status --format xml", 2, /wanted one of humanreadable, yaml, json/],
 ];
 
-for (const [line, exitCode, stderr] of REFUSED) {
+for (const [line, status, err] of REFUSED) {
   test(`berth ${line} is refused`, async () => {
     const { machine, offers } = await machineWithRegistry();
     offers.set("os/manifests/1", new TextEncoder().encode("{not json"));
     const outcome = await run(machine.host, line);
-    assert.equal(outcome.exitCode, exitCode, outcome.stderr);
-    assert.match(outcome.stderr, stderr);
-    assert.equal(outcome.stdout, "");
+    assert.equal(outcome.status, status, outcome.err);
+    assert.match(outcome.err, err);
+    assert.equal(outcome.out, "");
     assert.equal(machine.boot(), machine.bootedId());
   });
 }
@@ -216,12 +190,12 @@ for (const [line, exitCode, stderr] of REFUSED) {
 for (const line of ["upgrade", "switch registry.example.com:5000/os:1", "rollback", "composefs-finalize-staged"]) {
   test(`berth ${line} refuses another user, and a system that is no deployment`, async () => {
     const stranger = createFakeHost({ user: { uid: 1000, gid: 1000 } });
-    assert.match((await run(stranger, line)).stderr, /This command must be executed as the root user/);
+    assert.match((await run(stranger, line)).err, /This command must be executed as the root user/);
     const outcome = await run(createFakeHost(), line);
-    assert.equal(outcome.exitCode, 1);
-    assert.match(outcome.stderr, /System not booted via bootc/);
+    assert.equal(outcome.status, 1);
+    assert.match(outcome.err, /System not booted via bootc/);
     assert.match(
-      (await run(createFakeHost({ files: { "/run/.containerenv": "" } }), line)).stderr,
+      (await run(createFakeHost({ files: { "/run/.containerenv": "" } }), line)).err,
       /Detected container; this command requires a booted host system\./,
     );
   });
@@ -229,16 +203,16 @@ for (const line of ["upgrade", "switch registry.example.com:5000/os:1", "rollbac
 
 test("berth status on another system", async () => {
   const outcome = await run(createFakeHost({ user: { uid: 1000, gid: 1000 } }), "status");
-  assert.deepEqual(outcome, { exitCode: 0, stdout: "System is not deployed via bootc.\n", stderr: "" });
+  assert.deepEqual(outcome, { status: 0, out: "System is not deployed via bootc.\n", err: "" });
 });
 
 test("berth usr-overlay says what it did", async () => {
   const machine = await createTestMachine(ONE);
   machine.host.files.makeDirectory("/usr");
   assert.equal(
-    (await run(machine.host, "usroverlay")).stdout,
+    (await run(machine.host, "usroverlay")).out,
     "A read/write overlayfs is now mounted on /usr\nAll changes there will be discarded on reboot.\n",
   );
-  assert.equal((await run(machine.host, "usr-overlay")).stdout, "An overlayfs is already mounted on /usr\n");
-  assert.match((await run(machine.host, "status")).stdout, /^    \/usr overlay: transient, read\/write$/m);
+  assert.equal((await run(machine.host, "usr-overlay")).out, "An overlayfs is already mounted on /usr\n");
+  assert.match((await run(machine.host, "status")).out, /^    \/usr overlay: transient, read\/write$/m);
 });
