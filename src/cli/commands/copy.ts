@@ -20,7 +20,8 @@ export const copyCommand = command({
     "Manifests and blobs stay byte for byte as they are, so digests do not change; a docker-archive has no manifest of its own, and " +
     "podman's storage packs layers anew. What the destination has is skipped, and a copy that was broken off goes on where it was.\n\n" +
     "SOURCE and DESTINATION are docker://HOST/NAME[:TAG], oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], " +
-    "dir:DIR, containers-storage:NAME (by way of skopeo), or a NAME in berth's store, also written berth:NAME.",
+    "dir:DIR, containers-storage:NAME (by way of skopeo), or a NAME in berth's store, also written berth:NAME. `berth pull` and `berth push` are for a registry " +
+    "and this store, `berth image import` and `export` for an OCI folder and this store.",
   flags: {
     all: { type: "boolean", short: "a", summary: "Of an index: the index itself and every image in it" },
     platform: { type: "string", value: "OS/ARCH[/VARIANT]", summary: "Of an index: the image for this platform" },

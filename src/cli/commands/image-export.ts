@@ -9,7 +9,8 @@ export const imageExportCommand = command({
   name: "image export",
   summary: "Write an image of the local store to an OCI folder",
   description:
-    "The folder is made when missing; other images in it stay. Layers are written as they came, so digests do not change.",
+    "The folder is made when missing; other images in it stay. Layers are written as they came, so digests do not change. " +
+    "For registries, archives and other stores use `berth copy`.",
   flags: {},
   operands: [
     { name: "IMAGE", summary: "name or id of the image" },

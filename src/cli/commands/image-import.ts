@@ -11,7 +11,8 @@ export const imageImportCommand = command({
   name: "image import",
   summary: "Bring an image from an OCI folder into the local store",
   description:
-    "Reads what skopeo, buildah or berth wrote as oci:DIRECTORY. Every digest is checked; layers that are here already are not read.",
+    "Reads what skopeo, buildah or berth wrote as oci:DIRECTORY. Every digest is checked; layers that are here already are not read. " +
+    "For registries, archives and other stores, or to choose among platforms, use `berth copy`.",
   flags: { tag: { type: "string", short: "t", value: "NAME", summary: "name of the image" } },
   operands: [{ name: "SOURCE", summary: "oci:DIRECTORY[:NAME]" }],
   examples: [["berth image import oci:/media/usb/os:1 -t localhost/os:1", "from a stick"]],
