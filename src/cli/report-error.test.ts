@@ -30,3 +30,8 @@ test("reportError() lets no control character and no password through", () => {
   const { text } = reportError(new Failure("network", "Cannot reach https://user:secret@host/\x1b[31m\nnext"), quiet);
   assert.equal(text, "error: Cannot reach https://***@host/?[31m | next\n");
 });
+
+test("reportError() makes one line of several, with nothing after the last", () => {
+  const { text } = reportError(new SyntaxError("bad value\n  3 | x = [\n\n"), { aborted: false, debug: false });
+  assert.equal(text, "error: bad value | 3 | x = [\n");
+});

@@ -59,6 +59,6 @@ function causes(error: unknown): unknown[] {
 }
 
 function clean(text: string, keepLines: boolean): string {
-  const oneLine = keepLines ? text : text.replace(/\s*\n\s*/g, " | ");
+  const oneLine = keepLines ? text : text.trim().replace(/\s*\n\s*/g, " | ");
   return oneLine.replace(/:\/\/[^/\s:@]+:[^/\s@]+@/g, "://***@").replace(/[\x00-\x08\x0b-\x1f\x7f\x9b]/g, "?");
 }

@@ -45,6 +45,29 @@ test("run ends with the container's exit status, and with podman's where there w
   assert.equal((await berth(["ps", "-a", "-q"])).text, "");
 });
 
+test("a container that fills the disk ends with its own status, and its record stands in nobody's way", async () => {
+  using small = host.files.temporaryDirectory("/var/tmp/berth-small-");
+  using full = host.mounts.tmpfs(small.path, { sizeBytes: 8 << 20 });
+  const here = { env: { BERTH_STORE: `${full.target}/store` } };
+  const layout = `oci:${small.path}-layout:1`;
+  try {
+    assert.equal((await berth(["image", "export", "bb:1", layout])).exitCode, 0);
+    assert.equal((await berth(["image", "import", layout, "-t", "bb:1"], here)).exitCode, 0);
+    const fill = ["--entrypoint", "/bin/sh", "bb:1", "-c", "busybox dd if=/dev/zero of=/big bs=1M count=9 || exit 42"];
+    for (const rm of [["--rm"], []]) {
+      const ended = await berth(["run", ...rm, ...fill], here);
+      assert.equal(ended.exitCode, 42, ended.text);
+    }
+    const refused = await berth(["run", "--rm", "bb:1"], here);
+    assert.equal(refused.exitCode, 125);
+    assert.match(refused.text, /ENOSPC, no space left on device/);
+    assert.equal((await berth(["rm", "--all"], here)).exitCode, 0);
+    assert.equal((await berth(["run", "--rm", "bb:1"], here)).text, "default command\n");
+  } finally {
+    host.files.remove(`${small.path}-layout`);
+  }
+});
+
 test("run refuses bad options before anything is made", async () => {
   for (const words of [
     ["-p", "x"],

@@ -74,9 +74,16 @@ export function runDirectory(id: string): string {
   return `/run/berth/containers/${id}`;
 }
 
+/** On disk, whole, or not at all: a torn record would stand in the way of every other container. */
 export function writeRecord(files: Files, directory: string, record: ContainerRecord): void {
-  files.makeDirectory(`${directory}/${record.id}`, { mode: 0o700 });
-  files.write(`${directory}/${record.id}/container.json`, JSON.stringify(record), { mode: 0o600 });
+  const own = `${directory}/${record.id}`;
+  files.makeDirectory(own, { mode: 0o700 });
+  try {
+    files.replace(`${own}/container.json`, JSON.stringify(record), { mode: 0o600 });
+  } catch (error) {
+    files.remove(own);
+    throw error;
+  }
 }
 
 export function readRecord(files: Files, directory: string, id: string): ContainerRecord | undefined {

@@ -7,7 +7,7 @@
  * happens to us.
  */
 import { byteNameToText } from "../core/bytes.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Child, Forward, Host } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
 import { ociSpec } from "./bundle.ts";
@@ -59,7 +59,12 @@ export async function supervise(host: Host, record: ContainerRecord, options: Su
   };
   const update = (change: Partial<ContainerState>): void => {
     state = { ...state, ...change };
-    writeState(files, directory, record.id, state);
+    try {
+      writeState(files, directory, record.id, state);
+    } catch (full) {
+      // The container may have filled the disk: it is watched over all the same, and what it answers counts.
+      if (!isFailure(full, "no-space")) throw full;
+    }
   };
   const child = startCrun(host, record, { run, directory, detached: options.detached });
   const pid = await waitForPid(host, `${run}/pid`, child);

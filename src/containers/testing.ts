@@ -52,7 +52,7 @@ export interface Workstation extends AsyncDisposable {
   /** Runs `berth …words`; never throws for an exit status. */
   berth(
     words: readonly string[],
-    options?: { stdin?: string; signal?: AbortSignal },
+    options?: { stdin?: string; signal?: AbortSignal; env?: Readonly<Record<string, string>> },
   ): Promise<ExecResult & { readonly text: string }>;
 }
 
@@ -66,7 +66,12 @@ export async function createWorkstation(): Promise<Workstation> {
   await importRoot({ ...host, env }, root);
   const program = await bundledProgram(host);
   const berth: Workstation["berth"] = async (words, options = {}) => {
-    const result = await host.exec([...program, ...words], { timeoutMs: 120_000, check: false, env, ...options });
+    const result = await host.exec([...program, ...words], {
+      timeoutMs: 120_000,
+      check: false,
+      ...options,
+      env: { ...env, ...options.env },
+    });
     return { ...result, text: `${result.stdout.toString()}${result.stderr.toString()}` };
   };
   return {

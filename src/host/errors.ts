@@ -39,6 +39,13 @@ export function notAFile(call: SystemCall): Failure {
   return new Failure("bad-input", `Cannot ${call.call} ${quote(call.path)}: it is a FIFO or socket, wanted a file`);
 }
 
+export function endless(call: SystemCall, maxBytes: number): Failure {
+  return new Failure(
+    "bad-input",
+    `Cannot ${call.call} ${quote(call.path)}: it is no regular file and has no end within ${maxBytes} bytes`,
+  );
+}
+
 /** The symbolic name of an error number, "errno 123" for those that berth never meets. */
 export function errnoName(number: number): string {
   return NAMES[number] ?? `errno ${number}`;

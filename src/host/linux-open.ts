@@ -5,7 +5,7 @@
  * @see fifo(7), open(2) O_NONBLOCK
  */
 import * as fs from "node:fs";
-import { notAFile } from "./errors.ts";
+import { endless, notAFile } from "./errors.ts";
 import { errnoOf, nodePath } from "./linux-path.ts";
 
 const { O_NONBLOCK } = fs.constants;
@@ -35,11 +35,28 @@ function open(call: string, path: string, flags: number, permissions: number): n
   }
 }
 
+/** Of what is no regular file: /dev/zero would fill the memory, and nothing could interrupt that. */
+const STREAM_BYTES_MAX = 2 ** 30;
+const CHUNK_BYTES = 2 ** 20;
+
+/** Failure as openNow(), and for a device or pipe with more than 1 GiB. */
 export function readWhole(path: string): Buffer {
   const fd = openNow("read", path, fs.constants.O_RDONLY);
   try {
-    return fs.readFileSync(fd);
+    return fs.fstatSync(fd).isFile() ? fs.readFileSync(fd) : readStreamed(fd, path);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+function readStreamed(fd: number, path: string): Buffer {
+  const chunks: Buffer[] = [];
+  for (let total = 0; total <= STREAM_BYTES_MAX; ) {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    const count = fs.readSync(fd, chunk);
+    if (count === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, count));
+    total += count;
+  }
+  throw endless({ call: "read", path }, STREAM_BYTES_MAX);
 }

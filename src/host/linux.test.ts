@@ -40,6 +40,14 @@ test("no call waits at a FIFO for its other end", async () => {
   await assert.rejects(Array.fromAsync(files.readStream(fifo)), { code: "bad-input", message: message("open") });
 });
 
+test("read() of a device that never ends is an error, and of one that is empty is empty", () => {
+  assert.throws(() => files.read("/dev/zero"), {
+    code: "bad-input",
+    message: 'Cannot read "/dev/zero": it is no regular file and has no end within 1073741824 bytes',
+  });
+  assert.equal(files.readText("/dev/null"), "");
+});
+
 test("a pipe from the shell is read as a file, whole and as a stream", async () => {
   const program = `
     const { createLinuxHost } = await import(${JSON.stringify(new URL("linux.ts", import.meta.url).href)});

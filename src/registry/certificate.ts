@@ -26,7 +26,7 @@ export async function createCertificate(
   const wrong = names.find((name) => !ADDRESS.test(name) && !NAME.test(name));
   if (wrong !== undefined)
     throw new Failure(
-      "bad-input",
+      "usage",
       `Cannot make a certificate for ${JSON.stringify(wrong)}: it is no host name and no IP address`,
     );
   if (host.which("openssl") === undefined) {

@@ -57,7 +57,7 @@ export function isUserName(name: string): boolean {
 export function requireUserName(name: string): void {
   if (isUserName(name)) return;
   throw new Failure(
-    "bad-input",
+    "usage",
     `Cannot make user ${JSON.stringify(name.slice(0, 300))}: a name has no colon, blank or control character`,
   );
 }

@@ -15,7 +15,7 @@ test("init makes a registry once; its key and users are for the owner only", asy
   using directory = host.files.temporaryDirectory("/tmp/berth-init-test-");
   const path = `${directory.path}/registry`;
   await assert.rejects(initRegistry(host, path, { ...user, hostnames: ["bad name"], tls: true }), (error) =>
-    isFailure(error, "bad-input"),
+    isFailure(error, "usage"),
   );
   await assert.rejects(initRegistry(host, path, { ...user, password: "", tls: true }), (error) =>
     isFailure(error, "bad-input"),

@@ -17,8 +17,10 @@ export function openWorkstationStore(host: Host, access: "shared" | "exclusive" 
     host.files.makeDirectory(root, { mode: 0o700 });
     return openStore(host, `${root}/${MACHINE_STORE}`, { keepBlobs: true, create: true, access });
   } catch (error) {
-    if (!isFailure(error, "denied")) throw error;
     const where = `Cannot open store "${byteNameToText(root)}"`;
+    if (host.files.stat(root)?.kind === "file")
+      throw new Failure("bad-input", `${where}: it is a file, wanted a directory`);
+    if (!isFailure(error, "denied")) throw error;
     if (host.user.uid !== 0) {
       throw new Failure("not-root", `${where}: it belongs to root`, {
         cause: error,

@@ -113,6 +113,12 @@ async function runImageTool(host: Host, words: readonly string[], options: Image
 /** By its first bytes. QEMU never guesses: a guest could write a qcow2 header into its raw disk. Failure "not-found". */
 export function detectFormat(host: Pick<Host, "files">, path: string): DiskFormat {
   const magic = Buffer.alloc(4);
+  const kind = host.files.stat(path)?.kind ?? "file";
+  if (kind !== "file" && kind !== "block")
+    throw new Failure(
+      "bad-input",
+      `Cannot use disk "${byteNameToText(path)}": it is neither a file nor a block device`,
+    );
   try {
     using disk = host.files.open(path, "read");
     disk.read(magic, 0);

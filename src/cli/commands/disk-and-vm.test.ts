@@ -80,6 +80,7 @@ const bad: readonly (readonly [words: string, files: Record<string, string>, sta
   ["vm run", {}, 2, /neither --disk nor --name/],
   ["vm run --name web", {}, 1, /Cannot find VM "web"/],
   ["vm run --disk /none", {}, 1, /disk "\/none": there is no such file/],
+  ["vm run --disk /folder", { "/folder/x": "" }, 1, /disk "\/folder": it is neither a file nor a block device/],
   ["vm run --disk /d --uefi --bios", { "/d": "" }, 2, /--uefi and --bios at once/],
   ["vm run --disk /d --memory much", { "/d": "" }, 2, /memory "much"/],
   ["vm run --disk /d --cpus 0", { "/d": "" }, 2, /"0" CPUs/],

@@ -146,7 +146,7 @@ for (const [what, words, input, status, message] of [
   ["a folder without a registry", ["user", "list", "/srv/none"], "", 1, /Cannot use registry "\/srv\/none"/],
   ["an empty password", ["user", "add", R, "bert", "--password-stdin"], "", 1, /the password is empty/],
   ["two different passwords", ["user", "add", R, "bert"], "one two", 2, /the two are not the same/],
-  ["a name with a colon", ["user", "add", R, "a:b", "--password-stdin"], "x", 1, /a name has no colon/],
+  ["a name with a colon", ["user", "add", R, "a:b", "--password-stdin"], "x", 2, /a name has no colon/],
   [
     "a user that is there",
     ["user", "add", R, "anna", "--password-stdin"],

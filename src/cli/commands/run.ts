@@ -1,7 +1,7 @@
 /** `berth run`: a container of an image. */
 import { Failure } from "../../core/failure.ts";
 import { parseHostname } from "../../core/host-name.ts";
-import { createContainer, findContainer, removeContainer, startDetached } from "../../containers/containers.ts";
+import { createContainer, removeContainer, startDetached } from "../../containers/containers.ts";
 import {
   parseContainerName,
   parseEnvironment,
@@ -9,7 +9,14 @@ import {
   parseVolume,
   parseWorkdir,
 } from "../../containers/parse-options.ts";
-import { type ContainerRecord, containersDirectory, readState, writeState } from "../../containers/record.ts";
+import {
+  bootId,
+  type ContainerRecord,
+  containersDirectory,
+  initialState,
+  readState,
+  writeState,
+} from "../../containers/record.ts";
 import { failedState, supervise } from "../../containers/supervise.ts";
 import { formatImageRef } from "../../oci/reference.ts";
 import { pullImage } from "../../remote/pull.ts";
@@ -212,11 +219,14 @@ async function runHere(context: Context, record: ContainerRecord): Promise<numbe
   try {
     return await supervise(host, record, { detached: false, openStore, pid: process.pid, signal: context.signal });
   } catch (error) {
-    using store = openStore();
-    writeState(host.files, containersDirectory(store.path), record.id, failedState(host, error));
+    if (!record.autoRemove) {
+      using store = openStore();
+      writeState(host.files, containersDirectory(store.path), record.id, failedState(host, error));
+    }
     throw error;
   } finally {
-    if (record.autoRemove)
-      await withStore(context, (store) => removeContainer(host, store, findContainer(host, store, record.id)));
+    // It has ended, even where a full disk kept that from its record.
+    const state = { ...initialState(bootId(host.files)), status: "exited" } as const;
+    if (record.autoRemove) await withStore(context, (store) => removeContainer(host, store, { record, state }));
   }
 }
