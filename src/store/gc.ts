@@ -2,15 +2,14 @@
  * Garbage collection: everything that no name and no deployment reaches is deleted. It holds the repository's exclusive lock, so
  * that no import runs beside it, and it refuses to delete anything when a root cannot be read in full.
  */
-import type { Digest } from "../core/digest.ts";
-import { digestAlgorithm, digestHex } from "../core/digest.ts";
+import { type Digest, digestAlgorithm, digestHex, isDigest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { type Progress, silent } from "../core/progress.ts";
 import { readErofs } from "../format/erofs/read.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { usualPayload } from "../tree/node.ts";
 import { walk } from "../tree/walk.ts";
-import { objectName, parseObjectLink, parseStreamName, TEMPORARY_PREFIX } from "./layout.ts";
+import { objectName, parseObjectLink, parseStreamName, streamName, TEMPORARY_PREFIX } from "./layout.ts";
 import type { Repository } from "./repository.ts";
 import type { GcReport } from "./store.ts";
 import { corrupt, findStream, objectPath, openStream, readObject, readSingleObject } from "./streams.ts";
@@ -113,10 +112,21 @@ function markStream(
     const other = streamOfObject.get(objectId);
     if (other !== undefined) markStream(repository, other, marks, streamOfObject);
   }
+  // Whatever object a stream had when the reference was written: it is read by its name.
+  const mark = (other: string): void => markStream(repository, other, marks, streamOfObject);
+  if (parseStreamName("config", name) !== undefined) {
+    for (const ref of found.stream.namedRefs.keys()) if (isDigest(ref)) mark(streamName("layer", ref));
+  }
   if (parseStreamName("manifest", name) === undefined) return;
   const bytes = readSingleObject(repository, found);
+  const manifest = parseStored(name, () => parseManifest(bytes.toString("utf8")));
+  for (const layer of manifest.layers) marks.blobs.add(layer.digest);
+  mark(streamName("config", manifest.config.digest));
+}
+
+function parseStored<T>(name: string, parse: () => T): T {
   try {
-    for (const layer of parseManifest(bytes.toString("utf8")).layers) marks.blobs.add(layer.digest);
+    return parse();
   } catch (error) {
     throw corrupt(name, error);
   }

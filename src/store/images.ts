@@ -79,7 +79,14 @@ export function saveImage(
     requireTree(repository, digest, config.rootfs.diff_ids);
     requireKnownPairs(repository, { digest, manifest, config });
     const images = known === undefined ? [] : [...known.stream.namedRefs].filter(([name]) => isImageRef(name));
-    writeImageStreams(repository, { digest, ...image, configDigest, layers, images: new Map(images) });
+    writeImageStreams(repository, {
+      digest,
+      ...image,
+      configDigest,
+      configId: isCurrent ? known?.objectId : undefined,
+      layers,
+      images: new Map(images),
+    });
   }
   return requireImage(repository, digest);
 }
@@ -206,16 +213,15 @@ interface ImageStreams {
   readonly manifestBytes: Uint8Array;
   readonly configBytes: Uint8Array;
   readonly configDigest: Digest;
+  /** The config stream's object where it can stay: other manifests name it. */
+  readonly configId?: string | undefined;
   /** Diff id to the object of the layer's splitstream. */
   readonly layers: ReadonlyMap<string, string>;
   readonly images: ReadonlyMap<string, string>;
 }
 
 function writeImageStreams(repository: Repository, parts: ImageStreams): void {
-  const config = createSplitstreamWriter("ociconfg", repository.algorithm);
-  config.external(repository.writer.put(parts.configBytes), parts.configBytes.length);
-  for (const [name, id] of [...parts.layers, ...parts.images]) config.nameRef(name, id);
-  const configId = repository.writer.put(config.finish());
+  const configId = parts.configId ?? writeConfigStream(repository, parts);
   const manifest = createSplitstreamWriter("ocimanif", repository.algorithm);
   manifest.external(repository.writer.put(parts.manifestBytes), parts.manifestBytes.length);
   manifest.nameRef(`config:${parts.configDigest}`, configId);
@@ -224,6 +230,13 @@ function writeImageStreams(repository: Repository, parts: ImageStreams): void {
   syncRepository(repository);
   linkStream(repository, streamName("config", parts.configDigest), configId);
   linkStream(repository, streamName("manifest", parts.digest), manifestId);
+}
+
+function writeConfigStream(repository: Repository, parts: ImageStreams): string {
+  const config = createSplitstreamWriter("ociconfg", repository.algorithm);
+  config.external(repository.writer.put(parts.configBytes), parts.configBytes.length);
+  for (const [name, id] of [...parts.layers, ...parts.images]) config.nameRef(name, id);
+  return repository.writer.put(config.finish());
 }
 
 function isImageRef(name: string): boolean {

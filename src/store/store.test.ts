@@ -330,6 +330,24 @@ test("gc() is refused while somebody else has the store open", () => {
   assert.ok(second.images().length === 0);
 });
 
+test("gc() keeps an image whose config another manifest has too", async (t) => {
+  const host = createFakeHost({ test: t });
+  using store = open({ host, directory: "/d" });
+  const layers = [upper, base].sort((left, right) => (left.diffId < right.diffId ? 1 : -1));
+  const image = await addFixtureImage(store, layers, "localhost/os:1");
+  store.imageId(image, "raw");
+  const { configBytes, manifestBytes } = fixtureDocuments(layers);
+  const annotated = Buffer.from(manifestBytes.toString().replace(/}$/, ',"annotations":{"a":"b"}}'));
+  const second = store.saveImage({ configBytes, manifestBytes: annotated });
+  assert.notEqual(second.digest, image.digest);
+  store.gc({ dryRun: false });
+  assert.deepEqual(
+    store.images().map(({ names }) => names),
+    [["localhost/os:1"]],
+  );
+  assert.equal(store.readTree(image.config.rootfs.diff_ids).kind, "directory");
+});
+
 test("gc() deletes nothing when a named image cannot be read, or no names directory is there", async () => {
   const host = createFakeHost();
   using store = open({ host, directory: "/d" });
