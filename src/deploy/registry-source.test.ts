@@ -6,6 +6,7 @@ import { streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { parseImageRef } from "../oci/reference.ts";
 import type { RemoteContext } from "../remote/context.ts";
 import { pushDelta } from "../remote/delta-artifact.ts";
@@ -20,7 +21,8 @@ import type { Store, StoredImage } from "../store/store.ts";
 import { type FixtureEntries, fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
 import { createRegistrySource } from "./registry-source.ts";
 
-const host = createLinuxHost();
+/** Without worker threads: each would load its code anew, for few bytes. */
+const host = { ...createLinuxHost(), threads: false };
 const context: RemoteContext = { host: { ...host, env: {} }, progress: silent, tlsVerify: false };
 const { signal } = new AbortController();
 
@@ -150,7 +152,7 @@ test("a check moves no tables where a delta decides it, and says what the upgrad
 test("an update that the machine's policy does not accept is not even offered", async () => {
   await using resources = new AsyncDisposableStack();
   const { store, reference, publish } = await openWorld(resources);
-  const home = resources.use(host.files.temporaryDirectory("/tmp/berth-policy-test-")).path;
+  const home = resources.use(host.files.temporaryDirectory(`${SCRATCH}/berth-policy-test-`)).path;
   const pair = generateKeyPair("", (size) => host.random(size));
   const keyData = Buffer.from(pair.publicKey).toString("base64");
   host.files.makeDirectory(`${home}/containers/registries.d`);

@@ -5,6 +5,7 @@ import { Failure } from "../core/failure.ts";
 import { htpasswdLine, parseHtpasswd, withoutUser, withUser } from "./htpasswd.ts";
 import { htpasswdAuth, openTestRegistry } from "./testing.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 
 const basic = (text: string): Record<string, string> => ({
   authorization: `Basic ${Buffer.from(text).toString("base64")}`,
@@ -67,7 +68,7 @@ test("a driver that fails gives 500 without its text, and a line in the log; no 
 
 test("htpasswd lets in the right password only, and follows changes of the file", async () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-htpasswd-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-htpasswd-test-`);
   const path = `${directory.path}/htpasswd`;
   host.files.write(path, await htpasswdLine("anna", "secret"));
   using registry = openTestRegistry({ authenticate: htpasswdAuth({ host, path, realm: "berth" }) });

@@ -5,6 +5,7 @@ import { collectBytes } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { initRegistry } from "./init.ts";
 import { startRegistry } from "./serve.ts";
 
@@ -12,7 +13,7 @@ const user = { user: "anna", password: "secret", hostnames: [] };
 
 test("init makes a registry once; its key and users are for the owner only", async () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-init-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-init-test-`);
   const path = `${directory.path}/registry`;
   await assert.rejects(initRegistry(host, path, { ...user, hostnames: ["bad name"], tls: true }), (error) =>
     isFailure(error, "usage"),
@@ -37,7 +38,7 @@ test("init makes a registry once; its key and users are for the owner only", asy
 
 test("serve answers over TLS with the certificate that init made, wants a login, logs, and stops", async () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-serve-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-serve-test-`);
   await initRegistry(host, directory.path, { ...user, tls: true });
   const ca = [host.files.readText(`${directory.path}/tls/registry.crt`)];
   const lines: string[] = [];
@@ -58,7 +59,7 @@ test("serve answers over TLS with the certificate that init made, wants a login,
 
 test("a folder without a registry, and one with a broken configuration, are not served", async () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-serve-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-serve-test-`);
   await assert.rejects(startRegistry(host, directory.path, { progress: silent }), (error) =>
     isFailure(error, "not-found"),
   );

@@ -8,6 +8,7 @@ import { parseJsonObject } from "../core/json.ts";
 import { silent } from "../core/progress.ts";
 import type { HttpHandler } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { parseRegistryConfig } from "./config.ts";
 import { filesDriver } from "./files-driver.ts";
 import { htpasswdLine } from "./htpasswd.ts";
@@ -29,7 +30,7 @@ interface Opened extends Disposable {
 }
 
 function open(config: string, progress = silent): Opened {
-  const directory = host.files.temporaryDirectory("/tmp/berth-service-test-");
+  const directory = host.files.temporaryDirectory(`${SCRATCH}/berth-service-test-`);
   const at = (path: string): string => `${directory.path}/${path}`;
   host.files.write(at("htpasswd"), USERS);
   let failing = false;
@@ -143,7 +144,7 @@ test("metrics count requests by endpoint, and name no repository", async () => {
 });
 
 test("a served registry has its metrics aside, tells a receiver of a push, and ends what runs when it stops", async () => {
-  using directory = host.files.temporaryDirectory("/tmp/berth-service-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-service-test-`);
   const told = Promise.withResolvers<string>();
   await using receiver = await host.network.serve(
     async (request) => {

@@ -3,6 +3,7 @@ import { digestOf, type Digest } from "../core/digest.ts";
 import type { Clock, Host, HttpHandler, ServerRequest, ServerResponse } from "../host/host.ts";
 import { createFakeBucket } from "../host/fake-bucket.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { CONFIG, LAYER_GZIP, MANIFEST } from "../oci/media-types.ts";
 import { openAccess } from "./access/open-access.ts";
 import { type Authenticate, openToAll } from "./auth.ts";
@@ -48,7 +49,7 @@ export interface TestRegistryOptions {
 export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistry {
   const real = createLinuxHost();
   const host = options.clock === undefined ? real : { ...real, clock: options.clock };
-  const directory = host.files.temporaryDirectory("/tmp/berth-registry-test-");
+  const directory = host.files.temporaryDirectory(`${SCRATCH}/berth-registry-test-`);
   const root = directory.path;
   const bucket = createFakeBucket({ now: () => host.clock.now() });
   const newDriver = (): Driver =>

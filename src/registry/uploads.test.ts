@@ -4,6 +4,7 @@ import { digestOf } from "../core/digest.ts";
 import { streamOf } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { filesDriver } from "./files-driver.ts";
 import { blobUpload, openTestRegistry, type TestRegistry } from "./testing.ts";
 
@@ -225,7 +226,7 @@ test("nothing can be appended to an upload while it becomes a blob", async () =>
 
 test("a disk that loses a write while bytes arrive fails the upload at its end", async () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-lost-write-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-lost-write-`);
   let syncs = 0;
   const syncInBackground = async (): Promise<void> => {
     syncs += 1;

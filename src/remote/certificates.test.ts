@@ -8,6 +8,7 @@ import { silent } from "../core/progress.ts";
 import { createFakeHost } from "../host/fake.ts";
 import type { Host } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { createCertificate } from "../registry/certificate.ts";
 import { certificatesFor } from "./certificates.ts";
 import { openSession } from "./session.ts";
@@ -82,7 +83,7 @@ test("the directory is that of the name in the reference: with a port that https
 
 test("a registry that wants a client's certificate gets the one of certs.d", async () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-certs-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-certs-test-`);
   const server = await createCertificate(host, ["127.0.0.1"]);
   const at = (name: string): string => `${directory.path}/${name}`;
   const openssl = [

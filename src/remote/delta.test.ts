@@ -20,7 +20,8 @@ import { openSession, type Session } from "./session.ts";
 import { createTestClient, cutAfter, type Fault, REGISTRY, type TestClient } from "./testing.ts";
 import { describeTransfer, planTransfer } from "./transfer-plan.ts";
 
-const host = createLinuxHost();
+/** Without worker threads: each would load its code anew, for few bytes. */
+const host = { ...createLinuxHost(), threads: false };
 const refOf = (tag: string): ImageRef => parseImageRef(`${REGISTRY}/team/os:${tag}`);
 
 /** Large files that differ in a few bytes: ranges would move them whole. */

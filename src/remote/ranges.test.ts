@@ -1,11 +1,12 @@
 /** Updates by ranges of zstd:chunked layers, against the real registry handler and a real store, with faults on the way. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { streamOf } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { startCountingProxy } from "../../test/support/counting-proxy.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { type ImageRef, parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry, type TestRegistry } from "../registry/testing.ts";
 import { openStore } from "../store/open.ts";
@@ -18,84 +19,114 @@ import { resolveImage } from "./resolve.ts";
 import { createTestClient, cutAfter, type Fault, REGISTRY, type TestClient } from "./testing.ts";
 import { planTransfer, sumByKind, type TransferPlan } from "./transfer-plan.ts";
 
-const host = createLinuxHost();
+/** Without worker threads: each would load its code anew, for few bytes. */
+const host = { ...createLinuxHost(), threads: false };
 const refOf = (tag: string): ImageRef => parseImageRef(`${REGISTRY}/team/os:${tag}`);
 
 /** Forty files, of which an update changes some; incompressible, so that bytes can be counted. */
-function tree(changed: readonly number[]): FixtureEntries {
+function tree(changed: readonly number[] = []): FixtureEntries {
   const files = Array.from({ length: 40 }, (_, i) => {
     const size = i % 10 === 9 ? 40 : 60_000 + i * 1000;
     return [`file${String(i).padStart(2, "0")}`, noise(size, `${i}${changed.includes(i) ? " newer" : ""}`)] as const;
   });
-  return { "": null, ...Object.fromEntries(files), large: noise(6_000_000, changed.includes(40) ? "newer" : "large") };
+  return { "": null, ...Object.fromEntries(files) };
 }
 
-const OLD = tree([]);
-const NEW = tree([3, 4, 9, 20]);
 const CHANGED_BYTES = 63_000 + 64_000 + 40 + 80_000;
+const LARGE_BYTES = 6_000_000;
+const TREES = {
+  v1: tree(),
+  v2: tree([3, 4, 9, 20]),
+  "large-v1": { ...tree(), large: noise(LARGE_BYTES, "large") },
+  "large-v2": { ...tree(), large: noise(LARGE_BYTES, "newer") },
+};
+type Tag = keyof typeof TREES;
+
+/** All that is in TREES, by tag; no test changes it. */
+interface Published extends Disposable {
+  readonly registry: TestRegistry;
+  readonly images: ReadonlyMap<string, StoredImage>;
+}
+
+async function publishAll(): Promise<Published> {
+  const registry = openTestRegistry();
+  const client = createTestClient({ [REGISTRY]: registry.handler });
+  using builder = openScratchStore(`${registry.root}/builder`, { keepBlobs: true });
+  const images = new Map<string, StoredImage>();
+  for (const [tag, entries] of Object.entries(TREES)) {
+    const tar = await fixtureTar(entries);
+    const layer = await builder.addLayer(streamOf(tar));
+    const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+    await pushImage(client.context, builder, image, refOf(tag));
+    images.set(tag, image);
+  }
+  return { registry, images, [Symbol.dispose]: () => registry[Symbol.dispose]() };
+}
+
+function openScratchStore(path: string, options: { keepBlobs: boolean }): Store {
+  return openStore(host, `${path}/composefs`, { ...options, create: true, access: "shared" });
+}
+
+let published: Published;
+before(async () => {
+  published = await publishAll();
+});
+after(() => published[Symbol.dispose]());
 
 interface World extends Disposable {
   readonly registry: TestRegistry;
   readonly client: TestClient;
+  readonly directory: string;
   /** A machine's: no blobs are kept. */
   readonly store: Store;
-  readonly builder: Store;
+  /** What an update goes to. */
+  readonly ref: ImageRef;
+  readonly next: StoredImage;
 }
 
-function openWorld(): World {
+/** A machine that is empty, to be updated to `tag`. */
+function openWorld(tag: Tag): World {
+  const { registry, images } = published;
+  const next = images.get(tag);
+  assert.ok(next !== undefined);
   const resources = new DisposableStack();
-  const registry = resources.use(openTestRegistry());
-  const open = (name: string, keepBlobs: boolean): Store =>
-    resources.use(openStore(host, `${registry.root}/${name}/composefs`, { keepBlobs, create: true, access: "shared" }));
+  const { path: directory } = resources.use(host.files.temporaryDirectory(`${SCRATCH}/berth-ranges-`));
   return {
     registry,
     client: createTestClient({ [REGISTRY]: registry.handler }),
-    store: open("machine", false),
-    builder: open("builder", true),
+    directory,
+    store: resources.use(openScratchStore(`${directory}/machine`, { keepBlobs: false })),
+    ref: refOf(tag),
+    next,
     [Symbol.dispose]: () => resources.dispose(),
   };
 }
 
-async function publish({ builder, client }: World, entries: FixtureEntries, ref: ImageRef): Promise<StoredImage> {
-  const tar = await fixtureTar(entries);
-  const layer = await builder.addLayer(streamOf(tar));
-  const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
-  await pushImage(client.context, builder, image, ref);
-  return image;
-}
-
-/** A machine that runs v1, and v2 in the registry. */
-async function openUpdate(entries: FixtureEntries = NEW): Promise<World & { readonly next: StoredImage }> {
-  const world = openWorld();
-  await publish(world, OLD, refOf("v1"));
-  const next = await publish(world, entries, refOf("v2"));
-  await pullImage(world.client.context, world.store, refOf("v1"));
+/** A machine that runs v1. */
+async function openUpdate(family: "" | "large-" = ""): Promise<World> {
+  const world = openWorld(`${family}v2`);
+  await pullImage(world.client.context, world.store, refOf(`${family}v1`));
   world.client.requests.length = 0;
   world.client.lines.length = 0;
-  return { ...world, next };
+  return world;
 }
 
-async function plan({ client, store }: World, onReceived?: (count: number) => void): Promise<TransferPlan> {
-  const resolved = await resolveImage(client.context, refOf("v2"));
+async function plan({ client, store, ref }: World): Promise<TransferPlan> {
+  const resolved = await resolveImage(client.context, ref);
   const { config } = await fetchConfig(resolved);
-  return planTransfer({ context: client.context, store, resolved, config, onReceived });
+  return planTransfer({ context: client.context, store, resolved, config });
 }
 
 async function pull(world: World): Promise<number> {
   let received = 0;
-  await pullImage(world.client.context, world.store, refOf("v2"), { onReceived: (count) => void (received += count) });
+  await pullImage(world.client.context, world.store, world.ref, { onReceived: (count) => void (received += count) });
   return received;
 }
 
 /** The store has what it would have after a pull of the whole blob. */
-async function assertWhole(world: World & { readonly next: StoredImage }): Promise<void> {
-  const { registry, store, next } = world;
-  using fresh = openStore(host, `${registry.root}/fresh/composefs`, {
-    keepBlobs: false,
-    create: true,
-    access: "shared",
-  });
-  const whole = await pullImage(world.client.context, fresh, refOf("v2"));
+async function assertWhole({ client, directory, store, ref, next }: World): Promise<void> {
+  using fresh = openScratchStore(`${directory}/fresh`, { keepBlobs: false });
+  const whole = await pullImage(client.context, fresh, ref);
   const mine = store.image(next.digest);
   assert.ok(mine !== undefined);
   assert.equal(store.imageId(mine, "raw"), fresh.imageId(whole, "raw"));
@@ -114,25 +145,19 @@ test("an update fetches the changed files of a layer and nothing else", async ()
   const received = await pull(world);
   const tables = received - CHANGED_BYTES;
   assert.ok(tables > 0 && tables < 15_000, `tables and frames are ${tables} bytes`);
-  assert.match(world.client.lines.join("\n"), /fetched, 37 of 41 files reused/);
+  assert.match(world.client.lines.join("\n"), /fetched, 36 of 40 files reused/);
   await assertWhole(world);
   assert.deepEqual(host.files.listIfAny(`${world.store.path}/partial`), []);
 });
 
 test("nothing is fetched by ranges into an empty store, or one that keeps blobs", async () => {
-  using world = openWorld();
-  const image = await publish(world, NEW, refOf("v2"));
+  using world = openWorld("v2");
   const kinds = async (store: Store): Promise<string[]> =>
-    sumByKind(await plan({ ...world, store })).map(({ kind, bytes }) => `${kind} ${bytes >= size(image)}`);
+    sumByKind(await plan({ ...world, store })).map(({ kind, bytes }) => `${kind} ${bytes >= size(world.next)}`);
   assert.deepEqual(await kinds(world.store), ["blob true"]);
-  using keeps = openStore(host, `${world.registry.root}/keeps/composefs`, {
-    keepBlobs: true,
-    create: true,
-    access: "shared",
-  });
-  const old = await publish(world, OLD, refOf("v1"));
+  using keeps = openScratchStore(`${world.directory}/keeps`, { keepBlobs: true });
   await pullImage(world.client.context, keeps, refOf("v1"));
-  assert.ok(keeps.image(old.digest) !== undefined);
+  assert.ok(keeps.image(published.images.get("v1")?.digest ?? "") !== undefined);
   assert.deepEqual(await kinds(keeps), ["blob true"]);
 });
 
@@ -242,11 +267,11 @@ test("a range is asked for again when the registry says", async () => {
   };
   await pull(world);
   assert.deepEqual(world.client.slept, [20_000]);
-  assert.match(world.client.lines.join("\n"), /fetched, 37 of 41 files reused/);
+  assert.match(world.client.lines.join("\n"), /fetched, 36 of 40 files reused/);
 });
 
 test("a connection that breaks inside a range is taken up again there", async () => {
-  using world = await openUpdate(tree([40]));
+  using world = await openUpdate("large-");
   let cuts = 0;
   world.client.fault = async (request, next) => {
     const response = await next(request);
@@ -256,12 +281,12 @@ test("a connection that breaks inside a range is taken up again there", async ()
   };
   const received = await pull(world);
   assert.equal(cuts, 2);
-  assert.ok(received > 6_000_000 && received < 6_020_000, "no byte is fetched twice");
+  assert.ok(received > LARGE_BYTES && received < LARGE_BYTES + 20_000, "no byte is fetched twice");
   await assertWhole(world);
 });
 
 test("an update that was broken off goes on where it was", async () => {
-  using world = await openUpdate(tree([40]));
+  using world = await openUpdate("large-");
   let served = 0;
   world.client.fault = async (request, next) => {
     const range = request.headers?.["range"];
@@ -271,7 +296,7 @@ test("an update that was broken off goes on where it was", async () => {
   await assert.rejects(pull(world), (error) => isFailure(error, "network"));
   world.client.fault = undefined;
   const rest = await pull(world);
-  assert.ok(rest < 6_000_000 - RANGE_BYTES_MAX + 20_000, `${rest} bytes in the second run`);
+  assert.ok(rest < LARGE_BYTES - RANGE_BYTES_MAX + 20_000, `${rest} bytes in the second run`);
   await assertWhole(world);
 });
 

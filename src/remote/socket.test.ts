@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry } from "../registry/testing.ts";
 import type { RemoteContext } from "./context.ts";
@@ -93,7 +94,7 @@ test("a server that nobody runs is one clear error", async () => {
 });
 
 test("one process at a time has a partial blob; the next one waits and finds it gone", async () => {
-  using directory = host.files.temporaryDirectory("/tmp/berth-partial-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-partial-test-`);
   const { digest } = makeImage([]);
   const first = await openPartialBlob(host, directory.path, digest);
   first.append(Buffer.from("abc"));
@@ -111,7 +112,7 @@ test("one process at a time has a partial blob; the next one waits and finds it 
 });
 
 test("partial blobs that nobody came back for in a week are swept, newer ones stay", () => {
-  using directory = host.files.temporaryDirectory("/tmp/berth-partial-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-partial-test-`);
   host.files.makeDirectory(`${directory.path}/partial`);
   for (const [name, ageDays] of [
     ["old", 8],

@@ -5,6 +5,7 @@ import { collectBytes, streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
 import { verityDigest } from "../format/verity/verity.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { fixtureLayer, fixtureTar, noise } from "./testing.ts";
 import { createObjectPool, type ObjectPool, type PoolSink } from "./object-pool.ts";
 import { openStore } from "./open.ts";
@@ -20,7 +21,7 @@ async function whenReady(sink: PoolSink): Promise<void> {
 }
 
 test("workers write small, full-buffer and large objects under their digests", async () => {
-  using scratch = host.files.temporaryDirectory("/tmp/berth-pool-");
+  using scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-pool-`);
   const pool = startPool(scratch.path);
   try {
     const sinks = [pool.open(), pool.open()];
@@ -59,7 +60,7 @@ test("workers write small, full-buffer and large objects under their digests", a
 });
 
 test("a failure in a worker ends the import with its own words", async () => {
-  using scratch = host.files.temporaryDirectory("/tmp/berth-pool-");
+  using scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-pool-`);
   const pool = startPool(`${scratch.path}/missing`);
   try {
     const sink = pool.open();
@@ -74,7 +75,7 @@ test("a failure in a worker ends the import with its own words", async () => {
 });
 
 test("an object that is given up leaves no temporary file", async () => {
-  using scratch = host.files.temporaryDirectory("/tmp/berth-pool-");
+  using scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-pool-`);
   const pool = startPool(scratch.path);
   try {
     const sink = pool.open();
@@ -91,7 +92,7 @@ test("an object that is given up leaves no temporary file", async () => {
 });
 
 test("a large layer comes back exactly, whoever wrote its objects", async () => {
-  using scratch = host.files.temporaryDirectory("/tmp/berth-pool-");
+  using scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-pool-`);
   const entries = Object.fromEntries(
     Array.from({ length: 300 }, (_, i) => [`f${i}`, noise(i % 60 === 0 ? 1_500_000 : 40_000 + i, String(i % 250))]),
   );

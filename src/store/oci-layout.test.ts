@@ -5,6 +5,7 @@ import { digestHex, digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { createFakeHost, type FakeHost } from "../host/fake.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { addToIndex, chooseManifest, parseLayoutReference } from "../oci/layout.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import { INDEX, MANIFEST } from "../oci/media-types.ts";
@@ -242,7 +243,7 @@ test("chooseManifest() wants a name when several fit", () => {
 
 test("skopeo reads what exportLayout() writes, and what skopeo writes is imported", async () => {
   const host = createLinuxHost();
-  using scratch = host.files.temporaryDirectory("/tmp/berth-layout-");
+  using scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-layout-`);
   const run = (...argv: string[]) => host.exec(argv, { timeoutMs: 60_000 });
   {
     using store = openStore(host, `${scratch.path}/one/composefs`, { keepBlobs: true, create: true, access: "shared" });

@@ -8,6 +8,7 @@ import { readErofs } from "../format/erofs/read.ts";
 import { createFakeHost } from "../host/fake.ts";
 import type { Host } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import { lookup } from "../tree/walk.ts";
 import {
   addFixtureImage,
@@ -46,7 +47,7 @@ const WORLDS: Readonly<Record<string, (t: TestContext) => World>> = {
   "fake with verity": (t) => ({ host: createFakeHost({ test: t, verity: true }), directory: "/var/lib/store" }),
   linux: (t) => {
     const host = createLinuxHost();
-    const scratch = host.files.temporaryDirectory("/tmp/berth-store-");
+    const scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-store-`);
     t.after(() => scratch[Symbol.dispose]());
     return { host, directory: scratch.path };
   },

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { silent } from "../../src/core/progress.ts";
 import { createFakeBucket } from "../../src/host/fake-bucket.ts";
 import { createLinuxHost } from "../../src/host/linux.ts";
+import { SCRATCH } from "../../src/host/scratch.ts";
 import { initRegistry } from "../../src/registry/init.ts";
 import { startRegistry } from "../../src/registry/serve.ts";
 import { CASES, conformance } from "./conformance.ts";
@@ -19,7 +20,7 @@ for (const [storage, section] of Object.entries(STORAGES)) {
     const bucket = createFakeBucket({ now: () => real.clock.now() });
     const env = { AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "S" };
     const host = { ...real, env, network: { ...real.network, openBucket: async () => bucket } };
-    using directory = host.files.temporaryDirectory("/tmp/berth-conformance-");
+    using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-conformance-`);
     const credentials = { user: "anna", password: "secret" };
     const { certificate } = await initRegistry(real, directory.path, { ...credentials, hostnames: [], tls: true });
     const config = `${directory.path}/registry.toml`;

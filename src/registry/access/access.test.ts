@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { digestOf } from "../../core/digest.ts";
 import { type JsonObject, parseJsonObject } from "../../core/json.ts";
 import { createLinuxHost } from "../../host/linux.ts";
+import { SCRATCH } from "../../host/scratch.ts";
 import { answering } from "../answering.ts";
 import { parseRegistryConfig } from "../config.ts";
 import { withEndpoints } from "../endpoints.ts";
@@ -49,7 +50,7 @@ function open(rules: string, options: { tokens?: boolean; certificate?: string }
   const real = createLinuxHost();
   // No limit ends while a test is slow.
   const host = { ...real, clock: { ...real.clock, elapsed: () => 0 } };
-  const directory = host.files.temporaryDirectory("/tmp/berth-access-test-");
+  const directory = host.files.temporaryDirectory(`${SCRATCH}/berth-access-test-`);
   const at = (name: string): string => `${directory.path}/${name}`;
   host.files.write(at("htpasswd"), USERS);
   const tokens = options.tokens === false ? "" : '[auth.tokens]\nkey = "token.key"\nlifetime = "60s"\n';

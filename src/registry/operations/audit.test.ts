@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseDigest } from "../../core/digest.ts";
 import { createLinuxHost } from "../../host/linux.ts";
+import { SCRATCH } from "../../host/scratch.ts";
 import type { LogEntry } from "../answering.ts";
 import { parseRoute } from "../route.ts";
 import { auditEntry, openAudit } from "./audit.ts";
@@ -80,7 +81,7 @@ test("auditEntry() has pulls when asked for, and no first contact of a client", 
 
 test("the audit log is for the owner, grows by whole lines, follows a rotation, and complains when it cannot be written", () => {
   const host = createLinuxHost();
-  using directory = host.files.temporaryDirectory("/tmp/berth-audit-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-audit-test-`);
   const path = `${directory.path}/audit.log`;
   const warnings: string[] = [];
   const write = openAudit(host, path, { warn: (text) => void warnings.push(text) });

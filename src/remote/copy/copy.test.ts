@@ -6,6 +6,7 @@ import { digestHex, digestOf } from "../../core/digest.ts";
 import { isFailure } from "../../core/failure.ts";
 import { silent } from "../../core/progress.ts";
 import { createLinuxHost } from "../../host/linux.ts";
+import { SCRATCH } from "../../host/scratch.ts";
 import { makeImage } from "../testing.ts";
 import { applyCopy, type CopyPlan, parsePlatform, planCopy } from "./copy.ts";
 import type { CopyContext } from "./image-io.ts";
@@ -30,7 +31,7 @@ interface World extends Disposable {
 
 /** `seed` is a dir: image. */
 function openWorld(): World {
-  const directory = host.files.temporaryDirectory("/tmp/berth-copy-test-");
+  const directory = host.files.temporaryDirectory(`${SCRATCH}/berth-copy-test-`);
   const at = (name: string): string => `${directory.path}/${name}`;
   host.files.makeDirectory(at("seed"));
   host.files.write(at("seed/version"), "Directory Transport Version: 1.1\n");

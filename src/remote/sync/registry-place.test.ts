@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silent } from "../../core/progress.ts";
 import { createLinuxHost } from "../../host/linux.ts";
+import { SCRATCH } from "../../host/scratch.ts";
 import { parseImageRef } from "../../oci/reference.ts";
 import { initRegistry } from "../../registry/init.ts";
 import { startRegistry } from "../../registry/serve.ts";
@@ -18,7 +19,7 @@ import { applySync, planSync } from "./sync.ts";
 const host = createLinuxHost();
 
 test("after a login, the catalog of a registry with tokens is what the user may pull, and a sync copies it", async () => {
-  using directory = host.files.temporaryDirectory("/tmp/berth-sync-test-");
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-sync-test-`);
   const at = (name: string): string => `${directory.path}/${name}`;
   await initRegistry(host, at("registry"), { user: "anna", password: "secret", hostnames: [], tls: false });
   await using registry = await startRegistry(host, at("registry"), {

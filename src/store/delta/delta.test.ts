@@ -8,12 +8,14 @@ import { digestOf } from "../../core/digest.ts";
 import { type FailureCode, isFailure } from "../../core/failure.ts";
 import { writeNewc } from "../../format/cpio/newc.ts";
 import { createLinuxHost } from "../../host/linux.ts";
+import { SCRATCH } from "../../host/scratch.ts";
 import { openStore, type OpenStoreOptions } from "../open.ts";
 import type { Store, StoredImage } from "../store.ts";
 import { addFixtureImage, type FixtureEntries, fixtureLayer, fixtureTar, noise } from "../testing.ts";
 import { readDelta } from "../../format/delta/delta-file.ts";
 
-const host = createLinuxHost();
+/** Without worker threads, unless a test is about them: each would load its code anew, for few bytes. */
+const host = { ...createLinuxHost(), threads: false };
 
 interface World extends Disposable {
   open(name: string, options?: Partial<OpenStoreOptions>): Store;
@@ -21,7 +23,7 @@ interface World extends Disposable {
 
 function openWorld(): World {
   const resources = new DisposableStack();
-  const directory = resources.use(host.files.temporaryDirectory("/tmp/berth-delta-test-"));
+  const directory = resources.use(host.files.temporaryDirectory(`${SCRATCH}/berth-delta-test-`));
   return {
     open: (name, options) => {
       const path = `${directory.path}/${name}/composefs`;
@@ -32,8 +34,20 @@ function openWorld(): World {
   };
 }
 
+function memoize<Value>(make: (version: string) => Value): (version: string) => Value {
+  const made = new Map<string, Value>();
+  return (version) => {
+    const value = made.get(version) ?? make(version);
+    made.set(version, value);
+    return value;
+  };
+}
+
 const addImage = async (store: Store, ...trees: readonly FixtureEntries[]): Promise<StoredImage> =>
-  addFixtureImage(store, await Promise.all(trees.map(async (entries) => fixtureLayer(await fixtureTar(entries)))));
+  addFixtureImage(
+    store,
+    await Promise.all(trees.map(async (entries) => fixtureLayer(await fixtureTar(entries), "none"))),
+  );
 
 const module = (version: string): Buffer => {
   const bytes = Buffer.from(noise(200_000, "module"));
@@ -48,24 +62,26 @@ const initramfs = (version: string): Buffer =>
     { kind: "file", path: "fs.ko", mode: 0o644, content: module(version) },
   ]);
 
-const tree = (version: string): FixtureEntries => ({
-  "": null,
-  boot: null,
-  [`boot/initrd-${version}`]: gzip(initramfs(version), "-6"),
-  "initramfs.img": zstd(initramfs(version)),
-  [`modules-${version}`]: null,
-  [`modules-${version}/fs.ko`]: module(version),
-  "changelog.gz": gzip(
-    Buffer.concat([Buffer.from(`changes in ${version}\n`), Buffer.from(noise(60_000, "log").toString("hex"))]),
-    "-9",
-  ),
-  // More than a group once expanded.
-  "packed.gz": gzip(Buffer.concat([noise(20_000, "packed"), Buffer.alloc(9_000_000), Buffer.from(version)]), "-6"),
-  large: Buffer.concat([noise(5_000_000, "large"), Buffer.from(version), noise(4_000_000, "more")]),
-  same: noise(300_000, "same"),
-  small: version,
-  [`new-in-${version}`]: noise(1000, version),
-});
+const tree = memoize(
+  (version: string): FixtureEntries => ({
+    "": null,
+    boot: null,
+    [`boot/initrd-${version}`]: gzip(initramfs(version), "-6"),
+    "initramfs.img": zstd(initramfs(version)),
+    [`modules-${version}`]: null,
+    [`modules-${version}/fs.ko`]: module(version),
+    "changelog.gz": gzip(
+      Buffer.concat([Buffer.from(`changes in ${version}\n`), Buffer.from(noise(60_000, "log").toString("hex"))]),
+      "-9",
+    ),
+    // More than a group once expanded.
+    "packed.gz": gzip(Buffer.concat([noise(20_000, "packed"), Buffer.alloc(9_000_000), Buffer.from(version)]), "-6"),
+    large: Buffer.concat([noise(5_000_000, "large"), Buffer.from(version), noise(4_000_000, "more")]),
+    same: noise(300_000, "same"),
+    small: version,
+    [`new-in-${version}`]: noise(1000, version),
+  }),
+);
 
 test("a delta makes the new layers on a machine that has the old image, and moves little", async () => {
   using world = openWorld();
@@ -90,9 +106,9 @@ test("a delta's bytes depend on the two images only, with worker threads and wit
   using world = openWorld();
   const store = world.open("store");
   const [old, next] = [await addImage(store, tree("1")), await addImage(store, tree("2"))];
-  const threads = await store.createDelta(old, next);
-  using single = openStore({ ...host, threads: false }, store.path, { keepBlobs: false, access: "shared" });
-  assert.deepEqual(Buffer.concat((await single.createDelta(old, next)).chunks), Buffer.concat(threads.chunks));
+  const single = await store.createDelta(old, next);
+  using threaded = openStore({ ...host, threads: true }, store.path, { keepBlobs: false, access: "shared" });
+  assert.deepEqual(Buffer.concat((await threaded.createDelta(old, next)).chunks), Buffer.concat(single.chunks));
 });
 
 test("an initramfs is made from the files of its tree, whichever way it is packed", async () => {
