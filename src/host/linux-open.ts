@@ -36,10 +36,10 @@ function open(call: string, path: string, flags: number, permissions: number): n
 }
 
 /** Of what is no regular file: /dev/zero would fill the memory, and nothing could interrupt that. */
-const STREAM_BYTES_MAX = 2 ** 30;
+const STREAM_BYTES_MAX = 2 ** 28;
 const CHUNK_BYTES = 2 ** 20;
 
-/** Failure as openNow(), and for a device or pipe with more than 1 GiB. */
+/** Failure as openNow(), and for a device or pipe with more than 256 MiB. */
 export function readWhole(path: string): Buffer {
   const fd = openNow("read", path, fs.constants.O_RDONLY);
   try {
