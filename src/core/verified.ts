@@ -19,23 +19,29 @@ export async function* verified(
   let seen = 0;
   for await (const chunk of source) {
     seen += chunk.length;
-    if (seen > expected.size) {
-      throw new Failure(
-        "digest-mismatch",
-        `Cannot accept content ${expected.digest}: it is longer than the ${expected.size} bytes that its descriptor says`,
-      );
-    }
+    requireNotLonger(expected, seen);
     digester.update(chunk);
     yield chunk;
   }
-  if (seen !== expected.size) {
-    throw new Failure(
-      "digest-mismatch",
-      `Cannot accept content ${expected.digest}: it ended after ${seen} of ${expected.size} bytes`,
-    );
-  }
-  const actual = digester.digest();
-  if (actual !== expected.digest) {
-    throw new Failure("digest-mismatch", `Cannot accept content ${expected.digest}: its bytes hash to ${actual}`);
-  }
+  requireWhole(expected, seen);
+  requireDigest(expected, digester.digest());
+}
+
+/** The three checks, for who takes bytes in another way. Failure "digest-mismatch". */
+export function requireNotLonger({ digest, size }: Expected, seenBytes: number): void {
+  if (seenBytes <= size) return;
+  throw new Failure(
+    "digest-mismatch",
+    `Cannot accept content ${digest}: it is longer than the ${size} bytes that its descriptor says`,
+  );
+}
+
+export function requireWhole({ digest, size }: Expected, seenBytes: number): void {
+  if (seenBytes === size) return;
+  throw new Failure("digest-mismatch", `Cannot accept content ${digest}: it ended after ${seenBytes} of ${size} bytes`);
+}
+
+export function requireDigest({ digest }: Expected, actual: Digest): void {
+  if (actual === digest) return;
+  throw new Failure("digest-mismatch", `Cannot accept content ${digest}: its bytes hash to ${actual}`);
 }

@@ -2,6 +2,7 @@
  * Files of the fake host: the same behaviour as linux-files.ts for root, over a FakeWorld. Compound calls (replace, remove of a
  * tree, copy) are made of the same steps as the real ones, so that the power can go between any two of them.
  */
+import { digestOf } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { notAFile, notReplaceable, systemFailure } from "./errors.ts";
 import { createFakeAttributes } from "./fake-attributes.ts";
@@ -38,7 +39,8 @@ type ContentCalls =
   | "syncFileSystem"
   | "lock"
   | "space"
-  | "readStream";
+  | "readStream"
+  | "openDigester";
 
 function createContent(
   world: FakeWorld,
@@ -97,11 +99,17 @@ function createContent(
       const totalBytes = options.totalBytes ?? 2 ** 40;
       return { freeBytes: Math.max(0, totalBytes - world.disk.usedBytes()), totalBytes };
     },
-    readStream: (path, range = {}) => ({
-      async *[Symbol.asyncIterator]() {
+    readStream: (path, range = {}) => {
+      const pieces = async function* (pieceBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
         const bytes = read(path).subarray(range.start ?? 0, range.end);
-        for (let at = 0; at < bytes.length; at += 1 << 20) yield bytes.subarray(at, at + (1 << 20));
-      },
+        for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+      };
+      return { [Symbol.asyncIterator]: () => pieces(1 << 20), into: (buffer) => pieces(buffer.length) };
+    },
+    openDigester: (path, algorithm) => ({
+      grown() {},
+      digest: async (sizeBytes) => digestOf(read(path).subarray(0, sizeBytes), algorithm),
+      [Symbol.dispose]() {},
     }),
   };
 }

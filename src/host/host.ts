@@ -9,6 +9,7 @@
  * Paths are byte strings (latin1, see core/bytes.ts): what the kernel gives and takes, one byte a character. A path that a
  * person wrote passes `textToByteName` once, in the CLI.
  */
+import type { Digest, DigestAlgorithm } from "../core/digest.ts";
 import type { Xattrs } from "../tree/node.ts";
 import type { Bucket, BucketOptions } from "./bucket.ts";
 
@@ -125,7 +126,22 @@ export interface Files {
   /** FS_IOC_MEASURE_VERITY as lower-case hex; undefined when the file has no fs-verity. */
   measureVerity(path: string): string | undefined;
   /** Streams for large content. `start` and `end` in bytes, end exclusive. */
-  readStream(path: string, range?: { start?: number; end?: number }): AsyncIterable<Uint8Array>;
+  readStream(path: string, range?: { start?: number; end?: number }): FileStream;
+  /** Hashes a file that grows, in another thread where there are threads. The file need not exist yet. */
+  openDigester(path: string, algorithm: DigestAlgorithm): FileDigester;
+}
+
+/** A part of a file, read as it is wanted. */
+export interface FileStream extends AsyncIterable<Uint8Array> {
+  /** The same, each piece in `buffer`: it is good until the next one is asked for. */
+  into(buffer: Uint8Array): AsyncIterable<Uint8Array>;
+}
+
+export interface FileDigester extends Disposable {
+  /** The file's first `sizeBytes` are written and stay as they are. */
+  grown(sizeBytes: number): void;
+  /** Of the first `sizeBytes`. */
+  digest(sizeBytes: number): Promise<Digest>;
 }
 
 export type OpenMode = "read" | "write" | "create" | "append" | "read-write";

@@ -10,7 +10,15 @@ import type * as http from "node:http";
 import type { SecureContextOptions } from "node:tls";
 import { setFlagsFromString } from "node:v8";
 import { Failure } from "../core/failure.ts";
-import type { HttpHandler, HttpServer, ServeOptions, ServerRequest, ServerResponse, ServerTls } from "./host.ts";
+import type {
+  FileStream,
+  HttpHandler,
+  HttpServer,
+  ServeOptions,
+  ServerRequest,
+  ServerResponse,
+  ServerTls,
+} from "./host.ts";
 import { httpModule, httpsModule } from "./http-modules.ts";
 import { readIncoming } from "./incoming-body.ts";
 
@@ -245,11 +253,44 @@ async function send(
     outgoing.end(body);
     return;
   }
-  for await (const chunk of body) {
-    if (outgoing.destroyed) return;
-    if (!outgoing.write(chunk)) await drained(outgoing);
+  if (isFile(body)) await sendFile(body, outgoing);
+  else {
+    for await (const chunk of body) {
+      if (outgoing.destroyed) return;
+      if (!outgoing.write(chunk)) await drained(outgoing);
+    }
   }
   outgoing.end();
+}
+
+/** Of files on their way out. They are filled again and again, so that a thousand downloads leave nothing to collect. */
+const idleBuffers: Uint8Array[] = [];
+const IDLE_BUFFERS_MAX = 8;
+
+function isFile(body: AsyncIterable<Uint8Array>): body is FileStream {
+  return "into" in body;
+}
+
+async function sendFile(file: FileStream, outgoing: http.ServerResponse): Promise<void> {
+  const buffer = idleBuffers.pop() ?? Buffer.allocUnsafeSlow(HIGH_WATER_MARK_BYTES);
+  for await (const piece of file.into(buffer)) {
+    await written(outgoing, piece);
+    // A connection that broke may still hold the buffer.
+    if (outgoing.destroyed) return;
+  }
+  if (idleBuffers.length < IDLE_BUFFERS_MAX) idleBuffers.push(buffer);
+}
+
+/** When it resolves, the socket has taken the bytes, or is gone. */
+function written(outgoing: http.ServerResponse, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      outgoing.off("close", done);
+      resolve();
+    };
+    outgoing.once("close", done);
+    outgoing.write(bytes, done);
+  });
 }
 
 const LINGER_MS = 2000;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
@@ -28,6 +29,31 @@ test("a request's body and a response's body stream both ways", async () => {
   assert.equal(response.headers["x-method"], "PUT");
   assert.equal(bytes.length, 6_400_000);
   assert.equal(bytes[6_399_999], 63);
+});
+
+test("a file goes out whole or in part, to many at once, and a client that goes away leaves the others alone", async () => {
+  const { files } = createLinuxHost();
+  using directory = files.temporaryDirectory("http");
+  const path = `${directory.path}/file`;
+  const content = randomBytes(3_000_001);
+  files.write(path, content);
+  await using server = await serving(async (request) => {
+    const [start, end] = new URL(request.url).pathname.slice(1).split("-").map(Number);
+    const headers = new Headers({ "content-length": String((end ?? 0) - (start ?? 0)) });
+    return { status: 200, headers, body: files.readStream(path, { start: start ?? 0, end: end ?? 0 }) };
+  });
+  const get = async (start: number, end: number): Promise<Buffer> =>
+    collectBytes((await network.request({ method: "GET", url: `${server.url}/${start}-${end}` })).body);
+  const leave = async (): Promise<void> => {
+    const { body } = await network.request({ method: "GET", url: `${server.url}/0-3000001` });
+    for await (const _piece of body) break;
+  };
+  const ranges = Array.from({ length: 12 }, (_, i) => ({ start: i * 1000, end: content.length - i }));
+  const [parts] = await Promise.all([
+    Promise.all(ranges.map(({ start, end }) => get(start, end))),
+    Promise.all(ranges.map(leave)),
+  ]);
+  ranges.forEach(({ start, end }, i) => assert.deepEqual(parts[i], content.subarray(start, end)));
 });
 
 test("HEAD, 204 and 304 have no body and keep the connection usable", async () => {

@@ -7,8 +7,9 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { Failure } from "../core/failure.ts";
+import { openFileDigester } from "./file-digester.ts";
 import { notReplaceable, systemFailure } from "./errors.ts";
-import type { Files, Lock, OpenFile, OpenMode } from "./host.ts";
+import type { Files, FileStream, Lock, OpenFile, OpenMode } from "./host.ts";
 import { createAttributes } from "./linux-attributes.ts";
 import { openNow, readWhole } from "./linux-open.ts";
 import { attempt, attemptIfAny, baseOf, nodePath, parentOf } from "./linux-path.ts";
@@ -36,7 +37,8 @@ type ContentCalls =
   | "space"
   | "enableVerity"
   | "measureVerity"
-  | "readStream";
+  | "readStream"
+  | "openDigester";
 
 function createContent(): Pick<Files, ContentCalls> {
   return {
@@ -88,6 +90,7 @@ function createContent(): Pick<Files, ContentCalls> {
       }),
     measureVerity: (path) => withFd(path, "measure fs-verity of", (fd) => syscall.measureVerity(fd, path)),
     readStream,
+    openDigester: openFileDigester,
   };
 }
 
@@ -310,30 +313,35 @@ function lock(path: string, how: "shared" | "exclusive", options: { wait: boolea
 
 const CHUNK_BYTES = 1 << 20;
 
-/** The file is opened here and now, in the caller's mount namespace; only the reads run on Node's threads. */
-function readStream(path: string, range: { start?: number; end?: number } = {}): AsyncIterable<Uint8Array> {
-  return {
-    async *[Symbol.asyncIterator]() {
-      const fd = attempt({ call: "open", path }, () => openNow("open", path, O_RDONLY));
-      try {
-        let position = range.start ?? 0;
-        const end = range.end ?? Number.MAX_SAFE_INTEGER;
-        while (position < end) {
-          const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - position));
-          // A pipe has no positions.
-          const count = await readAt(fd, buffer, range.start === undefined ? null : position, path);
-          if (count === 0) return;
-          position += count;
-          yield buffer.subarray(0, count);
-        }
-      } finally {
-        fs.closeSync(fd);
+/** The file is opened in the caller's mount namespace, at the first read; only the reads run on Node's threads. */
+function readStream(path: string, range: { start?: number; end?: number } = {}): FileStream {
+  const read = async function* (
+    bufferFor: (sizeBytes: number) => Uint8Array,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const fd = attempt({ call: "open", path }, () => openNow("open", path, O_RDONLY));
+    try {
+      let position = range.start ?? 0;
+      const end = range.end ?? Number.MAX_SAFE_INTEGER;
+      while (position < end) {
+        const buffer = bufferFor(end - position);
+        // A pipe has no positions.
+        const count = await readAt(fd, buffer, { position: range.start === undefined ? null : position, path });
+        if (count === 0) return;
+        position += count;
+        yield buffer.subarray(0, count);
       }
-    },
+    } finally {
+      fs.closeSync(fd);
+    }
+  };
+  return {
+    [Symbol.asyncIterator]: () => read((sizeBytes) => Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, sizeBytes))),
+    into: (buffer) => read((sizeBytes) => buffer.subarray(0, Math.min(buffer.length, sizeBytes))),
   };
 }
 
-function readAt(fd: number, buffer: Buffer, position: number | null, path: string): Promise<number> {
+function readAt(fd: number, buffer: Uint8Array, from: { position: number | null; path: string }): Promise<number> {
+  const { position, path } = from;
   return new Promise((resolve, reject) => {
     fs.read(fd, buffer, 0, buffer.length, position, (error, count) => {
       if (error === null) resolve(count);

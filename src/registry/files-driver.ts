@@ -10,17 +10,11 @@
  * directory, and a directory is synced into its parent before anything is put in it. Calls are synchronous within, so steps
  * between two awaits are atomic for other requests. One process serves uploads; others may use all the rest beside it.
  */
-import {
-  createDigester,
-  type Digest,
-  type DigestAlgorithm,
-  type Digester,
-  digestAlgorithm,
-  digestHex,
-} from "../core/digest.ts";
+import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { gather, type GroupSize } from "../core/gather.ts";
-import type { FileStat, Host } from "../host/host.ts";
+import type { FileDigester, FileStat, Host } from "../host/host.ts";
+import { type WriteBehind, writeBehind } from "../host/write-behind.ts";
 import { asObject, asString, parseJsonObject } from "../core/json.ts";
 import { type Driver, parseBlobPath } from "./driver.ts";
 
@@ -28,8 +22,8 @@ import { type Driver, parseBlobPath } from "./driver.ts";
 interface Session {
   readonly repository: string;
   size: number;
-  /** Of all bytes so far, by `algorithm`; undefined after a restart or a truncation: then the end reads the file again. */
-  digester: Digester | undefined;
+  /** Of the data, by `algorithm`. */
+  digester: FileDigester;
   readonly algorithm: DigestAlgorithm;
   /** The append that may write; an older one stops. */
   writer: number;
@@ -40,7 +34,6 @@ interface Session {
 
 /** What comes fast is written so much at a time. */
 const FULL_WRITE: GroupSize = { bytes: 512 * 1024, pieces: 64 };
-const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 
 /** Reads up to this many bytes come as one chunk. */
 const SMALL_READ_BYTES = 1024 * 1024;
@@ -176,10 +169,14 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
   const dataPath = (id: string): string => `${root}/${id}/data`;
   const find = (id: string): Session | undefined => {
     // Another process (a collection) may have dropped it.
-    if (!files.exists(dataPath(id))) known.delete(id);
+    if (!files.exists(dataPath(id))) forget(id);
     const session = known.get(id) ?? restoreSession(host, `${root}/${id}`);
     if (session !== undefined) known.set(id, session);
     return session;
+  };
+  const forget = (id: string): void => {
+    known.get(id)?.digester[Symbol.dispose]();
+    known.delete(id);
   };
   const get = (id: string): Session => {
     const session = find(id);
@@ -194,8 +191,7 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       files.makeDirectory(`${root}/${id}`);
       files.write(dataPath(id), "");
       files.write(`${root}/${id}/session.json`, JSON.stringify({ repository }));
-      const digester = createDigester(algorithm);
-      known.set(id, { ...newSession(host, dataPath(id), repository, 0), digester, algorithm });
+      known.set(id, newSession(host, dataPath(id), { repository, size: 0, algorithm }));
       return id;
     },
     async append(id, offset, source) {
@@ -213,11 +209,9 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
           files.truncate(dataPath(id), session.size);
           throw error;
         }
-        for (const piece of pieces) {
-          session.digester?.update(piece);
-          session.size += piece.length;
-        }
-        session.behind.written(session.size);
+        for (const { length } of pieces) session.size += length;
+        session.digester.grown(session.size);
+        session.behind.grown(session.size);
       }
       return session.size;
     },
@@ -225,7 +219,9 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       const session = get(id);
       if (session.sealed) throw busy(id);
       files.truncate(dataPath(id), size);
-      Object.assign(session, { size, digester: undefined, writer: session.writer + 1 });
+      session.digester[Symbol.dispose]();
+      const digester = files.openDigester(dataPath(id), session.algorithm);
+      Object.assign(session, { size, digester, writer: session.writer + 1 });
     },
     seal(id) {
       const session = get(id);
@@ -234,12 +230,9 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       session.writer += 1;
       return {
         async digest(algorithm) {
-          const { digester } = session;
-          session.digester = undefined;
-          if (digester !== undefined && algorithm === session.algorithm) return digester.digest();
-          const again = createDigester(algorithm);
-          for await (const chunk of files.readStream(dataPath(id))) again.update(chunk);
-          return again.digest();
+          if (algorithm === session.algorithm) return session.digester.digest(session.size);
+          using other = files.openDigester(dataPath(id), algorithm);
+          return await other.digest(session.size);
         },
         sync: () => session.behind.finish(),
         [Symbol.dispose]() {
@@ -248,7 +241,7 @@ function sessionTable(host: Pick<Host, "files" | "random">, root: string): Sessi
       };
     },
     remove(id) {
-      known.delete(id);
+      forget(id);
       const found = files.exists(`${root}/${id}`);
       files.remove(`${root}/${id}`);
       return found;
@@ -262,44 +255,17 @@ function restoreSession(host: Pick<Host, "files">, path: string): Session | unde
   const size = host.files.stat(`${path}/data`)?.size;
   if (text?.endsWith("}") !== true || size === undefined) return undefined;
   const object = asObject(parseJsonObject(text, "upload session"), "upload session");
-  return newSession(host, `${path}/data`, asString(object["repository"], "upload session.repository"), size);
+  const repository = asString(object["repository"], "upload session.repository");
+  return newSession(host, `${path}/data`, { repository, size, algorithm: "sha256" });
 }
 
-function newSession(host: Pick<Host, "files">, path: string, repository: string, size: number): Session {
-  const behind = writeBehind(host, path, size);
-  return { repository, size, digester: undefined, algorithm: "sha256", writer: 0, sealed: false, behind };
-}
-
-interface WriteBehind {
-  written(size: number): void;
-  /** The rest. Throws also when an earlier sync failed: the kernel tells of a lost write once, to who asks first. */
-  finish(): Promise<void>;
-}
-
-/** Syncs a growing file now and then, so that the disk works while bytes arrive and little is left for the end. */
-function writeBehind(host: Pick<Host, "files">, path: string, start: number): WriteBehind {
-  let synced = start;
-  let running: Promise<void> | undefined;
-  let failure: { readonly reason: unknown } | undefined;
-  return {
-    written(size) {
-      if (running !== undefined || size - synced < SYNC_EVERY_BYTES) return;
-      synced = size;
-      running = host.files
-        .syncInBackground(path)
-        .catch((reason: unknown) => {
-          failure = { reason };
-        })
-        .finally(() => {
-          running = undefined;
-        });
-    },
-    async finish() {
-      await running;
-      if (failure !== undefined) throw failure.reason;
-      await host.files.syncInBackground(path);
-    },
-  };
+function newSession(
+  host: Pick<Host, "files">,
+  dataPath: string,
+  about: Pick<Session, "repository" | "size" | "algorithm">,
+): Session {
+  const digester = host.files.openDigester(dataPath, about.algorithm);
+  return { ...about, digester, behind: writeBehind(host, dataPath, about.size), writer: 0, sealed: false };
 }
 
 function busy(id: string): Failure {

@@ -3,21 +3,25 @@
  * after a crash. `<store>/partial/<algorithm>-<hex>`; one process at a time has it, by a lock on the file itself. The bytes are
  * not trusted: the import that reads them checks their digest.
  */
-import type { Digest } from "../core/digest.ts";
+import { type Digest, digestAlgorithm } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
+import { gather, type GroupSize } from "../core/gather.ts";
+import { type Expected, requireDigest, requireNotLonger, requireWhole } from "../core/verified.ts";
 import type { Host, Lock } from "../host/host.ts";
+import { writeBehind } from "../host/write-behind.ts";
 
 export interface PartialBlob extends Disposable {
+  readonly path: string;
   /** Bytes here. */
   readonly size: number;
-  append(chunk: Uint8Array): void;
+  append(...pieces: readonly Uint8Array[]): void;
   /** What was here when it was opened and since. */
   read(): AsyncIterable<Uint8Array>;
   /** Throws away what is here. */
   reset(): void;
   /** Removes the file: the blob is imported, or its bytes are wrong. */
   remove(): void;
-  /** On disk, under its final name. The caller has checked the bytes. */
+  /** Under its final name, after receive(). */
   moveTo(path: string): void;
 }
 
@@ -39,12 +43,13 @@ export async function openPartialBlob(
   const file = host.files.open(path, "read-write");
   let size = file.sizeBytes();
   return {
+    path,
     get size() {
       return size;
     },
-    append(chunk) {
-      file.write(chunk, size);
-      size += chunk.length;
+    append(...pieces) {
+      file.writeAll(pieces, size);
+      for (const { length } of pieces) size += length;
     },
     read: () => host.files.readStream(path, { start: 0, end: size }),
     reset() {
@@ -55,7 +60,6 @@ export async function openPartialBlob(
       host.files.remove(path);
     },
     moveTo(target) {
-      file.sync();
       host.files.rename(path, target);
     },
     [Symbol.dispose]() {
@@ -87,6 +91,51 @@ export async function* readThrough(
     partial.append(chunk);
     yield chunk;
   }
+}
+
+/** What comes fast is written so much at a time. */
+const FULL_WRITE: GroupSize = { bytes: 512 * 1024, pieces: 64 };
+
+export interface ReceiveOptions {
+  readonly open: (from: number) => AsyncIterable<Uint8Array>;
+  /** Of what is here and of what comes. */
+  readonly onBytes: (count: number) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * What is here and what `open` gives from that position on becomes the whole blob: on disk, and checked. It is hashed and synced beside
+ * its coming. Failure "digest-mismatch".
+ */
+export async function receive(
+  host: Pick<Host, "files">,
+  partial: PartialBlob,
+  expected: Expected,
+  options: ReceiveOptions,
+): Promise<void> {
+  const { open, onBytes, signal } = options;
+  using digester = host.files.openDigester(partial.path, digestAlgorithm(expected.digest));
+  if (partial.size > expected.size) partial.reset();
+  const behind = writeBehind(host, partial.path, partial.size);
+  onBytes(partial.size);
+  digester.grown(partial.size);
+  if (partial.size < expected.size) {
+    for await (const pieces of gather(open(partial.size), FULL_WRITE)) {
+      signal?.throwIfAborted();
+      const before = partial.size;
+      requireNotLonger(
+        expected,
+        pieces.reduce((sum, { length }) => sum + length, before),
+      );
+      partial.append(...pieces);
+      digester.grown(partial.size);
+      behind.grown(partial.size);
+      onBytes(partial.size - before);
+    }
+  }
+  requireWhole(expected, partial.size);
+  const [actual] = await Promise.all([digester.digest(partial.size), behind.finish()]);
+  requireDigest(expected, actual);
 }
 
 /** Removes what earlier pulls left behind and nobody came back for. */

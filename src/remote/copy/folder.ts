@@ -3,9 +3,8 @@
  * was broken off goes on where it was.
  */
 import { isFailure } from "../../core/failure.ts";
-import { verified } from "../../core/verified.ts";
 import type { Host } from "../../host/host.ts";
-import { openPartialBlob, readThrough } from "../partial-blob.ts";
+import { openPartialBlob, receive } from "../partial-blob.ts";
 import type { FileReader, FileWriter } from "./file-set.ts";
 
 export function openFolder(host: Pick<Host, "files">, directory: string): FileReader {
@@ -26,12 +25,7 @@ export function writeFolder(host: Pick<Host, "files" | "clock">, directory: stri
     async put(name, expected, open, onBytes) {
       const path = `${directory}/${name}`;
       using partial = await openPartialBlob(host, directory, expected.digest, signal);
-      const copyOnce = async (): Promise<void> => {
-        for await (const chunk of verified(readThrough(partial, expected.size, open), expected)) {
-          signal?.throwIfAborted();
-          onBytes(chunk.length);
-        }
-      };
+      const copyOnce = (): Promise<void> => receive(host, partial, expected, { open, onBytes, signal });
       const kept = partial.size;
       try {
         await copyOnce();
