@@ -14,7 +14,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
 import { median, run } from "./_run.ts";
 import { CREDENTIALS, type Name, NAMES, type Server, startServer } from "./_registry-servers.ts";
 
@@ -24,6 +23,7 @@ const LAYERS = 10;
 const LAYER_BYTES = 54_500_000;
 const CLIENTS = 1000;
 const AUTHORIZATION = `Basic ${btoa(`${CREDENTIALS.user}:${CREDENTIALS.password}`)}`;
+const BERTH = join(import.meta.dirname, "../dist/berth.mjs");
 const KILOBYTE = Buffer.alloc(1024, "k");
 const OCTETS = { "content-type": "application/octet-stream" };
 
@@ -36,7 +36,7 @@ interface Measure {
 const FIGURES = {
   push: { label: "push by skopeo", target: "≤ 0.75×" },
   put: { label: "raw PUT, one connection", target: "≤ 0.5×" },
-  pull: { label: "pull: our client from berth, skopeo from docker-registry", target: "≤ 0.6×" },
+  pull: { label: "pull into dir: — berth copy from berth, skopeo copy from docker-registry", target: "≤ 0.6×" },
   manifest: { label: "GET manifest by tag, 16 connections", target: "≥ 15×" },
   blob: { label: "GET blob of 1 KB, 16 connections", target: "≥ 10×" },
 } as const;
@@ -55,14 +55,13 @@ try {
 async function main(): Promise<void> {
   run([process.execPath, join(import.meta.dirname, "../tools/build-bundle.ts")]);
   const image = makeImage(join(scratch, "image"));
-  const fetcher = await bundleFetcher();
   for (let round = 0; round < ROUNDS; round += 1) {
     // Who goes first changes, so that neither always finds the disk quiet.
     for (const name of round % 2 === 0 ? NAMES : NAMES.toReversed()) {
       const directory = join(scratch, `${name}-${round}`);
       {
         await using server = await startServer(name, directory, TLS);
-        await measureServer(server, image, fetcher, directory);
+        await measureServer(server, image, directory);
       }
       rmSync(directory, { recursive: true });
     }
@@ -71,7 +70,7 @@ async function main(): Promise<void> {
   printTable();
 }
 
-async function measureServer(server: Server, image: Image, fetcher: string, directory: string): Promise<void> {
+async function measureServer(server: Server, image: Image, directory: string): Promise<void> {
   const { name } = server;
   const target = `${server.url.replace(/^https?:\/\//, "")}/bench/os:v1`;
   const account = `${CREDENTIALS.user}:${CREDENTIALS.password}`;
@@ -91,10 +90,9 @@ async function measureServer(server: Server, image: Image, fetcher: string, dire
   mkdirSync(pulled);
   const auth = join(directory, "auth.json");
   writeFileSync(auth, JSON.stringify({ auths: { [target.split("/")[0] ?? ""]: { auth: btoa(account) } } }));
-  const pull =
-    name === "berth"
-      ? [process.execPath, fetcher, target, pulled, auth]
-      : [...skopeo, `--src-creds=${account}`, "--src-tls-verify=false", `docker://${target}`, `dir:${pulled}`];
+  const copy =
+    name === "berth" ? [process.execPath, "--disable-warning=ExperimentalWarning", BERTH, "copy", "-q"] : skopeo;
+  const pull = [...copy, `--src-authfile=${auth}`, "--src-tls-verify=false", `docker://${target}`, `dir:${pulled}`];
   const usage = childCpuMs();
   const wallMs = await wall(() => run(pull));
   note(name, "pull", { wallMs, cpuMs: childCpuMs() - usage });
@@ -222,14 +220,6 @@ function makeImage(folder: string): Image {
   );
   writeFileSync(join(folder, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
   return { folder, layers };
-}
-
-async function bundleFetcher(): Promise<string> {
-  const outfile = join(scratch, "fetch-once.mjs");
-  const banner = { js: 'import { createRequire as __r } from "node:module"; const require = __r(import.meta.url);' };
-  const entryPoints = [join(import.meta.dirname, "_fetch-once.ts")];
-  await build({ entryPoints, outfile, bundle: true, platform: "node", target: "node26", format: "esm", banner });
-  return outfile;
 }
 
 function note(name: Name, figure: Figure, measure: Measure): void {
