@@ -23,7 +23,18 @@ const LAYERS = 10;
 const LAYER_BYTES = 54_500_000;
 const CLIENTS = 1000;
 const AUTHORIZATION = `Basic ${btoa(`${CREDENTIALS.user}:${CREDENTIALS.password}`)}`;
-const BERTH = join(import.meta.dirname, "../dist/berth.mjs");
+const SKOPEO = ["skopeo", "copy", "-q"];
+/** The client of who made the registry. */
+const OWN_COPY: Readonly<Record<Name, readonly string[]>> = {
+  berth: [
+    process.execPath,
+    "--disable-warning=ExperimentalWarning",
+    join(import.meta.dirname, "../dist/berth.mjs"),
+    "copy",
+    "-q",
+  ],
+  "docker-registry": SKOPEO,
+};
 const KILOBYTE = Buffer.alloc(1024, "k");
 const OCTETS = { "content-type": "application/octet-stream" };
 
@@ -35,6 +46,7 @@ interface Measure {
 /** What is measured, and what the table calls it. `rate`: a larger ratio is better. */
 const FIGURES = {
   push: { label: "push by skopeo", target: "≤ 0.75×" },
+  ownPush: { label: "push from oci: — berth copy to berth, skopeo copy to docker-registry", target: "≤ 0.75×" },
   put: { label: "raw PUT, one connection", target: "≤ 0.5×" },
   pull: { label: "pull into dir: — berth copy from berth, skopeo copy from docker-registry", target: "≤ 0.6×" },
   manifest: { label: "GET manifest by tag, 16 connections", target: "≥ 15×" },
@@ -64,6 +76,11 @@ async function main(): Promise<void> {
         await measureServer(server, image, directory);
       }
       rmSync(directory, { recursive: true });
+      {
+        await using server = await startServer(name, directory, TLS);
+        await measureOwnPush(server, image, directory);
+      }
+      rmSync(directory, { recursive: true });
     }
     console.error(`round ${round + 1} of ${ROUNDS}`);
   }
@@ -73,26 +90,25 @@ async function main(): Promise<void> {
 async function measureServer(server: Server, image: Image, directory: string): Promise<void> {
   const { name } = server;
   const target = `${server.url.replace(/^https?:\/\//, "")}/bench/os:v1`;
-  const account = `${CREDENTIALS.user}:${CREDENTIALS.password}`;
-  const skopeo = ["skopeo", "copy", "-q"];
-  await timed(server, "push", () =>
-    run([
-      ...skopeo,
-      `--dest-creds=${account}`,
-      "--dest-tls-verify=false",
-      `oci:${image.folder}:v1`,
-      `docker://${target}`,
-    ]),
-  );
+  const auth = writeLogin(server, directory);
+  const toServer = [
+    `--dest-authfile=${auth}`,
+    "--dest-tls-verify=false",
+    `oci:${image.folder}:v1`,
+    `docker://${target}`,
+  ];
+  await timed(server, "push", () => run([...SKOPEO, ...toServer]));
   peaks[name].push(server.peakMiB());
 
   const pulled = join(directory, "pulled");
   mkdirSync(pulled);
-  const auth = join(directory, "auth.json");
-  writeFileSync(auth, JSON.stringify({ auths: { [target.split("/")[0] ?? ""]: { auth: btoa(account) } } }));
-  const copy =
-    name === "berth" ? [process.execPath, "--disable-warning=ExperimentalWarning", BERTH, "copy", "-q"] : skopeo;
-  const pull = [...copy, `--src-authfile=${auth}`, "--src-tls-verify=false", `docker://${target}`, `dir:${pulled}`];
+  const pull = [
+    ...OWN_COPY[name],
+    `--src-authfile=${auth}`,
+    "--src-tls-verify=false",
+    `docker://${target}`,
+    `dir:${pulled}`,
+  ];
   const usage = childCpuMs();
   const wallMs = await wall(() => run(pull));
   note(name, "pull", { wallMs, cpuMs: childCpuMs() - usage });
@@ -110,6 +126,28 @@ async function measureServer(server: Server, image: Image, directory: string): P
   rates(server, "manifest", "bench/os/manifests/v1");
   rates(server, "blob", `bench/os/blobs/${digest}`);
   errors[name] += await crowd(server, [`/v2/bench/os/manifests/v1`, `/v2/bench/os/blobs/${digest}`]);
+}
+
+/** To a registry that has nothing yet: a client remembers where it has seen a blob, and mounts it. */
+async function measureOwnPush(server: Server, image: Image, directory: string): Promise<void> {
+  const auth = writeLogin(server, directory);
+  const target = `${server.url.replace(/^https?:\/\//, "")}/bench/os:v1`;
+  const toServer = [
+    `--dest-authfile=${auth}`,
+    "--dest-tls-verify=false",
+    `oci:${image.folder}:v1`,
+    `docker://${target}`,
+  ];
+  await timed(server, "ownPush", () => run([...OWN_COPY[server.name], ...toServer]));
+  peaks[server.name].push(server.peakMiB());
+}
+
+/** Returns the file's path. */
+function writeLogin(server: Server, directory: string): string {
+  const path = join(directory, "auth.json");
+  const auth = btoa(`${CREDENTIALS.user}:${CREDENTIALS.password}`);
+  writeFileSync(path, JSON.stringify({ auths: { [new URL(server.url).host]: { auth } } }));
+  return path;
 }
 
 async function wall(work: () => unknown): Promise<number> {
@@ -252,7 +290,7 @@ function printTable(): void {
     );
   }
   const peak = (name: Name): string => `${Math.max(...peaks[name]).toFixed(0)} MiB`;
-  console.log(`| peak memory (VmHWM) in the push | ${peak("berth")} | ${peak("docker-registry")} | | | ≤ 128 MiB |`);
+  console.log(`| peak memory (VmHWM) in either push | ${peak("berth")} | ${peak("docker-registry")} | | | ≤ 128 MiB |`);
   const failed = (name: Name): string => `${errors[name]} errors`;
   console.log(`| ${CLIENTS} clients at once | ${failed("berth")} | ${failed("docker-registry")} | | | 0 errors |`);
 }

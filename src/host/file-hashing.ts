@@ -24,7 +24,7 @@ export type HashingStep =
 /** `errno` of a file that cannot be read. */
 export type HashingAnswer = { readonly id: number } & ({ readonly digest: Digest } | { readonly errno: string });
 
-const PIECE_BYTES = 1 << 20;
+const PIECE_BYTES = 1 << 18;
 
 /** What a file lacks of `sizeBytes` is not hashed: the digest is then another one. */
 export function createFileHashing(): (step: HashingStep) => HashingAnswer | undefined {

@@ -33,7 +33,7 @@ interface Session {
 }
 
 /** What comes fast is written so much at a time. */
-const FULL_WRITE: GroupSize = { bytes: 512 * 1024, pieces: 64 };
+const FULL_WRITE: GroupSize = { bytes: 256 * 1024, pieces: 64 };
 
 /** Reads up to this many bytes come as one chunk. */
 const SMALL_READ_BYTES = 1024 * 1024;

@@ -94,7 +94,7 @@ export async function* readThrough(
 }
 
 /** What comes fast is written so much at a time. */
-const FULL_WRITE: GroupSize = { bytes: 512 * 1024, pieces: 64 };
+const FULL_WRITE: GroupSize = { bytes: 256 * 1024, pieces: 64 };
 
 export interface ReceiveOptions {
   readonly open: (from: number) => AsyncIterable<Uint8Array>;
