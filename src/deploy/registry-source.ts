@@ -36,9 +36,9 @@ export function createRegistrySource(context: RemoteContext): ImageSource {
     async offer(reference, { store, signal }) {
       const known = (digest: Digest): StoredImage | undefined => store.image(digest);
       const resolved = await resolveImage({ ...context, signal }, parseReference(reference), { known });
-      const { config } = await fetchConfig(resolved);
+      const { config, configBytes } = await fetchConfig(resolved);
       const offered = { digest: resolved.digest, manifest: resolved.manifest, config };
-      remembered.set(offered, { resolved, receivedBytes: 0 });
+      remembered.set(offered, { resolved: { ...resolved, configBytes }, receivedBytes: 0 });
       return offered;
     },
     async plan(offered, options) {

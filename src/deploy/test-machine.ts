@@ -150,7 +150,7 @@ export function createTestSource(images: Map<string, TestImage>): ImageSource {
         return { layer, options: [{ kind: "blob", bytes, requests: 0, spaceBytes: bytes, obtain }], askedBytes: 0 };
       });
       const total = missing.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-      return describeFetch({ present, missing: planned, bytes: total, spaceBytes: total });
+      return describeFetch({ present, missing: planned, bytes: total, restBytes: total, spaceBytes: total });
     },
     async fetch(reference, _offered, { store }) {
       const { stored, bytes } = await importImage(store, find(reference));

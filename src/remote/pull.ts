@@ -55,7 +55,7 @@ export async function pullImage(
   progress.say(`Plan: ${describeTransfer(plan)}`);
   options.onPlan?.(plan);
   for (const layer of plan.present) progress.task(blobLabel(layer.descriptor)).done("skipped: already exists");
-  const whole = progress.task("In all", { total: plan.bytes, unit: "bytes", passing: true });
+  const whole = progress.task("In all", { total: plan.restBytes, unit: "bytes", passing: true });
   await mapConcurrent(
     plan.missing,
     { limit: PARALLEL_LAYERS, ...(context.signal && { signal: context.signal }) },

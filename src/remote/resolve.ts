@@ -25,7 +25,7 @@ export interface ResolvedImage {
   readonly session: Session;
   /** Digests of the indexes that led to it, inner first. */
   readonly indexes: readonly Digest[];
-  /** Of an image that the caller knew. */
+  /** When it is known already. */
   readonly configBytes?: Buffer;
 }
 

@@ -11,6 +11,7 @@ import { type Authorizer, createAuthorizer, unauthorized } from "./authorizer.ts
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { RemoteContext } from "./context.ts";
 import { type CredentialSearch, describeSearch, findCredentials } from "./credentials.ts";
+import { createMeter, type Moved } from "./meter.ts";
 import { type Endpoint, readRegistriesConf } from "./registries-conf.ts";
 import { createTransport, registryAddress, type Transport, type TransportResponse } from "./transport.ts";
 
@@ -23,6 +24,8 @@ export interface Session {
    * 401 and "denied" for 403; other statuses are the caller's.
    */
   request(method: string, target: string, options?: SessionRequest): Promise<TransportResponse>;
+  /** What it has taken so far, logging in included. */
+  moved(): Moved;
 }
 
 export interface SessionRequest {
@@ -45,7 +48,7 @@ export async function openSession(
   endpoint: Endpoint,
   options: SessionOptions,
 ): Promise<Session> {
-  const transport = createTransport(context, endpoint.host);
+  const { transport, moved } = createMeter(createTransport(context, endpoint.host));
   const insecure = context.tlsVerify === undefined ? endpoint.insecure : !context.tlsVerify;
   const { base, challenges } = await ping(transport, endpoint.host, insecure);
   const name = `${endpoint.host}/${endpoint.path}`;
@@ -63,6 +66,7 @@ export async function openSession(
   return {
     endpoint,
     name,
+    moved,
     async request(method, target, request = {}) {
       const url = new URL(target, `${base}${endpoint.path === "" ? "" : `${endpoint.path}/`}`);
       const scopes = [

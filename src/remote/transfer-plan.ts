@@ -57,8 +57,10 @@ export interface PullScope {
 export interface TransferPlan {
   readonly present: readonly LayerPlan[];
   readonly missing: readonly PlannedLayer[];
-  /** Over the network, headers of requests included. */
+  /** Over the network for all of the image, from the question for its tag on, heads of requests included. */
   readonly bytes: number;
+  /** Of them, those that are still to come. */
+  readonly restBytes: number;
   /** Room on disk that it takes. */
   readonly spaceBytes: number;
 }
@@ -84,10 +86,13 @@ export async function planTransfer(scope: PullScope): Promise<TransferPlan> {
   const { store, resolved, config } = scope;
   const { present, missing: lacking } = planPull(store, resolved.manifest, config);
   const missing = lacking.length === 0 ? [] : await planMissing(scope, lacking);
+  const { bytes: movedBefore, headBytes } = resolved.session.moved();
+  const restBytes = missing.reduce((sum, { options: [best] }) => sum + best.bytes + best.requests * headBytes, 0);
   return {
     present,
     missing,
-    bytes: missing.reduce((sum, planned) => sum + movedBytes(planned), 0),
+    bytes: movedBefore + restBytes,
+    restBytes,
     spaceBytes: Math.ceil(missing.reduce((sum, { options: [best] }) => sum + best.spaceBytes, 0)),
   };
 }
