@@ -21,7 +21,6 @@ export const DELTA_ARTIFACT = "application/vnd.berth.delta.v1";
 const EMPTY = "application/vnd.oci.empty.v1+json";
 const OLD_ANNOTATION = "vnd.berth.delta.old";
 const BYTES_ANNOTATION = "vnd.berth.delta.bytes";
-const NEEDS_ANNOTATION = "vnd.berth.delta.needs";
 
 /** What the list of referrers says of a delta. Nothing of it is trusted. */
 export interface OfferedDelta {
@@ -30,15 +29,13 @@ export interface OfferedDelta {
   /** Manifest digest of the image that it starts from. */
   readonly old: Digest;
   readonly bytes: number;
-  /** Programs that applying it runs. */
-  readonly needs: readonly string[];
 }
 
 /** Uploads a delta beside its new image, which must be there. Returns the artifact's digest. Failure "network", "denied". */
 export async function pushDelta(
   context: RemoteContext,
   session: Session,
-  { delta, next }: { readonly delta: Pick<Delta, "old" | "bytes" | "chunks" | "needs">; readonly next: StoredImage },
+  { delta, next }: { readonly delta: Pick<Delta, "old" | "bytes" | "chunks">; readonly next: StoredImage },
 ): Promise<Digest> {
   const file = Buffer.concat(delta.chunks);
   const layer = await pushBytes(context, session, DELTA_ARTIFACT, file);
@@ -52,7 +49,6 @@ export async function pushDelta(
     annotations: {
       [OLD_ANNOTATION]: delta.old,
       [BYTES_ANNOTATION]: String(delta.bytes),
-      ...(delta.needs.length > 0 && { [NEEDS_ANNOTATION]: delta.needs.join(" ") }),
     },
   });
 }
@@ -77,8 +73,7 @@ function readOffer({ digest, annotations }: Descriptor): OfferedDelta | undefine
   const old = annotations?.[OLD_ANNOTATION] ?? "";
   const bytes = annotations?.[BYTES_ANNOTATION] ?? "";
   if (!isDigest(old) || !/^[0-9]{1,15}$/.test(bytes)) return undefined;
-  const needs = (annotations?.[NEEDS_ANNOTATION] ?? "").split(" ").filter((program) => program !== "");
-  return { digest, old, bytes: Number(bytes), needs };
+  return { digest, old, bytes: Number(bytes) };
 }
 
 function readManifest(bytes: Buffer, digest: Digest): Manifest {

@@ -7,7 +7,6 @@
 import { isFailure, Failure } from "../core/failure.ts";
 import type { ProgressTask } from "../core/progress.ts";
 import { formatBytes } from "../core/units.ts";
-import type { Host } from "../host/host.ts";
 import { fetchDeltaLayer, listDeltas, type OfferedDelta } from "./delta-artifact.ts";
 import { fetchBlob } from "./fetch-blob.ts";
 import { costOf, type LayerOption, type PlannedLayer } from "./layer-option.ts";
@@ -18,7 +17,7 @@ import type { PullScope } from "./transfer-plan.ts";
 const LIST_BYTES = 100;
 const LIST_ENTRY_BYTES = 550;
 /** The artifact's manifest, about. */
-const MANIFEST_BYTES = 850;
+const MANIFEST_BYTES = 740;
 /** What a delta grows to once applied, about. */
 const EXPANSION = 20;
 
@@ -39,7 +38,7 @@ export async function findDeltas({ context, store, resolved }: PullScope): Promi
   try {
     const all = await listDeltas(resolved.session, resolved.digest);
     const offers = all
-      .filter(({ old, needs }) => store.image(old) !== undefined && needs.every((name) => isThere(context.host, name)))
+      .filter(({ old }) => store.image(old) !== undefined)
       .sort((left, right) => left.bytes - right.bytes)
       .slice(0, OFFERS_MAX);
     return { offers, askedBytes: costOf({ bytes: LIST_BYTES + all.length * LIST_ENTRY_BYTES, requests: 1 }) };
@@ -86,11 +85,6 @@ function withDelta(scope: PullScope, offer: OfferedDelta, planned: readonly Plan
 /** The artifact's manifest and the file. */
 function transferOf(offer: OfferedDelta): Pick<LayerOption, "bytes" | "requests"> {
   return { bytes: MANIFEST_BYTES + offer.bytes, requests: 2 };
-}
-
-/** The one program that a delta may run (store/delta/packing.ts), and it is here. */
-function isThere(host: Pick<Host, "which">, name: string): boolean {
-  return name === "gzip" && host.which(name) !== undefined;
 }
 
 /** Failure "unsupported" for whatever is wrong with it; "aborted" and "no-space" are the pull's own. */

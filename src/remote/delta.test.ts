@@ -10,7 +10,6 @@ import { openStore } from "../store/open.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { type FixtureEntries, fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
 import { DELTA_ARTIFACT, listDeltas, pushDelta } from "./delta-artifact.ts";
-import { findDeltas } from "./delta-method.ts";
 import { previousImages } from "./previous-images.ts";
 import { fetchConfig, pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
@@ -241,29 +240,12 @@ test("a delta that is smaller than any can be does not hide the good one", async
   using world = openWorld();
   const { next, deltaBytes } = await openUpdate(world);
   const old = (await listDeltas(await world.session(), next.digest))[0]?.old ?? next.digest;
-  const lie = { old, bytes: 1, needs: [], chunks: [Buffer.from("x")] };
+  const lie = { old, bytes: 1, chunks: [Buffer.from("x")] };
   await pushDelta(world.client.context, await world.session(), { delta: lie, next });
   const received = await pull(world);
   assert.ok(received < deltaBytes + 5000, `${received} bytes`);
   assert.ok(world.client.lines.some((line) => line.includes("made from")));
   await assertWhole(world, next);
-});
-
-test("a delta that needs a program which is not here is not taken", async () => {
-  using world = openWorld();
-  const { next } = await openUpdate(world);
-  const session = await world.session();
-  const [offer] = await listDeltas(session, next.digest);
-  assert.ok(offer !== undefined);
-  const context = { ...world.client.context, host: { ...world.client.context.host, which: () => undefined } };
-  for (const program of ["gzip", "sh"]) {
-    const lie = { old: offer.old, bytes: 1, needs: [program], chunks: [Buffer.from(program.slice(0, 1))] };
-    await pushDelta(context, session, { delta: lie, next });
-    const resolved = await resolveImage(context, refOf("v2"));
-    const { config } = await fetchConfig(resolved);
-    const { offers } = await findDeltas({ context, store: world.machine, resolved, config });
-    assert.deepEqual(offers, [offer], program);
-  }
 });
 
 test("tables of contents are asked for once a delta that decided it is no good", async () => {
@@ -308,7 +290,7 @@ test("a delta in a registry says what it starts from, and the artifact has the n
   using world = openWorld();
   const { next, deltaBytes } = await openUpdate(world);
   const [offer, ...others] = await listDeltas(await world.session(), next.digest);
-  assert.deepEqual([others, offer?.bytes, offer?.needs], [[], deltaBytes, []]);
+  assert.deepEqual([others, offer?.bytes], [[], deltaBytes]);
   const response = await world.registry.handler(
     new Request(`http://${REGISTRY}/v2/team/os/manifests/${offer?.digest}`),
   );

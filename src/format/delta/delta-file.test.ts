@@ -41,13 +41,15 @@ const INDEX: Omit<DeltaIndex, "groups"> = {
   ],
   contents: [
     content(2048, { objectId: "" }),
-    content(70, { bases: [{ object: 1, isExpanded: false }] }),
+    content(70, { bases: [{ object: 1, form: "plain" }] }),
+    content(100, { packing: { kind: "zstd", level: 9 }, expandedBytes: 200 }),
+    content(40, { objectId: "", packing: { kind: "choices" }, bases: [{ object: 2, form: "choices" }] }),
     content(100, {
-      packing: { kind: "gzip", level: 9 },
+      packing: { kind: "gzip" },
       expandedBytes: 300,
       bases: [
-        { object: 4, isExpanded: false },
-        { object: 2, isExpanded: true },
+        { object: 4, form: "plain" },
+        { object: 2, form: "expanded" },
       ],
     }),
   ],
@@ -56,7 +58,7 @@ const BASE = Buffer.alloc(2048, "base of everything ");
 const streams: PatchStreams = (() => {
   const target = Buffer.alloc(2418, "base of something else ");
   const encoder = createPatchEncoder(BASE);
-  const parts = [encoder.encode(target, 0, 2048), encoder.encode(target, 0, 70), encoder.encode(target, 0, 300)];
+  const parts = INDEX.contents.map(({ expandedBytes }) => encoder.encode(target, 0, expandedBytes));
   return {
     control: Buffer.concat(parts.map(({ control }) => control)),
     differences: Buffer.concat(parts.map(({ differences }) => differences)),
@@ -124,11 +126,12 @@ const BAD: readonly (readonly [what: string, file: Buffer])[] = [
   ["no skeleton", write({ contents: [] })],
   [
     "an object made from itself",
-    write({ contents: [INDEX.contents[0] ?? content(1), content(70, { bases: [{ object: 4, isExpanded: false }] })] }),
+    write({ contents: [INDEX.contents[0] ?? content(1), content(70, { bases: [{ object: 4, form: "plain" }] })] }),
   ],
   ["an object of no bytes", write({ contents: [INDEX.contents[0] ?? content(1), content(0)] })],
   ["a layer of the skeleton", write(layersTo(3))],
-  ["a layer of an object that is not there", write(layersTo(6))],
+  ["a layer of choices", write(layersTo(6))],
+  ["a layer of an object that is not there", write(layersTo(8))],
   ["an object beyond the limit", write({ contents: [content(2 ** 31)] })],
 ];
 for (const [what, file] of BAD) {

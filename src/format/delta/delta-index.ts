@@ -39,7 +39,7 @@ export interface DeltaPiece {
 }
 
 export interface DeltaContent {
-  /** Lower-case hex; empty for the skeleton. */
+  /** Lower-case hex; empty for the skeleton and for choices. */
   readonly objectId: string;
   readonly sizeBytes: number;
   /** The bytes in the groups are the content expanded; this makes it of them. */
@@ -52,15 +52,21 @@ export interface DeltaContent {
 
 export interface DeltaBase {
   readonly object: number;
-  /** It is compressed and serves expanded. */
-  readonly isExpanded: boolean;
+  readonly form: Form;
 }
 
-/** zstd: one frame of this level by the library. gzip: what `gzip -n` of this level writes. */
+/** What of an object serves: all of it, what it expands to, or its choices as a gzip file (../deflate/choices.ts). */
+export type Form = (typeof FORMS)[number];
+
+/**
+ * zstd: one frame of this level by the library. gzip: the file of these bytes whose choices are the content before it. choices: no object,
+ * but what the next content needs.
+ */
 export type Packing =
   | { readonly kind: "none" }
   | { readonly kind: "zstd"; readonly level: number }
-  | { readonly kind: "gzip"; readonly level: number };
+  | { readonly kind: "gzip" }
+  | { readonly kind: "choices" };
 
 /** Bytes of the three streams of a group: zstd frames, and what they expand to. A stream of nothing has no frame. */
 export interface DeltaGroup {
@@ -81,7 +87,8 @@ export const GROUP_BYTES_MAX = 8 * 1024 * 1024;
 const CONTROL_BYTES_MAX = 64 * 1024 * 1024;
 const LAYERS_MAX = 1024;
 const OBJECTS_MAX = 4 * 1024 * 1024;
-const PACKINGS = ["none", "zstd", "gzip"] as const;
+const PACKINGS = ["none", "zstd", "gzip", "choices"] as const;
+const FORMS = ["plain", "expanded", "choices"] as const;
 
 /** A part of a content. */
 export interface Segment {
@@ -125,7 +132,7 @@ export function writeDeltaIndex(index: DeltaIndex): Buffer {
   out.unsigned(index.old.skeletonBytes);
   out.unsigned(index.contents.length);
   for (const content of index.contents) writeContent(out, content);
-  for (const { objectId } of index.contents.slice(1)) out.raw(Buffer.from(objectId, "hex"));
+  for (const { objectId } of index.contents) out.raw(Buffer.from(objectId, "hex"));
   out.unsigned(index.layers.length);
   for (const layer of index.layers) writeLayer(out, layer);
   for (const { control, differences, literals } of index.groups)
@@ -152,9 +159,14 @@ export function readDeltaIndex(bytes: Buffer): DeltaIndex {
   const idBytes = algorithm === "sha256" ? 32 : 64;
   if (sizes.some(({ sizeBytes }, i) => i > 0 && sizeBytes === 0)) throw new SyntaxError("an object is empty");
   const contents = sizes.map((content, i) =>
-    i === 0 ? content : { ...content, objectId: from.raw("an object's digest", idBytes).toString("hex") },
+    i === 0 || content.packing.kind === "choices"
+      ? content
+      : { ...content, objectId: from.raw("an object's digest", idBytes).toString("hex") },
   );
-  const limits = { objects: old.objects, all: old.objects + contents.length, bytes: bytes.length };
+  // Neither the skeleton nor choices are objects.
+  const isObject = (number: number): boolean =>
+    number >= 0 && (number < old.objects || (contents[number - old.objects]?.objectId ?? "") !== "");
+  const limits = { bytes: bytes.length, isObject };
   const layers = repeat(count("the number of layers", LAYERS_MAX), () => readLayer(from, limits));
   const groups = groupContents(contents).map((segments) => readGroup(from, segments));
   from.end();
@@ -180,25 +192,28 @@ function writeContent(out: NumberWriter, content: DeltaContent): void {
   const { packing } = content;
   out.unsigned(content.sizeBytes);
   out.unsigned(PACKINGS.indexOf(packing.kind));
-  if (packing.kind !== "none") {
-    out.unsigned(packing.level);
-    out.unsigned(content.expandedBytes);
-  }
+  if (packing.kind === "zstd") out.unsigned(packing.level);
+  if (isPacked(packing)) out.unsigned(content.expandedBytes);
   out.unsigned(content.bases.length);
-  for (const { object, isExpanded } of content.bases) out.unsigned(object * 2 + (isExpanded ? 1 : 0));
+  for (const { object, form } of content.bases) out.unsigned(object * FORMS.length + FORMS.indexOf(form));
 }
 
 /** `before`: references that it may use. */
 function readContent(from: NumberReader, before: number): DeltaContent {
   const sizeBytes = from.unsigned("an object's size", CONTENT_BYTES_MAX);
   const kind = PACKINGS[from.unsigned("a packing", PACKINGS.length - 1)] ?? "none";
-  const packing: Packing = kind === "none" ? { kind } : { kind, level: from.unsigned("a level", 22) };
-  const expandedBytes = kind === "none" ? sizeBytes : from.unsigned("an object's expanded size", CONTENT_BYTES_MAX);
+  const packing: Packing = kind === "zstd" ? { kind, level: from.unsigned("a level", 22) } : { kind };
+  const expandedBytes = isPacked(packing) ? from.unsigned("an object's expanded size", CONTENT_BYTES_MAX) : sizeBytes;
   const bases = repeat(from.unsigned("the number of bases", OBJECTS_MAX), () => {
-    const value = from.unsigned("a base", before * 2 - 1);
-    return { object: Math.floor(value / 2), isExpanded: value % 2 === 1 };
+    const value = from.unsigned("a base", before * FORMS.length - 1);
+    return { object: Math.floor(value / FORMS.length), form: FORMS[value % FORMS.length] ?? "plain" };
   });
   return { objectId: "", sizeBytes, packing, expandedBytes, bases };
+}
+
+/** Whether the bytes in the groups are others than the content's. */
+export function isPacked({ kind }: Packing): boolean {
+  return kind === "zstd" || kind === "gzip";
 }
 
 function writeLayer(out: NumberWriter, { diffId, pieces }: DeltaLayer): void {
@@ -215,7 +230,7 @@ function writeLayer(out: NumberWriter, { diffId, pieces }: DeltaLayer): void {
   }
 }
 
-function readLayer(from: NumberReader, limits: { objects: number; all: number; bytes: number }): DeltaLayer {
+function readLayer(from: NumberReader, limits: { bytes: number; isObject: (number: number) => boolean }): DeltaLayer {
   const diffId = readDigest(from);
   const count = from.unsigned("the number of a layer's pieces", limits.bytes);
   const inline = repeat(count, () => from.unsigned("a piece's size", CONTENT_BYTES_MAX));
@@ -225,9 +240,7 @@ function readLayer(from: NumberReader, limits: { objects: number; all: number; b
   const pieces = inline.map((inlineBytes, i): DeltaPiece => {
     if (i >= objects) return { inlineBytes, object: undefined };
     const object = expected + from.signed("an object");
-    // The skeleton is no object.
-    if (object < 0 || object >= limits.all || object === limits.objects)
-      throw new SyntaxError(`a layer refers to object ${object}, wanted less than ${limits.all}`);
+    if (!limits.isObject(object)) throw new SyntaxError(`a layer refers to ${object}, which is no object`);
     expected = object + 1;
     return { inlineBytes, object };
   });

@@ -6,7 +6,13 @@
 import { createDigester, type Digest, digestAlgorithm } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { type DeltaReader, readDelta } from "../../format/delta/delta-file.ts";
-import { type DeltaContent, type DeltaIndex, type DeltaLayer, groupContents } from "../../format/delta/delta-index.ts";
+import {
+  type DeltaContent,
+  type DeltaIndex,
+  type DeltaLayer,
+  type Form,
+  groupContents,
+} from "../../format/delta/delta-index.ts";
 import { createPatchDecoder } from "../../format/delta/patch.ts";
 import { createSplitstreamWriter } from "../../format/splitstream/splitstream.ts";
 import { streamName } from "../layout.ts";
@@ -16,7 +22,7 @@ import { type BytesSource, readJoined } from "./encode-group.ts";
 import { readLayerParts } from "./layer-parts.ts";
 import { pack } from "./packing.ts";
 import { BASE_BYTES_MAX } from "./plan-contents.ts";
-import { createRoom } from "./room.ts";
+import { createRoom, type Room } from "./room.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
 
@@ -85,15 +91,17 @@ async function makeContents(
   if (old.objects.length !== index.old.objects || old.skeleton.length !== index.old.skeletonBytes)
     throw new SyntaxError("the old layers are not those that it was made from");
   const objects = [...old.objects, ...index.contents.map(({ objectId }) => objectId)];
-  const rooms = { base: createRoom(), content: createRoom() };
+  const rooms = { base: createRoom(), content: createRoom(), choices: createRoom() };
   const baseOf = (content: DeltaContent): Buffer =>
     readJoined(
       repository.host.files,
-      content.bases.map(({ object, isExpanded }) => sourceOf(repository, objects[object], isExpanded)),
+      content.bases.map(({ object, form }) => sourceOf(repository, objects[object], form)),
       rooms.base,
     );
+  const roomFor = ({ packing }: DeltaContent): Room => (packing.kind === "choices" ? rooms.choices : rooms.content);
   const skeleton = Buffer.allocUnsafeSlow(index.contents[0]?.sizeBytes ?? 0);
   let open: { readonly base: Buffer; readonly bytes: Buffer } | undefined;
+  let choices: Buffer | undefined;
   const segments = groupContents(index.contents);
   let group = 0;
   for await (const streams of delta.groups()) {
@@ -107,11 +115,16 @@ async function makeContents(
         open =
           number === 0
             ? { base: old.skeleton, bytes: skeleton }
-            : { base: baseOf(content), bytes: rooms.content(content.expandedBytes) };
+            : { base: baseOf(content), bytes: roomFor(content)(content.expandedBytes) };
       }
       if (open === undefined) throw new SyntaxError("a content begins in its middle");
       decoder.decode(open.base, open.bytes, start, end);
-      if (end === content.expandedBytes && number > 0) await putObject(repository, content, open.bytes);
+      if (end < content.expandedBytes || number === 0) continue;
+      if (content.packing.kind === "choices") choices = open.bytes;
+      else {
+        putObject(repository, content, { expanded: open.bytes, choices });
+        choices = undefined;
+      }
     }
     decoder.end();
     group += 1;
@@ -119,9 +132,9 @@ async function makeContents(
   return { skeleton, objects };
 }
 
-function sourceOf(repository: Repository, objectId: string | undefined, isExpanded: boolean): BytesSource {
+function sourceOf(repository: Repository, objectId: string | undefined, form: Form): BytesSource {
   if (objectId === undefined || objectId === "") throw new SyntaxError("a base is no object");
-  return { source: objectPath(repository, objectId), isExpanded };
+  return { source: objectPath(repository, objectId), form };
 }
 
 /** Before anything is read: a delta must not make us take more memory than it is worth. */
@@ -134,8 +147,12 @@ function requireBaseSize(repository: Repository, objects: readonly string[], con
   }
 }
 
-async function putObject(repository: Repository, content: DeltaContent, expanded: Buffer): Promise<void> {
-  const bytes = await pack(repository.host, expanded, content.packing);
+function putObject(
+  repository: Repository,
+  { packing, sizeBytes, ...content }: DeltaContent,
+  { expanded, choices }: { readonly expanded: Buffer; readonly choices: Buffer | undefined },
+): void {
+  const bytes = pack(expanded, packing, { sizeBytes, choices });
   const objectId = repository.writer.put(bytes);
   if (objectId === content.objectId) return;
   throw new Failure(

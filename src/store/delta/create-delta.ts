@@ -5,7 +5,14 @@
 import type { Digest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Progress } from "../../core/progress.ts";
-import { type DeltaContent, type DeltaIndex, groupContents, type Segment } from "../../format/delta/delta-index.ts";
+import {
+  type DeltaContent,
+  type DeltaIndex,
+  type Form,
+  groupContents,
+  type Packing,
+  type Segment,
+} from "../../format/delta/delta-index.ts";
 import { type PackedGroup, writeDelta } from "../../format/delta/delta-file.ts";
 import type { Repository } from "../repository.ts";
 import type { StoredImage } from "../store.ts";
@@ -28,8 +35,6 @@ export interface Delta {
   readonly objects: number;
   /** Of them, how many are made from an old one. */
   readonly patched: number;
-  /** Programs that applying it runs. */
-  readonly needs: readonly string[];
 }
 
 export interface CreateDeltaOptions {
@@ -54,9 +59,10 @@ export async function createDelta(
   }
   const before = readLayerParts(repository, oldLayers);
   const after = readLayerParts(repository, layers);
-  const contents = await planAll(repository, { before, after, oldLayers, layers }, options.signal);
+  const contents = planAll(repository, { before, after, oldLayers, layers }, options.signal);
   const index = assembleIndex(repository, { before, after, oldLayers, contents });
   const groups = groupContents(index.contents);
+  const objects = contents.filter(({ packing }) => packing.kind !== "choices");
   const packed = await encode(repository, { groups, index, before, after, contents }, options);
   const chunks = [...writeDelta(index, packed)];
   const blobs = next.manifest.layers.filter((_, i) => layers.includes(next.config.rootfs.diff_ids[i] ?? old.digest));
@@ -67,9 +73,8 @@ export async function createDelta(
     bytes: chunks.reduce((sum, { length }) => sum + length, 0),
     layers: layers.length,
     layerBytes: blobs.reduce((sum, { size }) => sum + size, 0),
-    objects: contents.length,
-    patched: contents.filter(({ bases }) => bases.length > 0).length,
-    needs: contents.some(({ packing }) => packing.kind === "gzip") ? ["gzip"] : [],
+    objects: objects.length,
+    patched: objects.filter(({ bases }) => bases.length > 0).length,
   };
 }
 
@@ -79,11 +84,11 @@ interface Sides {
 }
 
 /** All new objects, in the order in which the delta makes them. */
-async function planAll(
+function planAll(
   repository: Repository,
   { before, after, oldLayers, layers }: Sides & { oldLayers: readonly Digest[]; layers: readonly Digest[] },
   signal: AbortSignal | undefined,
-): Promise<PlannedContent[]> {
+): PlannedContent[] {
   const sizes = new Map<string, number>();
   const sized = (named: readonly NamedObject[]): SizedObject[] =>
     named.map((object) => {
@@ -105,7 +110,8 @@ function assembleIndex(
   { before, after, oldLayers, contents }: Sides & { oldLayers: readonly Digest[]; contents: readonly PlannedContent[] },
 ): Omit<DeltaIndex, "groups"> {
   const numbers = new Map(before.objects.map((objectId, i) => [objectId, i]));
-  for (const [i, { objectId }] of contents.entries()) numbers.set(objectId, before.objects.length + 1 + i);
+  for (const [i, { objectId, packing }] of contents.entries())
+    if (packing.kind !== "choices") numbers.set(objectId, before.objects.length + 1 + i);
   const numberOf = (objectId: string): number => {
     const number = numbers.get(objectId);
     if (number === undefined) throw new RangeError(`object ${objectId} has no number`);
@@ -132,7 +138,8 @@ function assembleIndex(
       skeleton,
       ...contents.map((content) => ({
         ...content,
-        bases: content.bases.map(({ objectId, isExpanded }) => ({ object: numberOf(objectId), isExpanded })),
+        objectId: content.packing.kind === "choices" ? "" : content.objectId,
+        bases: content.bases.map(({ objectId, form }) => ({ object: numberOf(objectId), form })),
       })),
     ],
   };
@@ -155,19 +162,16 @@ async function encode(
     const planned = contents[content - 1];
     if (planned === undefined) {
       return {
-        target: { source: after.skeleton, isExpanded: false },
-        bases: [{ source: before.skeleton, isExpanded: false }],
+        target: { source: after.skeleton, form: "plain" },
+        bases: [{ source: before.skeleton, form: "plain" }],
       };
     }
     return {
       target:
         planned.expanded === undefined
-          ? { source: objectPath(repository, planned.objectId), isExpanded: planned.packing.kind !== "none" }
-          : { source: planned.expanded, isExpanded: false },
-      bases: planned.bases.map(({ objectId, isExpanded }) => ({
-        source: objectPath(repository, objectId),
-        isExpanded,
-      })),
+          ? { source: objectPath(repository, planned.objectId), form: formOf(planned.packing) }
+          : { source: planned.expanded, form: "plain" },
+      bases: planned.bases.map(({ objectId, form }) => ({ source: objectPath(repository, objectId), form })),
     };
   };
   const packed = await encodeAll(repository.host, planJobs(groups, sourceOf), {
@@ -176,6 +180,12 @@ async function encode(
   });
   task?.done();
   return packed;
+}
+
+/** Of an object, what the groups hold. */
+function formOf({ kind }: Packing): Form {
+  if (kind === "choices") return kind;
+  return kind === "none" ? "plain" : "expanded";
 }
 
 /** A job for each group; the groups of one large content are one job, because its base is indexed once. */

@@ -2,17 +2,18 @@
  * createGroupEncoder(): the work of a delta that takes long, for consecutive groups: reads contents and bases, compares and compresses.
  * It runs in worker threads (encode.worker.ts), and in the caller's thread where there are none.
  */
-import { GROUP_BYTES_MAX, type Segment } from "../../format/delta/delta-index.ts";
+import { type Form, GROUP_BYTES_MAX, type Segment } from "../../format/delta/delta-index.ts";
 import { type PackedGroup, packGroup } from "../../format/delta/delta-file.ts";
 import { createPatchEncoder, type PatchEncoder, type PatchStreams } from "../../format/delta/patch.ts";
 import type { Files } from "../../host/host.ts";
-import { expand } from "./packing.ts";
+import { inForm } from "./packing.ts";
 import { createArena, createRoom, type Room } from "./room.ts";
 
 /** Where bytes are: the path of an object, or the bytes themselves. */
 export interface BytesSource {
   readonly source: string | Uint8Array;
-  readonly isExpanded: boolean;
+  /** Of an object; bytes are what they are. */
+  readonly form: Form;
 }
 
 export interface ContentSource {
@@ -61,9 +62,9 @@ export function createGroupEncoder(files: Pick<Files, "open" | "read">): GroupEn
 /** All of them, one after the other, in `room` but for a single one that is in memory anyway. */
 export function readJoined(files: Pick<Files, "open" | "read">, sources: readonly BytesSource[], room: Room): Buffer {
   // An initramfs has a thousand bases: those that are read as they are go straight into their place, one open file at a time.
-  const parts = sources.map(({ source, isExpanded }) => {
+  const parts = sources.map(({ source, form }) => {
     if (typeof source !== "string") return Buffer.from(source.buffer, source.byteOffset, source.length);
-    return isExpanded ? readExpanded(files, source) : source;
+    return form === "plain" ? source : inForm(files.read(source), form);
   });
   const [only, ...others] = parts;
   if (Buffer.isBuffer(only) && others.length === 0) return only;
@@ -76,12 +77,6 @@ export function readJoined(files: Pick<Files, "open" | "read">, sources: readonl
     else readInto(files, part, place);
   }
   return all;
-}
-
-/** What cannot be expanded serves as it is: a base only has to be the same for writer and reader. */
-function readExpanded(files: Pick<Files, "read">, path: string): Buffer {
-  const bytes = files.read(path);
-  return expand(bytes) ?? bytes;
 }
 
 function sizeOf(files: Pick<Files, "open">, path: string): number {

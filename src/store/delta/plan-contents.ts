@@ -4,14 +4,15 @@
  * most of which the machine has by then.
  */
 import { isNewc, readNewcFiles } from "../../format/cpio/read-newc.ts";
-import { CONTENT_BYTES_MAX, GROUP_BYTES_MAX, type Packing } from "../../format/delta/delta-index.ts";
+import { CONTENT_BYTES_MAX, type Form, GROUP_BYTES_MAX, type Packing } from "../../format/delta/delta-index.ts";
 import { verityDigest } from "../../format/verity/verity.ts";
 import { objectPath } from "../streams.ts";
 import type { Repository } from "../repository.ts";
 import { sniffCompression } from "../../core/compress.ts";
-import { expand, findPacking } from "./packing.ts";
+import { unpack } from "./packing.ts";
 
 export interface PlannedContent {
+  /** Of choices: that of the file which they belong to. */
   readonly objectId: string;
   readonly sizeBytes: number;
   readonly packing: Packing;
@@ -23,7 +24,7 @@ export interface PlannedContent {
 
 export interface PlannedBase {
   readonly objectId: string;
-  readonly isExpanded: boolean;
+  readonly form: Form;
 }
 
 export interface PlanInput {
@@ -41,28 +42,32 @@ const PACKED_BYTES_MIN = 16 * 1024;
 const STRANGE_BYTES_MAX = 1024 * 1024;
 /** Of expanded files that wait for their encoder. */
 const KEPT_BYTES_MAX = 256 * 1024 * 1024;
+/**
+ * Of a gzip file whose choices begin with those of the old one. To find these takes a machine longer than to unpack the file; it pays for
+ * the many small ones, not for an initramfs (docs/decisions/0006-deltas.md).
+ */
+const CHOICES_BASE_BYTES_MAX = 2 * 1024 * 1024;
 /** Of all bases of one content. */
 export const BASE_BYTES_MAX = CONTENT_BYTES_MAX;
 
 /** Those that have new objects as bases come last, the others keep their order. */
-export async function planContents(
-  repository: Repository,
-  input: PlanInput,
-  signal?: AbortSignal,
-): Promise<PlannedContent[]> {
-  const planned: PlannedContent[] = [];
+export function planContents(repository: Repository, input: PlanInput, signal?: AbortSignal): PlannedContent[] {
+  const planned: PlannedContent[][] = [];
   let keptBytes = 0;
   // One after the other: an initramfs is large.
   for (const object of input.objects) {
     signal?.throwIfAborted();
-    const content = (await planPacked(repository, input, object)) ?? planPlain(input, object);
-    const isKept = content.expandedBytes > GROUP_BYTES_MAX && keptBytes + content.expandedBytes <= KEPT_BYTES_MAX;
-    keptBytes += isKept ? (content.expanded?.length ?? 0) : 0;
-    planned.push(isKept ? content : { ...content, expanded: undefined });
+    const keep = (content: PlannedContent): PlannedContent => {
+      const isKept = content.expandedBytes > GROUP_BYTES_MAX && keptBytes + content.expandedBytes <= KEPT_BYTES_MAX;
+      keptBytes += isKept ? (content.expanded?.length ?? 0) : 0;
+      return isKept ? content : { ...content, expanded: undefined };
+    };
+    planned.push((planPacked(repository, input, object) ?? [planPlain(input, object)]).map(keep));
   }
   const news = new Set(input.objects.map(({ objectId }) => objectId));
-  const isLate = ({ bases }: PlannedContent): boolean => bases.some(({ objectId }) => news.has(objectId));
-  return [...planned.filter((content) => !isLate(content)), ...planned.filter(isLate)];
+  const isLate = (contents: readonly PlannedContent[]): boolean =>
+    contents.some(({ bases }) => bases.some(({ objectId }) => news.has(objectId)));
+  return [...planned.filter((contents) => !isLate(contents)), ...planned.filter(isLate)].flat();
 }
 
 function planPlain(input: PlanInput, object: PlanInput["objects"][number]): PlannedContent {
@@ -71,26 +76,43 @@ function planPlain(input: PlanInput, object: PlanInput["objects"][number]): Plan
     ...object,
     packing: { kind: "none" },
     expandedBytes: object.sizeBytes,
-    bases: old === undefined ? [] : [{ objectId: old, isExpanded: false }],
+    bases: old === undefined ? [] : [{ objectId: old, form: "plain" }],
     expanded: undefined,
   };
 }
 
-/** undefined for what is not compressed, or could not be packed again to the same bytes. */
-async function planPacked(
+/** With its choices before it; undefined for what is not compressed, or could not be packed again to the same bytes. */
+function planPacked(
   repository: Repository,
   input: PlanInput,
   object: PlanInput["objects"][number],
-): Promise<PlannedContent | undefined> {
+): PlannedContent[] | undefined {
   if (object.sizeBytes < PACKED_BYTES_MIN || !isCompressed(repository, object.objectId)) return undefined;
-  const bytes = repository.host.files.read(objectPath(repository, object.objectId));
-  const expanded = expand(bytes);
-  const packing = expanded === undefined ? undefined : await findPacking(repository.host, bytes, expanded);
-  if (expanded === undefined || packing === undefined) return undefined;
+  const unpacked = unpack(repository.host.files.read(objectPath(repository, object.objectId)));
+  if (unpacked === undefined) return undefined;
+  const { packing, expanded, choices } = unpacked;
   const old = input.matches.get(object.objectId);
-  const oldBases = old === undefined ? [] : [{ objectId: old, isExpanded: isCompressed(repository, old) }];
+  const oldIn = (form: Form): PlannedBase[] =>
+    old === undefined ? [] : [{ objectId: old, form: isCompressed(repository, old) ? form : "plain" }];
+  const oldBases = oldIn("expanded");
   const bases = isNewc(expanded) ? archiveBases(repository, input, { archive: expanded, oldBases, object }) : oldBases;
-  return { ...object, packing, expandedBytes: expanded.length, bases, expanded };
+  const isLarge = object.sizeBytes > CHOICES_BASE_BYTES_MAX;
+  const content: PlannedContent = { ...object, packing, expandedBytes: expanded.length, bases, expanded };
+  return choices === undefined
+    ? [content]
+    : [planChoices(object.objectId, choices, isLarge ? [] : oldIn("choices")), content];
+}
+
+function planChoices(objectId: string, choices: Buffer, bases: readonly PlannedBase[]): PlannedContent {
+  const { length } = choices;
+  return {
+    objectId,
+    sizeBytes: length,
+    packing: { kind: "choices" },
+    expandedBytes: length,
+    bases,
+    expanded: choices,
+  };
 }
 
 function isCompressed(repository: Repository, objectId: string): boolean {
@@ -114,6 +136,6 @@ function archiveBases(
   }
   const bytes = [...found.values()].reduce((sum, size) => sum + size, 0);
   if (bytes > BASE_BYTES_MAX / 2) return oldBases;
-  const files = [...found.keys()].map((objectId) => ({ objectId, isExpanded: false }));
+  const files = [...found.keys()].map((objectId): PlannedBase => ({ objectId, form: "plain" }));
   return strangeBytes > STRANGE_BYTES_MAX ? [...files, ...oldBases] : files;
 }
