@@ -42,6 +42,7 @@ function withNext(context: RemoteContext, session: Session, [endpoint, ...others
   return {
     endpoint: session.endpoint,
     name: session.name,
+    moved: () => session.moved(),
     async request(method, target, options = {}) {
       if (method !== "GET" || !target.startsWith("blobs/")) return session.request(method, target, options);
       if (!elsewhere.has(target)) {

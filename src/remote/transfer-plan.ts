@@ -158,6 +158,11 @@ export function sumByKind({ missing }: Pick<TransferPlan, "missing">): TransferS
   return [...sums.values()];
 }
 
+/** What the layers alone move, and the questions for ways to get them: the part of a plan that does not depend on who asks. */
+export function layerBytes(plan: Pick<TransferPlan, "missing">): number {
+  return sumByKind(plan).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** "2 layers are here; 1 by ranges: 1.9 MB of 275 MB". */
 export function describeTransfer(plan: Pick<TransferPlan, "present" | "missing">): string {
   const count = (layers: number): string => `${layers} ${layers === 1 ? "layer" : "layers"}`;
