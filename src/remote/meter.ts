@@ -12,7 +12,7 @@ export interface Moved {
 
 export interface Meter {
   readonly transport: Transport;
-  moved(): Moved;
+  readonly moved: () => Moved;
 }
 
 /** "HTTP/1.1", spaces and the ends of the first lines of both heads. */
