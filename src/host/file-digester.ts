@@ -32,10 +32,10 @@ export function openFileDigester(path: string, algorithm: DigestAlgorithm): File
   const id = nextId++;
   let toldBytes = 0;
   let thread: Thread | undefined;
-  const take = (): Thread => {
+  const take = (): Thread | undefined => {
     if (thread === undefined || thread.hasEnded) {
       thread = idlestThread();
-      thread.users += 1;
+      if (thread !== undefined) thread.users += 1;
     }
     return thread;
   };
@@ -43,12 +43,12 @@ export function openFileDigester(path: string, algorithm: DigestAlgorithm): File
     grown(sizeBytes) {
       if (sizeBytes - toldBytes < STEP_BYTES) return;
       toldBytes = sizeBytes;
-      take().send({ kind: "grow", id, path, algorithm, sizeBytes });
+      take()?.send({ kind: "grow", id, path, algorithm, sizeBytes });
     },
     async digest(sizeBytes) {
       const step: HashingStep = { kind: "finish", id, path, algorithm, sizeBytes };
       const isSmall = thread === undefined && sizeBytes < STEP_BYTES;
-      const answer = isSmall ? hashHere(step) : await take().ask(step);
+      const answer = await ((isSmall ? undefined : take())?.ask(step) ?? hashHere(step));
       if (answer !== undefined && "digest" in answer) return answer.digest;
       throw systemFailure({ call: "hash", path }, answer?.errno ?? "EIO");
     },
@@ -68,12 +68,17 @@ function hashHere(step: HashingStep): HashingAnswer | undefined {
   return hashing(step);
 }
 
-function idlestThread(): Thread {
+/** undefined where there are no threads (a restricted environment). */
+function idlestThread(): Thread | undefined {
   const [idlest] = threads.toSorted((left, right) => left.users - right.users);
   if (idlest !== undefined && (idlest.users === 0 || threads.length >= THREADS_MAX)) return idlest;
-  const thread = startThread();
-  threads.push(thread);
-  return thread;
+  try {
+    const thread = startThread();
+    threads.push(thread);
+    return thread;
+  } catch {
+    return undefined;
+  }
 }
 
 /** It keeps the process alive only while somebody waits for a digest. */

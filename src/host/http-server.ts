@@ -8,7 +8,6 @@
  */
 import type * as http from "node:http";
 import type { SecureContextOptions } from "node:tls";
-import { setFlagsFromString } from "node:v8";
 import { Failure } from "../core/failure.ts";
 import type {
   FileStream,
@@ -21,6 +20,7 @@ import type {
 } from "./host.ts";
 import { httpModule, httpsModule } from "./http-modules.ts";
 import { readIncoming } from "./incoming-body.ts";
+import { keepYoungHeapSmall } from "./young-heap.ts";
 
 /** Of bytes of one request or response in memory: large enough to keep a connection busy, small enough for a thousand. */
 const HIGH_WATER_MARK_BYTES = 1 << 18;
@@ -110,14 +110,6 @@ function createServer(settings: http.ServerOptions, listener: http.RequestListen
     }
   };
   return { server, scheme: "https", certificates, reloadTls };
-}
-
-/**
- * Bytes of bodies lie outside V8's heap and are freed when their small handles are collected. A young generation that grows makes
- * that rarer, and a busy upload then holds 30 MiB more of bytes that nobody needs, at no gain in speed.
- */
-function keepYoungHeapSmall(): void {
-  setFlagsFromString("--semi-space-growth-factor=1");
 }
 
 function listen(server: http.Server, options: ServeOptions): Promise<void> {

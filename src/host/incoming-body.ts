@@ -8,6 +8,7 @@
  * @see nodejs.org/api/stream.html, "Two reading modes"
  */
 import type * as http from "node:http";
+import { noteReceived } from "./young-heap.ts";
 
 export async function* readIncoming(
   incoming: http.IncomingMessage,
@@ -20,6 +21,7 @@ export async function* readIncoming(
   const onData = (chunk: Uint8Array): void => {
     arrived.push(chunk);
     waitingBytes += chunk.length;
+    noteReceived(chunk.length);
     if (waitingBytes >= limitBytes) incoming.pause();
     wake();
   };
