@@ -1,0 +1,95 @@
+/** `push --delta-from` in the steps of the command, against the real registry handler: three tags, and what machines then fetch. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { streamOf } from "../core/bytes.ts";
+import { isFailure } from "../core/failure.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { type ImageRef, parseImageRef } from "../oci/reference.ts";
+import { openTestRegistry } from "../registry/testing.ts";
+import { listDeltas } from "../remote/delta-artifact.ts";
+import { previousImages } from "../remote/previous-images.ts";
+import { pullImage } from "../remote/pull.ts";
+import { pushImage } from "../remote/push.ts";
+import { pushEndpoint, readRegistriesConf } from "../remote/registries-conf.ts";
+import { openSession } from "../remote/session.ts";
+import { createTestClient, REGISTRY } from "../remote/testing.ts";
+import { openStore } from "../store/open.ts";
+import type { Store, StoredImage } from "../store/store.ts";
+import { fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
+import { pushDeltas, readDeltaCount } from "./push-deltas.ts";
+
+const host = createLinuxHost();
+const refOf = (tag: string): ImageRef => parseImageRef(`${REGISTRY}/team/os:${tag}`);
+
+test("three tags pushed with deltas from the last two: each has those of its predecessors, and machines take them", async () => {
+  using registry = openTestRegistry();
+  const open = (name: string, keepBlobs: boolean): Store =>
+    openStore(host, `${registry.root}/${name}/composefs`, { keepBlobs, create: true, access: "shared" });
+  using builder = open("builder", true);
+  using machine = open("machine", false);
+  const { context, lines } = createTestClient({ [REGISTRY]: registry.handler });
+  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), refOf("1")), {
+    access: "pull,push",
+  });
+  const push = async (version: string): Promise<StoredImage> => {
+    const program = Buffer.concat([noise(200_000, "program"), Buffer.from(version), noise(100_000, "rest")]);
+    const tar = await fixtureTar({ "": null, program });
+    const layer = await builder.addLayer(streamOf(tar));
+    const next = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+    const ref = refOf(version);
+    const from = await previousImages(session, ref.tag, 2);
+    await pushImage(context, builder, next, ref);
+    await pushDeltas(context, builder, session, { next, ref, from });
+    return next;
+  };
+  const images = [await push("1"), await push("2"), await push("3")] as const;
+  const olds = async (image: StoredImage): Promise<string[]> =>
+    (await listDeltas(session, image.digest)).map(({ old }) => old).sort();
+  const [first, second, third] = images;
+  assert.deepEqual(await olds(first), []);
+  assert.deepEqual(await olds(second), [first.digest]);
+  assert.deepEqual(await olds(third), [first.digest, second.digest].sort());
+
+  await pullImage(context, machine, refOf("1"));
+  lines.length = 0;
+  const pulled = await pullImage(context, machine, refOf("3"));
+  assert.ok(
+    lines.some((line) => line.includes(`made from ${first.digest.slice(7, 19)}`)),
+    lines.join("\n"),
+  );
+  assert.equal(machine.imageId(pulled, "raw"), builder.imageId(third, "raw"));
+});
+
+test("a predecessor that is not in the store is told and left out", async () => {
+  using registry = openTestRegistry();
+  using builder = openStore(host, `${registry.root}/builder/composefs`, {
+    keepBlobs: true,
+    create: true,
+    access: "shared",
+  });
+  const { context, lines } = createTestClient({ [REGISTRY]: registry.handler });
+  const tar = await fixtureTar({ "": null, file: noise(1000, "file") });
+  const layer = await builder.addLayer(streamOf(tar));
+  const next = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+  await pushImage(context, builder, next, refOf("2"));
+  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), refOf("2")), {
+    access: "pull,push",
+  });
+  const [digest] = next.config.rootfs.diff_ids;
+  assert.ok(digest !== undefined);
+  await pushDeltas(context, builder, session, { next, ref: refOf("2"), from: [{ tag: "1", digest }] });
+  assert.deepEqual(await listDeltas(session, next.digest), []);
+  assert.ok(
+    lines.some((line) => line.includes("is not in the store (pull it first)")),
+    lines.join("\n"),
+  );
+});
+
+for (const text of ["0", "101", "-1", "two", "", "1.5"]) {
+  test(`readDeltaCount() refuses ${JSON.stringify(text)}`, () => {
+    assert.throws(
+      () => readDeltaCount(text),
+      (error) => isFailure(error, "usage"),
+    );
+  });
+}
