@@ -57,6 +57,8 @@ async function berthWords(): Promise<string[]> {
   const program = process.env["BERTH"];
   if (program !== undefined) return [program];
   await buildBundle();
+  // As the launcher does.
+  process.env["NODE_COMPILE_CACHE"] = join(scratch, "compile");
   return [process.execPath, "--disable-warning=ExperimentalWarning", join(DIST, "berth.mjs")];
 }
 
