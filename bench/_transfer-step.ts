@@ -5,7 +5,7 @@
  *   pull STORE REF                an image into a machine's store
  *   delta STORE OLD NEW REF       a delta between two images of the store, by digest, which is pushed
  *
- * Prints one line of JSON: CPU seconds (those of gzip included), peak memory, bytes received, how the layers came, and the id of the image's tree.
+ * Prints one line of JSON: CPU seconds (those of programs included), peak memory, bytes received, how the layers came, and the id of the image's tree.
  */
 import { createReadStream, readFileSync } from "node:fs";
 import { digestOf } from "../src/core/digest.ts";
