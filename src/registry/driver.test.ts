@@ -200,6 +200,9 @@ for (const [name, open] of Object.entries(STORAGES)) {
   });
 }
 
+/** More than two parts of an upload. */
+const SESSION_MIB = 11;
+
 test("s3: two replicas that append to one session at once leave content of one of them, or none", async () => {
   let stored = 0;
   for (let turn = 0; turn < 20; turn += 1) {
@@ -216,7 +219,7 @@ test("s3: two replicas that append to one session at once leave content of one o
     const [left, right] = [1, 2].map(() => s3Driver(host, bucket, { prefix: "", redirect: false }));
     assert.ok(left && right);
     const id = await left.startUpload("team/os", "sha256");
-    const contents = [Buffer.alloc(20 * MIB, 1), Buffer.alloc(20 * MIB, 2)];
+    const contents = [Buffer.alloc(SESSION_MIB * MIB, 1), Buffer.alloc(SESSION_MIB * MIB, 2)];
     const [one, two] = contents.map((bytes) => digestOf(bytes));
     assert.ok(one && two);
     const outcomes = await Promise.allSettled([
@@ -230,7 +233,7 @@ test("s3: two replicas that append to one session at once leave content of one o
     ];
     for (const [index, wanted] of [one, two].entries()) {
       if (results[index] !== "stored") continue;
-      const content = await collectBytes(left.readBlob(wanted, { start: 0, end: 20 * MIB }));
+      const content = await collectBytes(left.readBlob(wanted, { start: 0, end: SESSION_MIB * MIB }));
       assert.equal(digestOf(content), wanted, `turn ${turn}`);
       stored += 1;
     }
@@ -239,5 +242,5 @@ test("s3: two replicas that append to one session at once leave content of one o
 });
 
 function pieces(bytes: Buffer | undefined): Buffer[] {
-  return Array.from({ length: 20 }, (_, i) => bytes?.subarray(i * MIB, (i + 1) * MIB) ?? Buffer.alloc(0));
+  return Array.from({ length: SESSION_MIB }, (_, i) => bytes?.subarray(i * MIB, (i + 1) * MIB) ?? Buffer.alloc(0));
 }

@@ -11,15 +11,14 @@ import { createLinuxHost } from "../host/linux.ts";
 import { SCRATCH } from "../host/scratch.ts";
 import { parseRegistryConfig } from "./config.ts";
 import { filesDriver } from "./files-driver.ts";
-import { htpasswdLine } from "./htpasswd.ts";
 import { startRegistry } from "./serve.ts";
 import { INDEX, MANIFEST } from "../oci/media-types.ts";
 import { openService, type Service } from "./service.ts";
-import { toWeb } from "./testing.ts";
+import { quickHtpasswdLine, toWeb } from "./testing.ts";
 
 const host = createLinuxHost();
 const CONFIG = 'listen="127.0.0.1:0"\n[storage]\ndriver="files"\ndirectory="data"\n';
-const USERS = await htpasswdLine("anna", "secret");
+const USERS = await quickHtpasswdLine("anna", "secret");
 const anna = { authorization: `Basic ${btoa("anna:secret")}` };
 
 interface Opened extends Disposable {

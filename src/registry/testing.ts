@@ -1,4 +1,5 @@
 /** For tests: a registry over a temporary directory of the real file system, or a bucket in memory, called without a socket. */
+import { hash as bcrypt } from "bcryptjs";
 import { digestOf, type Digest } from "../core/digest.ts";
 import type { Clock, Host, HttpHandler, ServerRequest, ServerResponse } from "../host/host.ts";
 import { createFakeBucket } from "../host/fake-bucket.ts";
@@ -12,6 +13,11 @@ import { filesDriver } from "./files-driver.ts";
 import { createRegistry, type RegistryOptions } from "./handler.ts";
 import type { LogEntry } from "./answering.ts";
 import { s3Driver } from "./s3-driver.ts";
+
+/** A line of htpasswd with the least cost that bcrypt has. */
+export async function quickHtpasswdLine(user: string, password: string): Promise<string> {
+  return `${user}:${await bcrypt(password, 4)}\n`;
+}
 
 export interface TestRegistry extends Disposable {
   readonly host: Host;

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFailure } from "../core/failure.ts";
-import { htpasswdLine } from "../registry/htpasswd.ts";
-import { htpasswdAuth, openTestRegistry, type TestRegistry } from "../registry/testing.ts";
+import { htpasswdAuth, openTestRegistry, quickHtpasswdLine, type TestRegistry } from "../registry/testing.ts";
 import type { RemoteContext } from "./context.ts";
 import { currentLogin, logIn, logOut, logOutOfAll, parseRegistryName } from "./login.ts";
 import { createTestClient, REGISTRY } from "./testing.ts";
 
 const anna = { username: "anna", password: "secret" };
-const line = await htpasswdLine("anna", "secret");
+const line = await quickHtpasswdLine("anna", "secret");
 
 /** A registry that wants a login. */
 function guarded(base: TestRegistry): TestRegistry {

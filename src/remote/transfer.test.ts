@@ -6,8 +6,7 @@ import { digestOf } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { INDEX, MANIFEST } from "../oci/media-types.ts";
 import { parseImageRef } from "../oci/reference.ts";
-import { htpasswdLine } from "../registry/htpasswd.ts";
-import { htpasswdAuth, openTestRegistry, type TestRegistry } from "../registry/testing.ts";
+import { htpasswdAuth, openTestRegistry, quickHtpasswdLine, type TestRegistry } from "../registry/testing.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import {
@@ -395,7 +394,7 @@ test("a push to a registry that refuses the bytes ends at once with its words", 
 test("without a login the error says where was looked; with one both ways work", async () => {
   using base = openTestRegistry();
   const { host, root } = base;
-  host.files.write(`${root}/htpasswd`, await htpasswdLine("anna", "secret"));
+  host.files.write(`${root}/htpasswd`, await quickHtpasswdLine("anna", "secret"));
   using registry = openTestRegistry({ authenticate: htpasswdAuth({ host, path: `${root}/htpasswd`, realm: "berth" }) });
   const auth = (text: string): string =>
     JSON.stringify({ auths: { [REGISTRY]: { auth: Buffer.from(text).toString("base64") } } });

@@ -8,12 +8,11 @@ import { SCRATCH } from "../../host/scratch.ts";
 import { answering } from "../answering.ts";
 import { parseRegistryConfig } from "../config.ts";
 import { withEndpoints } from "../endpoints.ts";
-import { htpasswdLine } from "../htpasswd.ts";
-import { openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
+import { openTestRegistry, quickHtpasswdLine, type TestRegistry, toWeb } from "../testing.ts";
 import { openAccess } from "./open-access.ts";
 import { createKey, formatRobots, type Robot } from "./robots.ts";
 
-const USERS = `${await htpasswdLine("anna", "secret")}${await htpasswdLine("eve", "secret")}`;
+const USERS = `${await quickHtpasswdLine("anna", "secret")}${await quickHtpasswdLine("eve", "secret")}`;
 const RULES = `
 [groups]
 ops = ["anna"]
@@ -277,7 +276,7 @@ test("docker's login: a refresh token, then tokens by POST; a new password ends 
   const misused = await opened.post({ grant_type: "refresh_token", refresh_token: token });
   assert.equal(misused.status, 401, "an access token is no refresh token");
 
-  opened.registry.host.files.write(`${opened.path}/htpasswd`, await htpasswdLine("anna", "changed!"));
+  opened.registry.host.files.write(`${opened.path}/htpasswd`, await quickHtpasswdLine("anna", "changed!"));
   assert.equal((await opened.get("/v2/team/os/manifests/v1", bearer(token))).status, 401);
   assert.equal((await opened.post({ grant_type: "refresh_token", refresh_token })).status, 401);
 });

@@ -8,8 +8,7 @@ import type { Authenticate } from "../auth.ts";
 import { parseBasic } from "../auth.ts";
 import type { Driver } from "../driver.ts";
 import { RegistryError } from "../errors.ts";
-import { htpasswdLine } from "../htpasswd.ts";
-import { htpasswdAuth, openTestRegistry, type TestRegistry, toWeb } from "../testing.ts";
+import { htpasswdAuth, openTestRegistry, quickHtpasswdLine, type TestRegistry, toWeb } from "../testing.ts";
 import { attach, pushWebImage } from "./testing.ts";
 import { createUpgradeCosts, type Upgrade, type UpgradeCosts } from "./upgrade-cost.ts";
 import { createWeb, type WebOptions } from "./web.ts";
@@ -195,12 +194,12 @@ test("the cookie of an old password is nobody's: it is taken back, and counts as
   using registry = openTestRegistry();
   const { host, root } = registry;
   const path = `${root}/htpasswd`;
-  host.files.write(path, await htpasswdLine("anna", "secret"));
+  host.files.write(path, await quickHtpasswdLine("anna", "secret"));
   const visit = visitor(registry, { authenticate: htpasswdAuth({ host, path, realm: "" }) });
   const signIn = (password: string): Promise<Visit> => visit("/-/sign-in", { form: { user: "anna", password } });
   const cookie = (await signIn("secret")).headers.get("set-cookie")?.split(";")[0] ?? "";
   assert.equal((await visit("/", { headers: { cookie } })).headers.get("set-cookie"), null);
-  host.files.write(path, await htpasswdLine("anna", "changed"));
+  host.files.write(path, await quickHtpasswdLine("anna", "changed"));
   for (let i = 0; i < 24; i += 1) {
     const { status, headers } = await visit("/", { headers: { cookie } });
     assert.deepEqual([status, headers.get("location")], [303, "/-/sign-in"]);
