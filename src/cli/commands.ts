@@ -31,6 +31,7 @@ import { psCommand } from "./commands/ps.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { pushCommand } from "./commands/push.ts";
 import { registryCheckCommand } from "./commands/registry-check.ts";
+import { registryDeltaCommand } from "./commands/registry-delta.ts";
 import { registryGcCommand } from "./commands/registry-gc.ts";
 import { registryInitCommand } from "./commands/registry-init.ts";
 import { registryServeCommand } from "./commands/registry-serve.ts";
@@ -87,6 +88,7 @@ export const commands: readonly Command[] = [
   killCommand,
   rmCommand,
   inspectCommand,
+  registryDeltaCommand,
   registryGcCommand,
   registryCheckCommand,
   registryInitCommand,

@@ -27,7 +27,7 @@ export async function pushDeltas(
   const { progress, signal } = context;
   const known = new Set((await listDeltas(session, next.digest)).map(({ old }) => old));
   for (const { tag, digest } of from) {
-    const name = `${formatRepository(ref)}:${tag}`;
+    const name = `${formatRepository(ref)}${tag === undefined ? `@${digest}` : `:${tag}`}`;
     const old = store.image(digest);
     if (digest === next.digest || known.has(digest)) continue;
     if (old === undefined) {

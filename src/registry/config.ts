@@ -8,6 +8,7 @@ import type { Host } from "../host/host.ts";
 import { auditSection } from "./config/audit.ts";
 import { authSection, groupsSection, permissionsSection } from "./config/auth.ts";
 import { type JsonSchema, ROOT, table, type ValueOf } from "./config/fields.ts";
+import { deltasSection } from "./config/deltas.ts";
 import { limitsSection } from "./config/limits.ts";
 import { gcSection } from "./config/gc.ts";
 import { listenField } from "./config/listen.ts";
@@ -40,6 +41,7 @@ const registryTable = table("Configuration of `berth registry serve`", {
   audit: auditSection,
   metrics: metricsSection,
   webhooks: webhooksSection,
+  deltas: deltasSection,
   shutdown: shutdownSection,
   upstream: upstreamSection,
 });

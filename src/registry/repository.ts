@@ -41,6 +41,8 @@ export interface Repository {
   /** `referrer` is what the subject's referrers list shows; only with a subject. */
   addManifest(record: ManifestRecord, referrer: Descriptor | undefined): Promise<void>;
   deleteManifest(digest: Digest): Promise<boolean>;
+  /** Manifests that lost a tag, the last first. */
+  replaced(): Promise<Digest[]>;
   /** In byte order; undefined when the repository does not exist. */
   tags(): Promise<string[] | undefined>;
   /** When the tag was last set, by the storage's clock; undefined when there is none. */
@@ -107,6 +109,13 @@ export function openRepository(driver: Driver, name: string): Repository {
       await driver.deleteRecord(untaggedKey(digest), { durable: false });
       if (found.subject !== undefined) await driver.deleteRecord(referrerKey(found.subject, digest));
       return true;
+    },
+    async replaced() {
+      const found: { readonly digest: Digest; readonly ms: number }[] = [];
+      for (const digest of (await driver.listRecords(`${base}/untagged`)).map(parseFileName)) {
+        found.push({ digest, ms: (await driver.recordTime(untaggedKey(digest))) ?? 0 });
+      }
+      return found.sort((left, right) => right.ms - left.ms).map(({ digest }) => digest);
     },
     async tags() {
       const tags = await driver.listRecords(`${base}/tags`);

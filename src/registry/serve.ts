@@ -7,6 +7,7 @@ import type { Host, HttpServer } from "../host/host.ts";
 import { inDirectory, readRegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
 import { followTls, readTls } from "./operations/tls-files.ts";
+import type { MakeDeltas } from "./operations/delta-jobs.ts";
 import type { ConnectUpstream } from "./pull-through/open-pull-through.ts";
 import { openService, type Service } from "./service.ts";
 import { openStorage } from "./storage.ts";
@@ -30,6 +31,8 @@ export interface StartOptions {
   readonly connectUpstream?: ConnectUpstream;
   /** How a client would upgrade, for the page. */
   readonly planUpgrade?: PlanUpgrade;
+  /** For a configuration with `[deltas]`, which is refused without it. */
+  readonly makeDeltas?: MakeDeltas;
 }
 
 /** Failure "not-found" when `directory` holds no registry, "bad-input" for its configuration. */

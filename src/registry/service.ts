@@ -14,6 +14,7 @@ import type { Driver } from "./driver.ts";
 import { type Endpoints, withEndpoints } from "./endpoints.ts";
 import { RegistryError } from "./errors.ts";
 import { createRegistry } from "./handler.ts";
+import { createDeltaJobs, type DeltaJobs, type MakeDeltas } from "./operations/delta-jobs.ts";
 import { auditEntry, openAudit } from "./operations/audit.ts";
 import { healthz, metricsEndpoint, readyz } from "./operations/health.ts";
 import { createMetrics, type Metrics } from "./operations/metrics.ts";
@@ -28,7 +29,7 @@ export interface Service {
   readonly operations: HttpHandler;
   /** From now on /readyz says no. */
   drain(): void;
-  /** Sends the events that wait. */
+  /** Sends the events that wait, and breaks off deltas. */
   close(): Promise<void>;
 }
 
@@ -40,6 +41,8 @@ export interface ServiceOptions {
   readonly connectUpstream?: ConnectUpstream;
   /** How a client would upgrade; without it the page does not say what that moves. */
   readonly planUpgrade?: PlanUpgrade;
+  /** For a configuration with `[deltas]`. */
+  readonly makeDeltas?: MakeDeltas | undefined;
 }
 
 type ServiceHost = Pick<Host, "files" | "clock" | "random" | "network" | "threads">;
@@ -53,10 +56,12 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
   const metrics = createMetrics();
   const webhooks = openWebhooks(host, config, options, metrics);
   metrics.gauge("berth_registry_webhooks_waiting", "Webhook events not yet delivered", () => webhooks.waiting());
+  const deltas = openDeltas(config, options, metrics);
   const log = combined([
     (entry) => logRequest(progress, entry),
     (entry) => metrics.observe(entry),
     (entry) => webhooks.observe(entry),
+    (entry) => deltas.observe(entry),
     ...auditing(host, config, options),
   ]);
   const { notice } = config.protocol;
@@ -94,7 +99,7 @@ export function openService(host: ServiceHost, config: RegistryConfig, options: 
     handler: behindProxies(config.proxies, metrics.counting(withEndpoints(endpoints, { api, rest }))),
     operations: withEndpoints({ ...health, "/metrics": metricsEndpoint(metrics) }, { api: nothing, rest: nothing }),
     drain: () => void (draining = true),
-    close: () => webhooks.close(),
+    close: async () => void (await Promise.all([webhooks.close(), deltas.close()])),
   };
 }
 
@@ -154,6 +159,16 @@ function logRequest(progress: Progress, entry: LogEntry): void {
   progress.warn(
     `error in ${method} ${target}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`,
   );
+}
+
+function openDeltas(config: RegistryConfig, { progress, makeDeltas }: ServiceOptions, metrics: Metrics): DeltaJobs {
+  const counters = {
+    made: metrics.counter("berth_registry_deltas_made_total", "Images to which deltas were made after a push"),
+    failed: metrics.counter("berth_registry_deltas_failed_total", "Images to which no deltas could be made"),
+  };
+  const jobs = createDeltaJobs(config.deltas, { makeDeltas, progress, ended: (result) => counters[result].add() });
+  metrics.gauge("berth_registry_deltas_waiting", "Images to which deltas are to be made", () => jobs.waiting());
+  return jobs;
 }
 
 /** What a client chose, so that it ends no field, begins no line and commands no terminal. */

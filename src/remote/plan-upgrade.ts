@@ -4,14 +4,12 @@
  * other layers no file is, so that a machine which has unpacked them may move less.
  */
 import type { Digest } from "../core/digest.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { isFailure } from "../core/failure.ts";
 import type { ImageConfig } from "../oci/config.ts";
-import { isIndexType } from "../oci/media-types.ts";
-import { parseManifest } from "../oci/manifest.ts";
 import type { RemoteContext } from "./context.ts";
-import { fetchManifest } from "./fetch-manifest.ts";
 import { fetchConfig } from "./pull.ts";
 import { fetchFileDigests } from "./range-method.ts";
+import { readRepositoryImage } from "./repository-image.ts";
 import type { ResolvedImage } from "./resolve.ts";
 import type { Session } from "./session.ts";
 import { planTransfer, type PullStore, type TransferPlan } from "./transfer-plan.ts";
@@ -38,21 +36,7 @@ export async function planUpgrade(
 }
 
 async function readImage(session: Session, digest: Digest): Promise<KnownImage> {
-  const fetched = await fetchManifest(session, digest);
-  const name = `${session.name}@${digest}`;
-  if (fetched === undefined) throw new Failure("not-found", `Cannot read image "${name}": there is none`);
-  if (isIndexType(fetched.mediaType)) {
-    throw new Failure("unsupported", `Cannot plan an upgrade of "${name}": it is an index, wanted one of its images`);
-  }
-  const { host, path } = session.endpoint;
-  const resolved: ResolvedImage = {
-    ref: { host, path, tag: undefined, digest },
-    manifest: parseManifest(fetched.bytes.toString("utf8"), fetched.mediaType),
-    digest,
-    bytes: fetched.bytes,
-    session,
-    indexes: [],
-  };
+  const resolved = await readRepositoryImage(session, digest);
   return { resolved, ...(await fetchConfig(resolved)) };
 }
 

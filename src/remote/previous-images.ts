@@ -13,7 +13,8 @@ import { readText } from "./answer.ts";
 import type { Session } from "./session.ts";
 
 export interface PreviousImage {
-  readonly tag: string;
+  /** undefined for one that has lost its tags. */
+  readonly tag: string | undefined;
   readonly digest: Digest;
 }
 
@@ -45,11 +46,13 @@ async function listTags(session: Session): Promise<string[]> {
   return tags === null ? [] : asArray(tags, "tag list.tags").map((tag, i) => asString(tag, `tag list.tags[${i}]`));
 }
 
+const IMAGE_TYPES = [MANIFEST, DOCKER_MANIFEST];
+
+/** undefined for a tag of an index. */
 async function digestOfTag(session: Session, tag: string): Promise<Digest | undefined> {
-  const response = await session.request("HEAD", `manifests/${tag}`, {
-    headers: { accept: [MANIFEST, DOCKER_MANIFEST].join(", ") },
-  });
+  const response = await session.request("HEAD", `manifests/${tag}`, { headers: { accept: IMAGE_TYPES.join(", ") } });
   response.discard();
-  const digest = response.headers["docker-content-digest"];
-  return response.status === 200 && digest !== undefined && isDigest(digest) ? digest : undefined;
+  const { "docker-content-digest": digest, "content-type": type = MANIFEST } = response.headers;
+  if (response.status !== 200 || digest === undefined || !isDigest(digest)) return undefined;
+  return IMAGE_TYPES.includes(type.replace(/;.*/, "").trim()) ? digest : undefined;
 }

@@ -2,8 +2,10 @@
 import { textToByteName } from "../../core/bytes.ts";
 import { silent } from "../../core/progress.ts";
 import { listenFlag } from "../../registry/config/listen.ts";
+import { programArgv } from "../../host/program.ts";
+import type { MakeDeltas } from "../../registry/operations/delta-jobs.ts";
 import { startRegistry } from "../../registry/serve.ts";
-import { command } from "../command.ts";
+import { command, type Context } from "../command.ts";
 import { connectUpstream } from "../registry-upstream.ts";
 import { planUpgradeCost } from "../registry-upgrade-cost.ts";
 import { remoteContext } from "../remote-flags.ts";
@@ -30,6 +32,7 @@ export const registryServeCommand = command({
       progress: context.progress,
       connectUpstream: (options) => connectUpstream(client, options),
       planUpgrade: planUpgradeCost({ ...client, progress: silent }),
+      makeDeltas: deltasInBackground(context, directory),
     });
 
     context.print(`Serving ${directory} on ${registry.url}\n`);
@@ -39,3 +42,28 @@ export const registryServeCommand = command({
     context.progress.say("Stopping");
   },
 });
+
+const DELTAS_MAX_MS = 4 * 3600 * 1000;
+
+/** A process of its own, which yields to the server's: it takes gigabytes and minutes, and a push must notice nothing. */
+function deltasInBackground({ host, progress }: Pick<Context, "host" | "progress">, directory: string): MakeDeltas {
+  return async ({ repository, digest }, { count, signal }) => {
+    const image = `${repository}@${digest}`;
+    const argv = [
+      "nice",
+      "-n",
+      "19",
+      ...programArgv(),
+      "registry",
+      "delta",
+      "--progress",
+      "none",
+      "--from",
+      String(count),
+      directory,
+      image,
+    ];
+    const { stdout } = await host.exec(argv, { signal, timeoutMs: DELTAS_MAX_MS });
+    for (const line of stdout.toString("utf8").split("\n")) if (line !== "") progress.say(`Delta to ${image}: ${line}`);
+  };
+}
