@@ -161,5 +161,5 @@ for (const [words, status, message] of [
 test("registry delta of a folder that is no registry is refused", async () => {
   using world = openWorld();
   const { status, err } = await world.delta(`${world.path}/data`, "team/os:1");
-  assert.deepEqual([status, /^error: Cannot use registry/.test(err)], [1, true]);
+  assert.deepEqual([status, err.startsWith("error: Cannot use registry")], [1, true]);
 });
