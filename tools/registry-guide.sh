@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 mount -t tmpfs tmpfs /srv
 ip link set lo up
-trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 
 berth() { "$root/berth" "$@" 2> >(grep -v '^127' >&2); }
 # Runs the line that it shows.
