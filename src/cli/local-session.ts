@@ -1,4 +1,5 @@
 /** localSession(): a repository of a registry in this process as a client's session, without a socket and without a login. */
+import { streamOf } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { HttpHandler } from "../host/host.ts";
 import { createMeter } from "../remote/meter.ts";
@@ -46,9 +47,6 @@ function openBody(body: TransportRequest["body"]): AsyncIterable<Uint8Array> | n
   return body instanceof Uint8Array ? asStream(body) : body();
 }
 
-async function* asStream(
-  body: Uint8Array | AsyncIterable<Uint8Array> | null,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  if (body instanceof Uint8Array) yield body;
-  else if (body !== null) yield* body;
+function asStream(body: Uint8Array | AsyncIterable<Uint8Array> | null): AsyncIterable<Uint8Array> {
+  return body === null ? streamOf() : body instanceof Uint8Array ? streamOf(body) : body;
 }

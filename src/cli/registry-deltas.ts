@@ -6,7 +6,7 @@ import type { Digest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import type { HttpHandler } from "../host/host.ts";
-import { CONFIG, DOCKER_CONFIG } from "../oci/media-types.ts";
+import { isConfigType } from "../oci/media-types.ts";
 import type { RemoteContext } from "../remote/context.ts";
 import { listDeltas, type OfferedDelta } from "../remote/delta-artifact.ts";
 import { type PreviousImage, previousImages } from "../remote/previous-images.ts";
@@ -75,8 +75,7 @@ async function imagesBefore(
 async function imageIfAny(session: Session, digest: Digest): Promise<ResolvedImage | undefined> {
   try {
     const resolved = await readRepositoryImage(session, digest);
-    const { mediaType } = resolved.manifest.config;
-    return mediaType === CONFIG || mediaType === DOCKER_CONFIG ? resolved : undefined;
+    return isConfigType(resolved.manifest.config.mediaType) ? resolved : undefined;
   } catch (error) {
     if (isFailure(error, "not-found") || isFailure(error, "unsupported")) return undefined;
     throw error;

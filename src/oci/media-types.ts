@@ -41,3 +41,12 @@ export function isIndexType(mediaType: string): boolean {
 export function isManifestType(mediaType: string): boolean {
   return mediaType === MANIFEST || mediaType === DOCKER_MANIFEST;
 }
+
+export function isConfigType(mediaType: string): boolean {
+  return mediaType === CONFIG || mediaType === DOCKER_CONFIG;
+}
+
+/** The media type of a Content-Type, without its parameters. */
+export function bareType(contentType: string): string {
+  return contentType.replace(/;.*/, "").trim();
+}

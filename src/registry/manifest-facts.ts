@@ -6,7 +6,7 @@
  */
 import { parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseIndex, parseManifest } from "../oci/manifest.ts";
-import { INDEX, isIndexType, isManifestType, MANIFEST } from "../oci/media-types.ts";
+import { bareType, INDEX, isIndexType, isManifestType, MANIFEST } from "../oci/media-types.ts";
 import { checkJsonShape } from "./json-limits.ts";
 
 export interface ManifestFacts {
@@ -28,7 +28,7 @@ export function readManifestFacts(bytes: Uint8Array, contentType: string | null)
   checkJsonShape(bytes, "manifest");
   const text = decodeUtf8(bytes);
   const object = parseJsonObject(text, "manifest");
-  const declared = contentType === null ? undefined : contentType.replace(/;.*/, "").trim();
+  const declared = contentType === null ? undefined : bareType(contentType);
   const own = object["mediaType"];
   if (own !== undefined && declared !== undefined && own !== declared) {
     throw new SyntaxError(

@@ -7,7 +7,7 @@
 import { type Digest, digestAlgorithm, digestOf, isDigest } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
 import { MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
-import { DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST } from "../oci/media-types.ts";
+import { bareType, DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST } from "../oci/media-types.ts";
 import { readBody, refusal } from "./answer.ts";
 import type { Session } from "./session.ts";
 
@@ -51,7 +51,7 @@ export async function fetchManifest(
       `Cannot accept the manifest of "${name}": its bytes hash to ${digest}, wanted ${stated}`,
     );
   }
-  const contentType = response.headers["content-type"]?.replace(/;.*/, "").trim() ?? MANIFEST;
+  const contentType = bareType(response.headers["content-type"] ?? MANIFEST);
   return { bytes, digest, mediaType: documentType(bytes, contentType) };
 }
 

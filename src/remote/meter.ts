@@ -2,6 +2,7 @@
  * createMeter(): what a session has moved over the network so far, heads of requests and answers included, as HTTP/1.1 writes them; of
  * TLS only what is inside.
  */
+import { counted } from "../core/counted.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
 
 export interface Moved {
@@ -42,13 +43,6 @@ export function createMeter(transport: Transport): Meter {
       };
     },
   };
-}
-
-async function* counted(body: AsyncIterable<Uint8Array>, onBytes: (count: number) => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    onBytes(chunk.length);
-    yield chunk;
-  }
 }
 
 function headsOf({ method, url, headers = {} }: TransportRequest, response: TransportResponse): number {

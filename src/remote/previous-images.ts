@@ -8,7 +8,7 @@ import type { Digest } from "../core/digest.ts";
 import { isDigest } from "../core/digest.ts";
 import { asArray, asString, parseJsonObject } from "../core/json.ts";
 import { MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
-import { DOCKER_MANIFEST, MANIFEST } from "../oci/media-types.ts";
+import { bareType, DOCKER_MANIFEST, isManifestType, MANIFEST } from "../oci/media-types.ts";
 import { readText } from "./answer.ts";
 import type { Session } from "./session.ts";
 
@@ -46,13 +46,13 @@ async function listTags(session: Session): Promise<string[]> {
   return tags === null ? [] : asArray(tags, "tag list.tags").map((tag, i) => asString(tag, `tag list.tags[${i}]`));
 }
 
-const IMAGE_TYPES = [MANIFEST, DOCKER_MANIFEST];
-
 /** undefined for a tag of an index. */
 async function digestOfTag(session: Session, tag: string): Promise<Digest | undefined> {
-  const response = await session.request("HEAD", `manifests/${tag}`, { headers: { accept: IMAGE_TYPES.join(", ") } });
+  const response = await session.request("HEAD", `manifests/${tag}`, {
+    headers: { accept: [MANIFEST, DOCKER_MANIFEST].join(", ") },
+  });
   response.discard();
   const { "docker-content-digest": digest, "content-type": type = MANIFEST } = response.headers;
   if (response.status !== 200 || digest === undefined || !isDigest(digest)) return undefined;
-  return IMAGE_TYPES.includes(type.replace(/;.*/, "").trim()) ? digest : undefined;
+  return isManifestType(bareType(type)) ? digest : undefined;
 }

@@ -1,20 +1,16 @@
 /** [tags], [[quota]] and [[retention]]: what pushes may not do, and what goes by itself. */
-import { compileGlob, GLOB } from "../access/glob.ts";
-import { compileTagGlob, TAG_GLOB } from "../upkeep/tag-glob.ts";
-import { bytes, count, duration, type Field, list, maybe, parsed, table, type ValueOf, withDefault } from "./fields.ts";
+import { bytes, count, duration, list, maybe, table, type ValueOf, withDefault } from "./fields.ts";
+import { repositoryGlob, tagGlob } from "./globs.ts";
 
 const repositories = withDefault(
-  checked("Glob of repositories: * is any text without a slash, ** any text", GLOB, compileGlob),
+  repositoryGlob("Glob of repositories: * is any text without a slash, ** any text"),
   "**",
 );
 
 export const tagsSection = withDefault(
   table("Tags", {
     immutable: withDefault(
-      list(
-        "Tags that no push moves and no client deletes, in every repository",
-        checked("Glob", TAG_GLOB, compileTagGlob),
-      ),
+      list("Tags that no push moves and no client deletes, in every repository", tagGlob("Glob")),
       [],
     ),
   }),
@@ -37,7 +33,7 @@ export const retentionSection = withDefault(
     "What a garbage collection deletes first; a tag goes when a rule takes it",
     table("One rule", {
       repositories,
-      tags: withDefault(checked("Glob of tags", TAG_GLOB, compileTagGlob), "*"),
+      tags: withDefault(tagGlob("Glob of tags"), "*"),
       keepLast: maybe(count("Keep so many of these tags of a repository, the last moved first")),
       olderThan: maybe(duration("Take only tags that were not moved for so long")),
       untagged: maybe(
@@ -50,10 +46,3 @@ export const retentionSection = withDefault(
 
 export type QuotaRule = ValueOf<typeof quotaSection>[number];
 export type RetentionRule = ValueOf<typeof retentionSection>[number];
-
-function checked(description: string, pattern: RegExp, compile: (pattern: string) => RegExp): Field<string> {
-  return parsed(description, pattern.source, (value) => {
-    compile(value);
-    return value;
-  });
-}

@@ -5,7 +5,7 @@
  */
 import { type Digest, isDigest } from "../../core/digest.ts";
 import { parseIndex, parseManifest } from "../../oci/manifest.ts";
-import { CONFIG, DOCKER_CONFIG, isIndexType } from "../../oci/media-types.ts";
+import { isConfigType, isIndexType } from "../../oci/media-types.ts";
 import { understand } from "../copy/documents.ts";
 import type { ImageSource } from "../copy/image-io.ts";
 
@@ -32,6 +32,6 @@ export async function holdsNoImage(source: ImageSource, digest: Digest, depth = 
     return true;
   }
   const { config, layers } = understand(source.name, () => parseManifest(text, mediaType));
-  const isImageConfig = config.mediaType === CONFIG || config.mediaType === DOCKER_CONFIG;
+  const isImageConfig = isConfigType(config.mediaType);
   return !isImageConfig || layers.every((layer) => COMPANION_LAYER.test(layer.mediaType));
 }
