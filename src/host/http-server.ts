@@ -39,6 +39,7 @@ export async function serveHttp(handler: HttpHandler, options: ServeOptions): Pr
     requestTimeout: 0,
     keepAliveTimeout: 30_000,
     noDelay: true,
+    joinDuplicateHeaders: true,
   };
   let closing: Promise<void> | undefined;
   const isClosing = (): boolean => closing !== undefined;
@@ -149,19 +150,17 @@ async function answer(
   outgoing.on("error", () => undefined);
   incoming.on("error", () => undefined);
   const url = targetUrl(incoming, scheme);
-  if (url === undefined) {
+  // Two of them, joined (RFC 9112, 3.2).
+  if (url === undefined || incoming.headers.host?.includes(",") === true) {
     refuse(outgoing, 400);
     return;
   }
   let response: ServerResponse;
   try {
-    const request = toRequest(incoming, outgoing, url);
-    // Two of them, joined (RFC 9112, 3.2).
-    if (request.headers.get("host")?.includes(",") === true) {
-      refuse(outgoing, 400);
-      return;
-    }
-    response = await handler(request, { address: incoming.socket.remoteAddress ?? "", certificateName });
+    response = await handler(toRequest(incoming, outgoing, url), {
+      address: incoming.socket.remoteAddress ?? "",
+      certificateName,
+    });
   } catch {
     refuse(outgoing, 500);
     return;
@@ -188,15 +187,16 @@ function targetUrl(incoming: http.IncomingMessage, scheme: string): string | und
 
 function toRequest(incoming: http.IncomingMessage, outgoing: http.ServerResponse, url: string): ServerRequest {
   const method = incoming.method ?? "GET";
-  const headers = new Headers();
-  for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
-    headers.append(incoming.rawHeaders[i] ?? "", incoming.rawHeaders[i + 1] ?? "");
-  }
   let signal: AbortSignal | undefined;
   return {
     method,
     url,
-    headers,
+    headers: {
+      get(name) {
+        const value = incoming.headers[name.toLowerCase()];
+        return typeof value === "string" ? value : null;
+      },
+    },
     // An early stop of the reader must not end the connection: the refusal still has to go out on it.
     body:
       method === "GET" || method === "HEAD" || isEmpty(incoming) ? null : readIncoming(incoming, HIGH_WATER_MARK_BYTES),
@@ -231,7 +231,8 @@ async function send(
   const { status, headers, body } = response;
   const noContent = status === 204 || status === 304 || status < 200;
   const bodyless = noContent || incoming.method === "HEAD";
-  const head = [...headers].flat();
+  const head: string[] = [];
+  for (const [name, value] of headers) head.push(name, value);
   if (!bodyless && body === null && !headers.has("content-length")) head.push("content-length", "0");
   if (status >= 400 && !incoming.complete) closeAfterwards(incoming, outgoing, head);
   else if (isClosing()) head.push("connection", "close");

@@ -96,5 +96,5 @@ function streamResponse(
   headers: Readonly<Record<string, string>>,
   status = 200,
 ): ServerResponse {
-  return { status, headers: new Headers({ ...headers, "content-length": String(length) }), body };
+  return { status, headers: new Map(Object.entries({ ...headers, "content-length": String(length) })), body };
 }

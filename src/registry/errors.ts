@@ -58,11 +58,11 @@ export function errorResponse(error: RegistryError, bodiless: boolean): ServerRe
   const body = Buffer.from(JSON.stringify({ errors }));
   return {
     status: error.status,
-    headers: new Headers({
-      "content-type": "application/json",
-      "content-length": String(body.length),
-      ...error.options.headers,
-    }),
+    headers: new Map([
+      ["content-type", "application/json"],
+      ["content-length", String(body.length)],
+      ...Object.entries(error.options.headers ?? {}),
+    ]),
     body: bodiless ? null : body,
   };
 }

@@ -33,7 +33,7 @@ export function contentResponse(
 ): ServerResponse {
   return {
     status,
-    headers: new Headers({ "content-length": String(bytes.length), ...headers }),
+    headers: new Map([["content-length", String(bytes.length)], ...Object.entries(headers)]),
     body: exchange.request.method === "HEAD" ? null : bytes,
   };
 }
@@ -56,7 +56,14 @@ export function emptyResponse(status: number, headers: Readonly<Record<string, s
 
 /** Only these headers, without a body: for HEAD and 304. */
 export function headResponse(status: number, headers: Readonly<Record<string, string>>): ServerResponse {
-  return { status, headers: new Headers(headers), body: null };
+  return { status, headers: new Map(Object.entries(headers)), body: null };
+}
+
+/** Adds to the warnings that the answer has. `text`: printable ASCII, which clients show to users. */
+export function addWarning({ headers }: ServerResponse, text: string): void {
+  const warning = `299 - "${text.replace(/["\\]/g, String.raw`\$&`)}"`;
+  const others = headers.get("warning");
+  headers.set("warning", typeof others === "string" ? `${others}, ${warning}` : warning);
 }
 
 /** True when If-None-Match names this digest's ETag. */

@@ -12,7 +12,7 @@ import { handleBlob } from "./blobs.ts";
 import { createContentCache } from "./content-cache.ts";
 import type { Driver } from "./driver.ts";
 import { RegistryError } from "./errors.ts";
-import { emptyResponse, type Exchange } from "./exchange.ts";
+import { addWarning, emptyResponse, type Exchange } from "./exchange.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./listings.ts";
 import { handleManifest } from "./manifests.ts";
 import type { PullThrough } from "./pull-through/pull-through.ts";
@@ -56,7 +56,6 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
   const boundary = (): string => Buffer.from(host.random(18)).toString("hex");
 
   const takesSparse = options.takesSparse ?? (() => false);
-  const warning = options.notice && `299 - "${options.notice.replace(/["\\]/g, String.raw`\$&`)}"`;
 
   return answering(options, async ({ request, peer, url, note }) => {
     const asked = parseRoute(url.pathname);
@@ -73,7 +72,7 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     requireRight(principal, route, request.method);
     const shared = { driver, cache, leases, claims, quotas, isImmutable, boundary, takesSparse };
     const response = await dispatch({ request, url, principal, ...shared }, route, options.pullThrough);
-    if (warning !== undefined) response.headers.append("warning", warning);
+    if (options.notice !== undefined) addWarning(response, options.notice);
     if (namespace !== undefined) response.headers.set("oci-namespace", namespace);
     return response;
   });

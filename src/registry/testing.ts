@@ -83,7 +83,7 @@ export function blobUpload(location: string | null, digest: string): string {
 /** A handler's answer with text(), json() and the like. */
 export function toWeb({ status, headers, body }: ServerResponse): Response {
   const content = body === null || body instanceof Uint8Array ? body && Buffer.from(body) : ReadableStream.from(body);
-  return new Response(content, { status, headers });
+  return new Response(content, { status, headers: [...headers] });
 }
 
 interface Setting {

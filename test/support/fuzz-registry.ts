@@ -97,7 +97,8 @@ async function send(handler: HttpHandler, request: FuzzRequest): Promise<Reply> 
     },
     { address: "127.0.0.1" },
   );
-  const { status, headers } = response;
+  const { status } = response;
+  const headers = new Headers([...response.headers]);
   if (response.body === null) return { status, headers, body: Buffer.alloc(0) };
   const bytes = response.body instanceof Uint8Array ? Buffer.from(response.body) : await collectBytes(response.body);
   return { status, headers, body: bytes };

@@ -132,5 +132,5 @@ function json(value: unknown): ServerResponse {
     "content-length": String(body.length),
     "cache-control": "no-store",
   };
-  return { status: 200, headers: new Headers(headers), body };
+  return { status: 200, headers: new Map(Object.entries(headers)), body };
 }

@@ -52,5 +52,5 @@ async function requireUser(
 function plain(status: number, text: string, type = "text/plain; charset=utf-8"): ServerResponse {
   const body = Buffer.from(text);
   const headers = { "content-type": type, "content-length": String(body.length), "cache-control": "no-store" };
-  return { status, headers: new Headers(headers), body };
+  return { status, headers: new Map(Object.entries(headers)), body };
 }

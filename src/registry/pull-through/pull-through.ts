@@ -14,7 +14,7 @@ import type { Descriptor } from "../../oci/manifest.ts";
 import { blobUnknown, handleBlob } from "../blobs.ts";
 import type { Driver } from "../driver.ts";
 import { RegistryError } from "../errors.ts";
-import { type Exchange, headResponse } from "../exchange.ts";
+import { addWarning, type Exchange, headResponse } from "../exchange.ts";
 import { handleReferrers, handleTags } from "../listings.ts";
 import { readManifestFacts } from "../manifest-facts.ts";
 import { handleManifest, manifestUnknown, referrerDescriptor } from "../manifests.ts";
@@ -250,11 +250,11 @@ async function readBlob(visit: Visit, digest: Digest): Promise<ServerResponse> {
   if (departure.kind === "here") return serve();
   if (departure.kind === "full") return passOn(visit, digest, departure.size);
   const { flight } = departure;
-  if (exchange.request.headers.has("range")) {
+  if (exchange.request.headers.get("range") !== null) {
     await flight.landed;
     return serve();
   }
-  const headers = new Headers({ ...blobHeaders(digest), "content-length": String(flight.size) });
+  const headers = new Map(Object.entries({ ...blobHeaders(digest), "content-length": String(flight.size) }));
   return { status: 200, headers, body: flight.follow() };
 }
 
@@ -278,7 +278,7 @@ function passOn({ cache, path }: Visit, digest: Digest, size: number): ServerRes
       leave();
     }
   };
-  const headers = new Headers({ ...blobHeaders(digest), "content-length": String(size) });
+  const headers = new Map(Object.entries({ ...blobHeaders(digest), "content-length": String(size) }));
   return { status: 200, headers, body: body() };
 }
 
@@ -347,8 +347,7 @@ function blobHeaders(digest: Digest): Record<string, string> {
 function withWarning(cache: Cache, response: ServerResponse, failure: Failure | undefined): ServerResponse {
   if (failure === undefined) return response;
   note(cache, failure);
-  const text = `${cache.rule.upstream.name} cannot be asked; this is what was there before`;
-  response.headers.append("warning", `299 - "${text.replace(/["\\]/g, "")}"`);
+  addWarning(response, `${cache.rule.upstream.name} cannot be asked; this is what was there before`);
   return response;
 }
 

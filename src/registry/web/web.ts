@@ -81,7 +81,7 @@ export function createWeb(options: WebOptions, api: HttpHandler): HttpHandler {
       note.user = principal?.user ?? refused?.user;
       if (refused !== undefined) note.refused = { action: "login" };
       response = await answer({ options, sources, sessions, request, peer, url, viewer, principal, note }, route);
-      if (refused?.isSession === true) response.headers.append("set-cookie", sessions.end());
+      if (refused?.isSession === true) response.headers.set("set-cookie", sessions.end());
     } catch (thrown) {
       error = thrown;
       response = failed(viewer, thrown);
@@ -245,10 +245,9 @@ async function handleSigning(visit: Visit, kind: "sign-in" | "sign-out"): Promis
 
 function withAuthorization(request: ServerRequest, authorization: string | undefined): ServerRequest {
   const { method, url, signal } = request;
-  const headers = new Headers(request.headers);
-  if (authorization === undefined) headers.delete("authorization");
-  else headers.set("authorization", authorization);
-  return { method, url, headers, body: null, signal };
+  const get = (name: string): string | null =>
+    name === "authorization" ? (authorization ?? null) : request.headers.get(name);
+  return { method, url, headers: { get }, body: null, signal };
 }
 
 /** undefined for a form that is too large. */
@@ -340,16 +339,16 @@ function pageResponse(
 ): ServerResponse {
   const body = Buffer.from(renderPage(viewer, page));
   const type = { "content-type": "text/html; charset=utf-8", "content-length": String(body.length) };
-  return { status, headers: new Headers({ ...PAGE_HEADERS, ...type, ...headers }), body };
+  return { status, headers: new Map(Object.entries({ ...PAGE_HEADERS, ...type, ...headers })), body };
 }
 
 function textResponse(text: string, type: string): ServerResponse {
   const body = Buffer.from(text);
   const head = { ...PAGE_HEADERS, "content-type": type, "content-length": String(body.length), "cache-control": YEAR };
-  return { status: 200, headers: new Headers(head), body };
+  return { status: 200, headers: new Map(Object.entries(head)), body };
 }
 
 function redirect(location: string, headers: Readonly<Record<string, string>> = {}): ServerResponse {
   const head = { ...PAGE_HEADERS, location, "content-length": "0", ...headers };
-  return { status: 303, headers: new Headers(head), body: null };
+  return { status: 303, headers: new Map(Object.entries(head)), body: null };
 }
