@@ -17,6 +17,7 @@ import type { FileDigester, FileStat, Host } from "../host/host.ts";
 import { type WriteBehind, writeBehind } from "../host/write-behind.ts";
 import { asObject, asString, parseJsonObject } from "../core/json.ts";
 import { type Driver, parseBlobPath } from "./driver.ts";
+import { createRecordCache } from "./record-cache.ts";
 
 /** What the process knows of a session; the size on disk is the truth. */
 interface Session {
@@ -38,9 +39,10 @@ const FULL_WRITE: GroupSize = { bytes: 256 * 1024, pieces: 64 };
 /** Reads up to this many bytes come as one chunk. */
 const SMALL_READ_BYTES = 1024 * 1024;
 
-export function filesDriver(host: Pick<Host, "files" | "random">, root: string): Driver {
+export function filesDriver(host: Pick<Host, "files" | "clock" | "random">, root: string): Driver {
   const { files } = host;
   const directories = durableDirectories(host);
+  const readRecord = createRecordCache(host);
   const sessions = sessionTable(host, `${root}/uploads`);
   const recordPath = (key: string): string => `${root}/records/${key}`;
   const blobPath = (digest: Digest): string => {
@@ -49,7 +51,7 @@ export function filesDriver(host: Pick<Host, "files" | "random">, root: string):
   };
   return {
     async getRecord(key) {
-      return files.readTextIfAny(recordPath(key));
+      return readRecord(recordPath(key));
     },
     async putRecord(key, value, { durable } = { durable: true }) {
       const path = recordPath(key);

@@ -12,7 +12,7 @@ export interface Storage extends Disposable {
   readonly driver: Driver;
 }
 
-export type StorageHost = Pick<Host, "files" | "random" | "network" | "env">;
+export type StorageHost = Pick<Host, "files" | "clock" | "random" | "network" | "env">;
 
 /** `at` makes the configuration's paths absolute. Failure when the bucket cannot be used, or there are no credentials for it. */
 export async function openStorage(
