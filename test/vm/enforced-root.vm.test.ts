@@ -25,7 +25,7 @@ const berth = path.join(import.meta.dirname, "../../berth");
 const IMAGE = "localhost/debian-bootc:12";
 /** Nothing that boots reads it. */
 const VICTIM = "usr/share/common-licenses/GPL-3";
-const BOOT_MS = 420_000;
+const BOOT_MS = 900_000;
 const never = new AbortController().signal;
 
 let work: string;

@@ -16,7 +16,7 @@ import { startVm, type Vm } from "../../src/vm/machine.ts";
 
 const berth = path.join(import.meta.dirname, "../../berth");
 const BASE = "localhost/debian-bootc:12";
-const BOOT_MS = 420_000;
+const BOOT_MS = 900_000;
 const never = new AbortController().signal;
 
 let work: string;
