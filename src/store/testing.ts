@@ -1,15 +1,21 @@
 /** Small layers and images for the store's tests. */
 import { createHash } from "node:crypto";
+import type { TestContext } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { collectBytes, streamOf, textToByteName } from "../core/bytes.ts";
 import type { Compression } from "../core/compress.ts";
 import { type Digest, digestOf } from "../core/digest.ts";
 import type { TarInput } from "../format/tar/write.ts";
 import { writeTar } from "../format/tar/write.ts";
+import { createFakeHost } from "../host/fake.ts";
+import type { Host } from "../host/host.ts";
+import { createLinuxHost } from "../host/linux.ts";
+import { SCRATCH } from "../host/scratch.ts";
 import type { ImageConfig } from "../oci/config.ts";
 import type { Descriptor } from "../oci/manifest.ts";
 import { CONFIG, LAYER, LAYER_GZIP, LAYER_ZSTD, MANIFEST } from "../oci/media-types.ts";
 import { NO_XATTRS, type Stat } from "../tree/node.ts";
+import { openStore } from "./open.ts";
 import type { StoredImage, Store } from "./store.ts";
 
 export interface FixtureLayer {
@@ -108,3 +114,42 @@ export const ROOT: FixtureEntries = {
   "usr/large": noise(100_000, "large"),
   "usr/link": { link: "large" },
 };
+
+/** A layer, and one that changes it. */
+export const base = fixtureLayer(await fixtureTar(ROOT));
+export const upper = fixtureLayer(
+  await fixtureTar({
+    etc: null,
+    "etc/.wh.motd": "",
+    "etc/issue": "second\n",
+    usr: null,
+    "usr/added": noise(5000, "added"),
+  }),
+  "zstd",
+);
+
+/** Where a store can live. */
+export interface World {
+  readonly host: Host;
+  readonly directory: string;
+}
+
+export const WORLDS: Readonly<Record<string, (t: TestContext) => World>> = {
+  fake: (t) => ({ host: createFakeHost({ test: t }), directory: "/var/lib/store" }),
+  "fake with verity": (t) => ({ host: createFakeHost({ test: t, verity: true }), directory: "/var/lib/store" }),
+  linux: (t) => {
+    const host = createLinuxHost();
+    const scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-store-`);
+    t.after(() => scratch[Symbol.dispose]());
+    return { host, directory: scratch.path };
+  },
+};
+
+/** A store in the world, made if it is not there. */
+export function open(
+  world: World,
+  options: { keepBlobs?: boolean; name?: string; algorithm?: "sha256" | "sha512" } = {},
+): Store {
+  const { name = "composefs", keepBlobs = true, ...rest } = options;
+  return openStore(world.host, `${world.directory}/${name}`, { keepBlobs, create: true, access: "shared", ...rest });
+}
