@@ -17,7 +17,7 @@ import { createBlobPusher } from "./push-blob.ts";
 import { listReferrers, pushReferrer } from "./referrers.ts";
 import type { Session } from "./session.ts";
 
-export const DELTA_ARTIFACT = "application/vnd.berth.delta.v1";
+export const DELTA_ARTIFACT = "application/vnd.berth.delta.v2";
 const EMPTY = "application/vnd.oci.empty.v1+json";
 const OLD_ANNOTATION = "vnd.berth.delta.old";
 const BYTES_ANNOTATION = "vnd.berth.delta.bytes";

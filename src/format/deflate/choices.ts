@@ -41,9 +41,9 @@ function bases(first: number, extraBits: readonly number[]): Bases {
 interface Columns {
   /** Literals before each match, and at the end of each block. */
   readonly runs: NumberWriter;
-  readonly lengths: Column;
-  readonly nearDistances: Column;
-  readonly farDistances: Column;
+  readonly lengths: NumberWriter;
+  readonly nearDistances: NumberWriter;
+  readonly farDistances: NumberWriter;
 }
 
 /** Throws SyntaxError for what is no gzip file, or one that says a length in an unusual way. */
@@ -53,21 +53,21 @@ export function readChoices(file: Buffer): Buffer {
   const blocks = createNumberWriter();
   const columns: Columns = {
     runs: createNumberWriter(),
-    lengths: createColumn(),
-    nearDistances: createColumn(),
-    farDistances: createColumn(),
+    lengths: createNumberWriter(),
+    nearDistances: createNumberWriter(),
+    farDistances: createNumberWriter(),
   };
   let count = 0;
   for (let isLast = false; !isLast; count += 1) {
     const from = bits.position;
     const head = readBlockHead(bits);
     const bytes = file.subarray(from >>> 3, (bits.position + 7) >>> 3);
-    const before = columns.lengths.size();
+    const before = columns.lengths.sizeBytes;
     if (head.codes === undefined) {
       columns.runs.unsigned(head.storedBytes);
       bits.skip(head.storedBytes * 8);
     } else readMatches(bits, head.codes, columns);
-    blocks.unsigned(columns.lengths.size() - before);
+    blocks.unsigned(columns.lengths.sizeBytes - before);
     blocks.unsigned(bytes.length);
     blocks.raw(bytes);
     ({ isLast } = head);
@@ -76,7 +76,7 @@ export function readChoices(file: Buffer): Buffer {
   const out = createNumberWriter();
   const parts = [file.subarray(0, start), blocks.finish(), columns.runs.finish(), file.subarray(end)] as const;
   for (const part of parts) out.unsigned(part.length);
-  out.unsigned(columns.lengths.size());
+  out.unsigned(columns.lengths.sizeBytes);
   const { lengths, nearDistances, farDistances } = columns;
   return Buffer.concat([
     out.finish(),
@@ -100,12 +100,12 @@ function readMatches(bits: BitReader, codes: NonNullable<BlockHead["codes"]>, co
     columns.runs.unsigned(run);
     run = 0;
     if (symbol === END_OF_BLOCK) return;
-    columns.lengths.push(readLength(bits, symbol) - LENGTH_MIN);
+    columns.lengths.byte(readLength(bits, symbol) - LENGTH_MIN);
     const away = entryOf(distances, bits.peek());
     bits.skip(away & 15);
     const distance = valueOf(bits, DISTANCES, away >>> 4) - 1;
-    columns.nearDistances.push(distance & 0xff);
-    columns.farDistances.push(distance >>> 8);
+    columns.nearDistances.byte(distance & 0xff);
+    columns.farDistances.byte(distance >>> 8);
   }
 }
 
@@ -239,27 +239,4 @@ function putValue(out: BitWriter, codes: Uint32Array, { symbols, least, extraBit
   putSymbol(out, codes, symbols[value] ?? 0);
   const bits = extraBits[value] ?? 0;
   if (bits > 0) out.put(value - (least[value] ?? 0), bits);
-}
-
-interface Column {
-  push(value: number): void;
-  size(): number;
-  finish(): Buffer;
-}
-
-function createColumn(): Column {
-  let bytes = Buffer.allocUnsafeSlow(4096);
-  let filled = 0;
-  return {
-    push(value) {
-      if (filled === bytes.length) {
-        const larger = Buffer.allocUnsafeSlow(bytes.length * 2);
-        bytes.copy(larger);
-        bytes = larger;
-      }
-      bytes[filled++] = value;
-    },
-    size: () => filled,
-    finish: () => bytes.subarray(0, filled),
-  };
 }

@@ -12,6 +12,7 @@ import type { PatchStreams } from "./patch.ts";
 /** The streams of one group as they stand in the file. */
 export interface PackedGroup {
   readonly control: PackedStream;
+  readonly gaps: PackedStream;
   readonly differences: PackedStream;
   readonly literals: PackedStream;
 }
@@ -38,12 +39,12 @@ const Header = struct("delta header", 24, {
 });
 
 const MAGIC = Buffer.from("BERTHDLT", "latin1");
-const VERSION = 1;
+const VERSION = 2;
 /** Half a million objects, each of which takes some hundred bytes of memory once it is read. */
 const INDEX_BYTES_MAX = 32 * 1024 * 1024;
-/** Slow to make, as fast as others to read. */
-const LEVEL = 19;
-/** 16 MiB: a group and what level 19 likes. */
+/** 19 takes twice as long for one byte less in a hundred (docs/decisions/0006-deltas.md). */
+const LEVEL = 16;
+/** 16 MiB: a whole group. */
 const WINDOW_LOG = 24;
 /** The least that zlib takes for a piece. */
 const CHUNK_BYTES_MIN = 64;
@@ -51,6 +52,7 @@ const CHUNK_BYTES_MIN = 64;
 export function packGroup(streams: PatchStreams): PackedGroup {
   return {
     control: packStream(streams.control),
+    gaps: packStream(streams.gaps),
     differences: packStream(streams.differences),
     literals: packStream(streams.literals),
   };
@@ -71,8 +73,9 @@ export function* writeDelta(
   });
   yield header;
   yield table.frame;
-  for (const { control, differences, literals } of groups) {
+  for (const { control, gaps, differences, literals } of groups) {
     yield control.frame;
+    yield gaps.frame;
     yield differences.frame;
     yield literals.frame;
   }
@@ -94,9 +97,10 @@ export async function readDelta(source: AsyncIterable<Uint8Array>): Promise<Delt
   return {
     index,
     async *groups() {
-      for (const { control, differences, literals } of index.groups) {
+      for (const { control, gaps, differences, literals } of index.groups) {
         yield {
           control: await next(control),
+          gaps: await next(gaps),
           differences: await next(differences),
           literals: await next(literals),
         };

@@ -68,9 +68,10 @@ export type Packing =
   | { readonly kind: "gzip" }
   | { readonly kind: "choices" };
 
-/** Bytes of the three streams of a group: zstd frames, and what they expand to. A stream of nothing has no frame. */
+/** Bytes of the streams of a group: zstd frames, and what they expand to. A stream of nothing has no frame. */
 export interface DeltaGroup {
   readonly control: FrameSize;
+  readonly gaps: FrameSize;
   readonly differences: FrameSize;
   readonly literals: FrameSize;
 }
@@ -135,8 +136,8 @@ export function writeDeltaIndex(index: DeltaIndex): Buffer {
   for (const { objectId } of index.contents) out.raw(Buffer.from(objectId, "hex"));
   out.unsigned(index.layers.length);
   for (const layer of index.layers) writeLayer(out, layer);
-  for (const { control, differences, literals } of index.groups)
-    for (const { bytes, expandedBytes } of [control, differences, literals]) {
+  for (const { control, gaps, differences, literals } of index.groups)
+    for (const { bytes, expandedBytes } of [control, gaps, differences, literals]) {
       out.unsigned(bytes);
       out.unsigned(expandedBytes);
     }
@@ -255,6 +256,8 @@ function readGroup(from: NumberReader, segments: readonly Segment[]): DeltaGroup
   };
   return {
     control: frame("instructions", CONTROL_BYTES_MAX),
+    // A gap takes at most as many bytes as it and its difference span.
+    gaps: frame("gaps", size),
     differences: frame("differences", size),
     literals: frame("literals", size),
   };

@@ -9,6 +9,10 @@ export interface NumberWriter {
   unsigned(value: number): void;
   signed(value: number): void;
   raw(bytes: Uint8Array): void;
+  byte(value: number): void;
+  /** Written so far. */
+  readonly sizeBytes: number;
+  /** All of it, good until more is written: the writer begins anew in the same memory. */
   finish(): Buffer;
 }
 
@@ -49,7 +53,18 @@ export function createNumberWriter(): NumberWriter {
       bytes.set(more, filled);
       filled += more.length;
     },
-    finish: () => bytes.subarray(0, filled),
+    byte(value) {
+      reserve(1);
+      bytes[filled++] = value;
+    },
+    get sizeBytes() {
+      return filled;
+    },
+    finish() {
+      const whole = bytes.subarray(0, filled);
+      filled = 0;
+      return whole;
+    },
   };
 }
 

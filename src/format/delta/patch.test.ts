@@ -2,10 +2,16 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createPatchDecoder, createPatchEncoder, type PatchStreams } from "./patch.ts";
+import { createPatchDecoder, createPatchEncoder, createPatchWriter, type PatchStreams } from "./patch.ts";
 
 const noise = (seed: string, size: number): Buffer =>
   createHash("shake256", { outputLength: size }).update(seed).digest();
+
+function encode(base: Buffer, target: Buffer, start = 0, end = target.length): PatchStreams {
+  const writer = createPatchWriter();
+  createPatchEncoder(base).encode(target, start, end, writer);
+  return writer.finish();
+}
 
 function apply(streams: PatchStreams, base: Buffer, start: number, size: number): Buffer {
   const decoder = createPatchDecoder(streams);
@@ -30,16 +36,17 @@ const CASES: readonly (readonly [what: string, target: Buffer, literalsMax: numb
 ];
 for (const [what, target, literalsMax] of CASES) {
   test(`a patch gives ${what}`, () => {
-    const streams = createPatchEncoder(OLD).encode(target, 0, target.length);
+    const streams = encode(OLD, target);
     assert.deepEqual(apply(streams, OLD, 0, target.length), target);
     assert.ok(streams.literals.length <= literalsMax, `${streams.literals.length} literal bytes`);
   });
 }
 
-test("a rebuilt program differs by little: differences are nearly all zero", () => {
-  const { differences } = createPatchEncoder(OLD).encode(shifted, 0, shifted.length);
-  assert.ok(differences.length > 19_900);
-  assert.equal(differences.filter((byte) => byte !== 0).length, Math.ceil((shifted.length - 100) / 40));
+test("a rebuilt program differs by little: bytes that are the same take nothing", () => {
+  const { gaps, differences } = encode(OLD, shifted);
+  const count = Math.ceil((shifted.length - 100) / 40);
+  assert.deepEqual(differences, Buffer.alloc(count, 8));
+  assert.deepEqual(gaps, Buffer.from([100, ...Array.from({ length: count - 1 }, () => 39)]));
 });
 
 test("a patch gives back any target from any base, piece by piece", () => {
@@ -53,9 +60,15 @@ test("a patch gives back any target from any base, piece by piece", () => {
     fc.property(either, either, fc.nat(400), (base, target, cut) => {
       const at = Math.min(cut, target.length);
       const encoder = createPatchEncoder(base);
-      const first = apply(encoder.encode(target, 0, at), base, 0, at);
-      const second = apply(encoder.encode(target, at, target.length), base, at, target.length - at);
-      assert.deepEqual(Buffer.concat([first, second]), target);
+      const writer = createPatchWriter();
+      encoder.encode(target, 0, at, writer);
+      encoder.encode(target, at, target.length, writer);
+      const decoder = createPatchDecoder(writer.finish());
+      const into = Buffer.alloc(target.length);
+      decoder.decode(base, into, 0, at);
+      decoder.decode(base, into, at, target.length);
+      decoder.end();
+      assert.deepEqual(into, target);
     }),
     { numRuns: 400 },
   );
@@ -63,12 +76,17 @@ test("a patch gives back any target from any base, piece by piece", () => {
 
 test("a patch decoder refuses streams that do not fit", () => {
   const target = Buffer.concat([OLD.subarray(100, 9000), Buffer.from("inserted bytes of the target")]);
-  const good = createPatchEncoder(OLD).encode(target, 0, target.length);
+  target[50] = (target[50] ?? 0) + 1;
+  const good = encode(OLD, target);
   const bad: readonly (readonly [what: string, streams: PatchStreams, base: Buffer])[] = [
     ["a shorter base", good, OLD.subarray(0, 500)],
     ["instructions that end early", { ...good, control: good.control.subarray(0, -1) }, OLD],
     ["instructions too many", { ...good, control: Buffer.concat([good.control, Buffer.alloc(3)]) }, OLD],
     ["differences that end early", { ...good, differences: good.differences.subarray(1) }, OLD],
+    ["differences too many", { ...good, differences: Buffer.concat([good.differences, Buffer.alloc(1)]) }, OLD],
+    ["gaps that end early", { ...good, gaps: good.gaps.subarray(1) }, OLD],
+    ["a gap that leaves its run", { ...good, gaps: Buffer.from([0xff, 0xff, 0x03]) }, OLD],
+    ["a gap of too many bits", { ...good, gaps: Buffer.alloc(9, 0xff) }, OLD],
     ["literals that end early", { ...good, literals: Buffer.alloc(0) }, OLD],
     ["literals too many", { ...good, literals: Buffer.concat([good.literals, Buffer.alloc(1)]) }, OLD],
   ];

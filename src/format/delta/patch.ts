@@ -1,27 +1,74 @@
 /**
  * A patch makes one content of another, its base, as bsdiff does: a run of bytes is the base's bytes plus a difference, byte by
  * byte, and between runs stand literal bytes. Addresses that moved by the same amount differ by the same few bytes everywhere, so
- * that the differences of a rebuilt program are nearly all zero and compress to little.
+ * that the differences of a rebuilt program compress to little. Nearly all are zero: only the others are written, and how many
+ * bytes lie between them.
  *
  * Instructions are numbers: signed seek in the base, bytes to add, bytes to insert; they end when the piece is full. The base
  * position of a piece begins at the piece's own offset.
  *
  * @see C. Percival, "Naive Differences of Executable Code", 2003
  */
-import { createNumberReader, createNumberWriter } from "./numbers.ts";
+import { createNumberReader, createNumberWriter, type NumberReader } from "./numbers.ts";
 
 export interface PatchStreams {
   /** Instructions. */
   readonly control: Buffer;
-  /** What is added to bytes of the base. */
+  /** Of each difference, how many added bytes since the one before it are the base's own. */
+  readonly gaps: Buffer;
+  /** What is added to bytes of the base, where it is not zero. */
   readonly differences: Buffer;
   /** Bytes that the base does not have. */
   readonly literals: Buffer;
 }
 
 export interface PatchEncoder {
-  /** Bytes `start` to `end` of `target`. `allocate` is asked twice for as many bytes as those are. */
-  encode(target: Buffer, start: number, end: number, allocate?: (sizeBytes: number) => Buffer): PatchStreams;
+  /** Bytes `start` to `end` of `target`. */
+  encode(target: Buffer, start: number, end: number, out: PatchWriter): void;
+}
+
+/** Of several pieces, one after the other. */
+export interface PatchWriter {
+  /** An instruction: `target` is made of as many bytes of the base; `literals` follow. */
+  run(seek: number, base: Buffer, target: Buffer, literals: Buffer): void;
+  /** Good until the next run; the writer begins anew in the same memory. */
+  finish(): PatchStreams;
+}
+
+export function createPatchWriter(): PatchWriter {
+  const [control, gaps, differences, literals] = [
+    createNumberWriter(),
+    createNumberWriter(),
+    createNumberWriter(),
+    createNumberWriter(),
+  ];
+  let gap = 0;
+  return {
+    run(seek, base, target, more) {
+      control.signed(seek);
+      control.unsigned(target.length);
+      for (let i = 0; i < target.length; i += 1) {
+        const difference = (target[i] ?? 0) - (base[i] ?? 0);
+        if (difference === 0) gap += 1;
+        else {
+          gaps.unsigned(gap);
+          differences.byte(difference);
+          gap = 0;
+        }
+      }
+      control.unsigned(more.length);
+      literals.raw(more);
+    },
+    finish() {
+      gap = 0;
+      return {
+        control: control.finish(),
+        gaps: gaps.finish(),
+        differences: differences.finish(),
+        literals: literals.finish(),
+      };
+    },
+  };
 }
 
 /** Shortest match worth a seek. */
@@ -38,8 +85,7 @@ const PLACES_MAX = 8 * 1024 * 1024;
 export function createPatchEncoder(base: Buffer): PatchEncoder {
   const index = indexBase(base);
   return {
-    encode: (target, start, end, allocate = (sizeBytes: number): Buffer => Buffer.allocUnsafe(sizeBytes)) =>
-      encodePiece(base, index, target, { start, end, allocate }),
+    encode: (target, start, end, out) => encodePiece(base, index, target, { start, end, out }),
   };
 }
 
@@ -72,13 +118,13 @@ function hashAt(view: DataView, at: number, shift: number): number {
 interface Piece {
   readonly start: number;
   readonly end: number;
-  readonly allocate: (sizeBytes: number) => Buffer;
+  readonly out: PatchWriter;
 }
 
-function encodePiece(base: Buffer, index: BaseIndex, target: Buffer, piece: Piece): PatchStreams {
+function encodePiece(base: Buffer, index: BaseIndex, target: Buffer, piece: Piece): void {
   const { start, end } = piece;
   const view = new DataView(target.buffer, target.byteOffset, target.length);
-  const out = createRunWriter(base, target, piece);
+  const out = createRuns(base, target, piece);
   const isSame = (from: number, to: number): boolean =>
     from >= 0 && from + 4 <= base.length && index.view.getInt32(from, true) === view.getInt32(to, true);
 
@@ -97,7 +143,7 @@ function encodePiece(base: Buffer, index: BaseIndex, target: Buffer, piece: Piec
     out.runAt(at - match.before, place - match.before);
     at += match.bytes - match.before;
   }
-  return out.finish();
+  out.finish();
 }
 
 interface Match {
@@ -131,22 +177,17 @@ function gainWanted(base: Buffer, target: Buffer, present: number, at: number, m
   return agreeing + GAIN_MIN;
 }
 
-interface RunWriter {
+interface Runs {
   /** Bytes of the target before this one are settled. */
   readonly done: number;
   /** Where in the base the present run would go on at this byte of the target. */
   alignedWith(at: number): number;
   /** From `at` on the target is like the base from `place` on; what lies before is shared out between the runs. */
   runAt(at: number, place: number): void;
-  finish(): PatchStreams;
+  finish(): void;
 }
 
-function createRunWriter(base: Buffer, target: Buffer, { start, end, allocate }: Piece): RunWriter {
-  const control = createNumberWriter();
-  const differences = allocate(end - start);
-  const literals = allocate(end - start);
-  let differencesFilled = 0;
-  let literalsFilled = 0;
+function createRuns(base: Buffer, target: Buffer, { start, end, out }: Piece): Runs {
   let done = start;
   let position = start;
   let seek = 0;
@@ -166,13 +207,12 @@ function createRunWriter(base: Buffer, target: Buffer, { start, end, allocate }:
       forward -= overlap - kept;
       backward -= kept;
     }
-    for (let i = 0; i < forward; i += 1)
-      differences[differencesFilled++] = (target[done + i] ?? 0) - (base[position + i] ?? 0);
-    const inserted = gap - forward - backward;
-    literalsFilled += target.copy(literals, literalsFilled, done + forward, done + forward + inserted);
-    control.signed(seek);
-    control.unsigned(forward);
-    control.unsigned(inserted);
+    out.run(
+      seek,
+      base.subarray(position, position + forward),
+      target.subarray(done, done + forward),
+      target.subarray(done + forward, nextAt - backward),
+    );
     seek = nextPlace - backward - (position + forward);
     done = nextAt - backward;
     position = nextPlace - backward;
@@ -185,11 +225,6 @@ function createRunWriter(base: Buffer, target: Buffer, { start, end, allocate }:
     runAt: emit,
     finish() {
       if (done < end) emit(end, 0);
-      return {
-        control: control.finish(),
-        differences: differences.subarray(0, differencesFilled),
-        literals: literals.subarray(0, literalsFilled),
-      };
     },
   };
 }
@@ -264,10 +299,9 @@ export interface PatchDecoder {
 }
 
 /** Of the streams of several pieces, one after the other. */
-export function createPatchDecoder({ control, differences, literals }: PatchStreams): PatchDecoder {
+export function createPatchDecoder({ control, gaps, differences, literals }: PatchStreams): PatchDecoder {
   const numbers = createNumberReader(control);
-  const add = createAdder(differences);
-  let nextDifference = 0;
+  const adder = createAdder(createNumberReader(gaps), differences);
   let nextLiteral = 0;
   return {
     decode(base, into, start, end) {
@@ -277,10 +311,8 @@ export function createPatchDecoder({ control, differences, literals }: PatchStre
         const added = numbers.unsigned("a run", end - filled);
         if (added > 0 && (position < 0 || position + added > base.length))
           throw new SyntaxError(`a run of ${added} bytes at ${position} leaves its base of ${base.length} bytes`);
-        if (nextDifference + added > differences.length) throw new SyntaxError("its differences end too early");
         if (added > 0) base.copy(into, filled, position, position + added);
-        add(into, filled, nextDifference, added);
-        nextDifference += added;
+        adder.add(into, filled, added);
         position += added;
         filled += added;
         const inserted = numbers.unsigned("an insertion", end - filled);
@@ -292,21 +324,39 @@ export function createPatchDecoder({ control, differences, literals }: PatchStre
     },
     end() {
       numbers.end();
-      if (nextDifference !== differences.length || nextLiteral !== literals.length)
-        throw new SyntaxError("it has bytes that no instruction uses");
+      adder.end();
+      if (nextLiteral !== literals.length) throw new SyntaxError("it has bytes that no instruction uses");
     },
   };
 }
 
-/** Adds `count` differences from `from` on to the bytes of `into` at `at`. Nearly all are zero, so that words are looked at first. */
-function createAdder(differences: Buffer): (into: Buffer, at: number, from: number, count: number) => void {
-  const words = new DataView(differences.buffer, differences.byteOffset, differences.length);
-  const add = (into: Buffer, at: number, from: number, count: number): void => {
-    for (let i = 0; i < count; i += 1) into[at + i] = (into[at + i] ?? 0) + (differences[from + i] ?? 0);
-  };
-  return (into, at, from, count) => {
-    let done = 0;
-    for (; done + 4 <= count; done += 4) if (words.getInt32(from + done) !== 0) add(into, at + done, from + done, 4);
-    add(into, at + done, from + done, count - done);
+interface Adder {
+  /** The next `count` differences, most of which are zero, to the bytes of `into` at `at`. */
+  add(into: Buffer, at: number, count: number): void;
+  /** Throws SyntaxError unless all are used up. */
+  end(): void;
+}
+
+function createAdder(gaps: NumberReader, differences: Buffer): Adder {
+  let used = 0;
+  const nextGap = (): number =>
+    used < differences.length ? gaps.unsigned("a gap", Number.MAX_SAFE_INTEGER) : Number.POSITIVE_INFINITY;
+  let gap = nextGap();
+  return {
+    add(into, at, count) {
+      let done = 0;
+      while (gap < count - done) {
+        done += gap;
+        into[at + done] = (into[at + done] ?? 0) + (differences[used] ?? 0);
+        done += 1;
+        used += 1;
+        gap = nextGap();
+      }
+      gap -= count - done;
+    },
+    end() {
+      gaps.end();
+      if (used !== differences.length) throw new SyntaxError("it has differences that no instruction uses");
+    },
   };
 }

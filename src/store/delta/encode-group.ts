@@ -2,12 +2,12 @@
  * createGroupEncoder(): the work of a delta that takes long, for consecutive groups: reads contents and bases, compares and compresses.
  * It runs in worker threads (encode.worker.ts), and in the caller's thread where there are none.
  */
-import { type Form, GROUP_BYTES_MAX, type Segment } from "../../format/delta/delta-index.ts";
+import type { Form, Segment } from "../../format/delta/delta-index.ts";
 import { type PackedGroup, packGroup } from "../../format/delta/delta-file.ts";
-import { createPatchEncoder, type PatchEncoder, type PatchStreams } from "../../format/delta/patch.ts";
+import { createPatchEncoder, createPatchWriter, type PatchEncoder } from "../../format/delta/patch.ts";
 import type { Files } from "../../host/host.ts";
 import { inForm } from "./packing.ts";
-import { createArena, createRoom, type Room } from "./room.ts";
+import { createRoom, type Room } from "./room.ts";
 
 /** Where bytes are: the path of an object, or the bytes themselves. */
 export interface BytesSource {
@@ -31,10 +31,10 @@ export type GroupEncoder = (job: EncodeJob) => PackedGroup[];
 
 export function createGroupEncoder(files: Pick<Files, "open" | "read">): GroupEncoder {
   const rooms = { target: createRoom(), base: createRoom() };
-  const streamsArena = createArena(2 * GROUP_BYTES_MAX);
+  const writer = createPatchWriter();
   return (job) => {
     let open: { readonly content: number; readonly target: Buffer; readonly encoder: PatchEncoder } | undefined;
-    const encode = ({ content, start, end }: Segment): PatchStreams => {
+    const encode = ({ content, start, end }: Segment): void => {
       if (open?.content !== content) {
         open = undefined;
         const sources = job.contents.get(content);
@@ -45,16 +45,11 @@ export function createGroupEncoder(files: Pick<Files, "open" | "read">): GroupEn
           encoder: createPatchEncoder(readJoined(files, sources.bases, rooms.base)),
         };
       }
-      return open.encoder.encode(open.target, start, end, streamsArena.take);
+      open.encoder.encode(open.target, start, end, writer);
     };
     return job.groups.map((segments) => {
-      streamsArena.empty();
-      const streams = segments.map(encode);
-      return packGroup({
-        control: joined(streams.map(({ control }) => control)),
-        differences: joined(streams.map(({ differences }) => differences)),
-        literals: joined(streams.map(({ literals }) => literals)),
-      });
+      for (const segment of segments) encode(segment);
+      return packGroup(writer.finish());
     });
   };
 }
@@ -87,9 +82,4 @@ function sizeOf(files: Pick<Files, "open">, path: string): number {
 function readInto(files: Pick<Files, "open">, path: string, place: Buffer): void {
   using file = files.open(path, "read");
   if (file.read(place, 0) !== place.length) throw new RangeError(`object ${path} ends early`);
-}
-
-function joined(parts: readonly Buffer[]): Buffer {
-  const [only, ...others] = parts;
-  return only !== undefined && others.length === 0 ? only : Buffer.concat(parts);
 }

@@ -1,4 +1,4 @@
-/** createRoom() and createArena(): buffers that are used again, because the collector is late with many large ones. */
+/** createRoom(): a buffer that is used again, because the collector is late with many large ones. */
 import { GROUP_BYTES_MAX } from "../../format/delta/delta-index.ts";
 
 export type Room = (sizeBytes: number) => Buffer;
@@ -10,24 +10,5 @@ export function createRoom(): Room {
     if (sizeBytes > GROUP_BYTES_MAX) return Buffer.allocUnsafeSlow(sizeBytes);
     shared ??= Buffer.allocUnsafeSlow(GROUP_BYTES_MAX);
     return shared.subarray(0, sizeBytes);
-  };
-}
-
-export interface Arena {
-  /** Side by side until it is emptied. RangeError when it is full. */
-  readonly take: Room;
-  empty(): void;
-}
-
-export function createArena(sizeBytes: number): Arena {
-  let bytes: Buffer | undefined;
-  let taken = 0;
-  return {
-    take(count) {
-      bytes ??= Buffer.allocUnsafeSlow(sizeBytes);
-      if (taken + count > sizeBytes) throw new RangeError(`an arena has ${sizeBytes} bytes, wanted ${taken + count}`);
-      return bytes.subarray(taken, (taken += count));
-    },
-    empty: () => void (taken = 0),
   };
 }
