@@ -10,6 +10,7 @@ type TreeCalls =
   | "exists"
   | "lstat"
   | "stat"
+  | "version"
   | "list"
   | "listIfAny"
   | "makeDirectory"
@@ -76,7 +77,7 @@ export function createFakeTree(world: FakeWorld, random: (sizeBytes: number) => 
 function lookups(
   world: FakeWorld,
   tree: Omit<FakeTree, "calls">,
-): Pick<Files, "exists" | "lstat" | "stat" | "list" | "listIfAny" | "readlink" | "realpath"> {
+): Pick<Files, "exists" | "lstat" | "stat" | "version" | "list" | "listIfAny" | "readlink" | "realpath"> {
   const stat = (path: string, follow: boolean): FileStat | undefined => {
     const place = tree.findIfAny(path, { follow });
     return place?.inode === undefined ? undefined : toFileStat(place.inode, place.inodeMount);
@@ -89,6 +90,13 @@ function lookups(
     exists: (path) => stat(path, false) !== undefined,
     lstat: (path) => stat(path, false),
     stat: (path) => stat(path, true),
+    version: (path) => {
+      const found = stat(path, true);
+      if (found === undefined) return undefined;
+      const { ino, size, mtimeSec, mtimeNsec } = found;
+      const modifiedMs = mtimeSec * 1000 + mtimeNsec / 1e6;
+      return { ino, size, modifiedMs, changedMs: modifiedMs };
+    },
     list: (path) => names(world.find("list", path, { follow: true }).inode, path),
     listIfAny: (path) => {
       const inode = tree.findIfAny(path)?.inode;

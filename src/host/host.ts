@@ -9,6 +9,7 @@
  * Paths are byte strings (latin1, see core/bytes.ts): what the kernel gives and takes, one byte a character. A path that a
  * person wrote passes `textToByteName` once, in the CLI.
  */
+import type { FileVersion } from "./file-version.ts";
 import type { Digest, DigestAlgorithm } from "../core/digest.ts";
 import type { Xattrs } from "../tree/node.ts";
 import type { Bucket, BucketOptions } from "./bucket.ts";
@@ -82,6 +83,8 @@ export interface Files {
   /** undefined when missing. Does not follow a final symlink. */
   lstat(path: string): FileStat | undefined;
   stat(path: string): FileStat | undefined;
+  /** As stat(), of what tells that a file has changed, and cheaper. */
+  version(path: string): FileVersion | undefined;
   /** Names in byte order, without . and .. */
   list(path: string): string[];
   /** As list(), empty when the directory is missing. */

@@ -18,6 +18,7 @@ type TreeCalls =
   | "exists"
   | "lstat"
   | "stat"
+  | "version"
   | "list"
   | "listIfAny"
   | "makeDirectory"
@@ -37,6 +38,11 @@ export function createTree(): Pick<Files, TreeCalls> {
     lstat,
     stat: (path) =>
       attemptIfAny({ call: "stat", path }, () => toFileStat(fs.statSync(nodePath(path), { bigint: true }))),
+    version: (path) =>
+      attemptIfAny({ call: "stat", path }, () => {
+        const { ino, size, mtimeMs, ctimeMs } = fs.statSync(nodePath(path));
+        return { ino, size, modifiedMs: mtimeMs, changedMs: ctimeMs };
+      }),
     list,
     listIfAny: (path) => attemptIfAny({ call: "list", path }, () => namesIn(path)) ?? [],
     makeDirectory,

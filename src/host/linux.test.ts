@@ -19,6 +19,26 @@ test("read() of a missing file names call, path and errno", () => {
   );
 });
 
+test("version() stays while a file does, and differs when it is written, replaced or dated back", () => {
+  using directory = files.temporaryDirectory("/tmp/berth-host-");
+  const path = `${directory.path}/file`;
+  assert.equal(files.version(path), undefined);
+  const seen = new Set<string>();
+  const changes = [
+    () => files.write(path, "one"),
+    () => files.write(path, "longer"),
+    () => files.replace(path, "longer"),
+    () => files.setTimes(path, 1, 5e8),
+  ];
+  for (const change of changes) {
+    change();
+    assert.deepEqual(files.version(path), files.version(path));
+    seen.add(JSON.stringify(files.version(path)));
+  }
+  assert.equal(seen.size, changes.length);
+  assert.equal(files.version(path)?.modifiedMs, 1500);
+});
+
 test("no call waits at a FIFO for its other end", async () => {
   using directory = files.temporaryDirectory("/tmp/berth-host-");
   const fifo = `${directory.path}/fifo`;

@@ -1,5 +1,6 @@
-/** watchFile(): a parsed file, read again when its time, size or inode has changed. An unusable file lets nobody in. */
+/** watchFile(): a parsed file, read again when it has changed. An unusable file lets nobody in. */
 import { Failure } from "../../core/failure.ts";
+import { type FileVersion, isSameVersion } from "../../host/file-version.ts";
 import type { Host } from "../../host/host.ts";
 
 /**
@@ -12,19 +13,21 @@ export function watchFile<T>(
   options: { readonly what: string; readonly mayBeMissing: boolean; readonly parse: (text: string) => T },
 ): () => T {
   const { what, mayBeMissing, parse } = options;
-  let seen: string | undefined;
-  let value: T | undefined;
+  let seen: { readonly version: FileVersion | undefined; readonly value: T } | undefined;
   return () => {
-    const stat = host.files.stat(path);
-    const now = stat === undefined ? "" : `${stat.ino}:${stat.size}:${stat.mtimeSec}:${stat.mtimeNsec}`;
-    if (now === seen && value !== undefined) return value;
+    const version = host.files.version(path);
+    if (seen !== undefined && isSame(version, seen.version)) return seen.value;
     seen = undefined;
     try {
-      value = parse(stat === undefined && mayBeMissing ? "" : host.files.readText(path));
+      const value = parse(version === undefined && mayBeMissing ? "" : host.files.readText(path));
+      seen = { version, value };
+      return value;
     } catch (error) {
       throw new Failure("bad-input", `Cannot read ${what} "${path}": it is not usable`, { cause: error });
     }
-    seen = now;
-    return value;
   };
+}
+
+function isSame(one: FileVersion | undefined, other: FileVersion | undefined): boolean {
+  return one === undefined || other === undefined ? one === other : isSameVersion(one, other);
 }
