@@ -91,7 +91,12 @@ export function createLineProgress(sink: ProgressSink): ClosableProgress {
 
 /** Warnings only: `--quiet`, `--progress none`. */
 export function createQuietProgress(sink: ProgressSink): ClosableProgress {
-  return { ...createLineProgress(sink), task: () => ({ advance() {}, total() {}, done() {} }), say() {} };
+  return {
+    ...createLineProgress(sink),
+    task: () => ({ advance() {}, total() {}, done() {} }),
+    say() {},
+    isQuiet: true,
+  };
 }
 
 function newState(label: string, options: TaskOptions, startedMs: number): TaskState {

@@ -24,6 +24,8 @@ export interface Progress {
   task(label: string, options?: TaskOptions): ProgressTask;
   /** One line for people, on stderr. */
   say(text: string): void;
+  /** Nothing that is said is shown: who would say much need not make it up. */
+  readonly isQuiet?: boolean;
   /** A warning: one line on stderr, shown even with --quiet. */
   warn(text: string): void;
 }

@@ -1,5 +1,6 @@
 /** answering(): every request ends as a response and a log entry. An error of ours is a 500 that says nothing; the log has it whole. */
 import { Failure, isFailure } from "../core/failure.ts";
+import { memoized } from "../core/memoized.ts";
 import type { Host, HttpHandler, Peer, ServerRequest, ServerResponse } from "../host/host.ts";
 import { errorResponse, RegistryError } from "./errors.ts";
 import { isTag, type Route } from "./route.ts";
@@ -48,9 +49,10 @@ export function answering(
   { host, log }: AnsweringOptions,
   answer: (call: Call) => Promise<ServerResponse> | ServerResponse,
 ): HttpHandler {
+  const parseUrl = memoized((url) => new URL(url));
   return async (request, peer) => {
     const started = host.clock.elapsed();
-    const call: Call = { request, peer, url: new URL(request.url), note: {} };
+    const call: Call = { request, peer, url: parseUrl(request.url), note: {} };
     let error: unknown;
     let response: ServerResponse;
     try {
@@ -70,7 +72,7 @@ export function answering(
       status: response.status,
       digest: response.headers.get("docker-content-digest") ?? undefined,
       tookMs: host.clock.elapsed() - started,
-      ...(error !== undefined && { error }),
+      error,
     });
     return response;
   };

@@ -8,12 +8,14 @@ import type { Claims } from "./upkeep/claims.ts";
 import type { Leases } from "./upkeep/leases.ts";
 import type { Quotas } from "./upkeep/quota.ts";
 import { RegistryError, type RegistryErrorCode } from "./errors.ts";
+import type { Repository } from "./repository.ts";
 
 export interface Exchange {
   readonly request: ServerRequest;
   readonly url: URL;
   readonly principal: Principal;
   readonly driver: Driver;
+  readonly repositoryOf: (name: string) => Repository;
   readonly cache: ContentCache;
   readonly leases: Leases;
   readonly claims: Claims;

@@ -5,6 +5,7 @@
  *
  * @see OCI distribution-spec 1.1
  */
+import { memoized } from "../core/memoized.ts";
 import type { Host, HttpHandler, ServerResponse } from "../host/host.ts";
 import { answering, type LogEntry } from "./answering.ts";
 import type { Action, Authenticate, Principal, Wanted } from "./auth.ts";
@@ -57,8 +58,11 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
 
   const takesSparse = options.takesSparse ?? (() => false);
 
+  const routeOf = memoized(parseRoute);
+  const repositoryOf = memoized((name) => openRepository(driver, name));
+  const shared = { driver, repositoryOf, cache, leases, claims, quotas, isImmutable, boundary, takesSparse };
   return answering(options, async ({ request, peer, url, note }) => {
-    const asked = parseRoute(url.pathname);
+    const asked = routeOf(url.pathname);
     if (asked === undefined) throw new RegistryError(404, "UNSUPPORTED", "there is no such endpoint");
     const { route, namespace } = options.pullThrough?.resolve(asked, url) ?? { route: asked, namespace: undefined };
     note.route = route;
@@ -70,7 +74,6 @@ export function createRegistry(options: RegistryOptions): HttpHandler {
     const { principal } = authentication;
     note.user = principal.user;
     requireRight(principal, route, request.method);
-    const shared = { driver, cache, leases, claims, quotas, isImmutable, boundary, takesSparse };
     const response = await dispatch({ request, url, principal, ...shared }, route, options.pullThrough);
     if (options.notice !== undefined) addWarning(response, options.notice);
     if (namespace !== undefined) response.headers.set("oci-namespace", namespace);
@@ -85,7 +88,7 @@ function dispatch(
 ): Promise<ServerResponse> | ServerResponse {
   if (route.kind === "base") return handleBase(exchange);
   if (route.kind === "catalog") return handleCatalog(exchange);
-  const repository = openRepository(exchange.driver, route.repository);
+  const repository = exchange.repositoryOf(route.repository);
   const copied = pullThrough?.handle(exchange, repository, route);
   if (copied !== undefined) return copied;
   switch (route.kind) {

@@ -12,6 +12,7 @@
  * manifest, mark, referrer. A crash between two leaves no name for something that is not there.
  */
 import { type Digest, parseDigest } from "../core/digest.ts";
+import { memoized } from "../core/memoized.ts";
 import { asCount, asString, optional, parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseDescriptor } from "../oci/manifest.ts";
 import type { Driver } from "./driver.ts";
@@ -68,7 +69,7 @@ export function openRepository(driver: Driver, name: string): Repository {
   };
   const manifest = async (digest: Digest): Promise<ManifestRecord | undefined> => {
     const record = await driver.getRecord(manifestKey(digest));
-    return record === undefined ? undefined : parseManifestRecord(record, digest);
+    return record === undefined ? undefined : { digest, ...recordOf(record) };
   };
   /** A manifest that is deleted at the same time takes the mark with it, or does not get one. */
   const markUntagged = async (digest: Digest): Promise<void> => {
@@ -159,11 +160,12 @@ export async function listRepositories(driver: Driver): Promise<string[]> {
   return (await driver.listRecords("repositories")).map((name) => name.replaceAll("+", "/")).sort();
 }
 
-function parseManifestRecord(text: string, digest: Digest): ManifestRecord {
+const recordOf = memoized(parseManifestRecord);
+
+function parseManifestRecord(text: string): Omit<ManifestRecord, "digest"> {
   const object = parseJsonObject(text, "manifest record");
   const subject = optional(object["subject"], "manifest record.subject", asString);
   return {
-    digest,
     mediaType: asString(object["mediaType"], "manifest record.mediaType"),
     size: asCount(object["size"], "manifest record.size"),
     subject: subject === undefined ? undefined : parseDigest(subject),

@@ -153,6 +153,7 @@ function openWebhooks(
 
 function logRequest(progress: Progress, entry: LogEntry): void {
   const { address, user, status, tookMs, error } = entry;
+  if (progress.isQuiet === true && error === undefined) return;
   const [method, target] = [asWord(entry.method), asWord(entry.target)];
   progress.say(`${address} ${asWord(user ?? "-")} ${method} ${target} ${status} ${tookMs.toFixed(1)} ms`);
   if (error === undefined) return;

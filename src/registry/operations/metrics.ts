@@ -21,6 +21,12 @@ export interface Metrics {
 const BUCKETS_SEC = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60];
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
 
+interface EndpointCounts {
+  /** By method and status. */
+  readonly requests: Map<string, Map<number, number>>;
+  readonly histogram: Histogram;
+}
+
 interface Histogram {
   readonly buckets: number[];
   sum: number;
@@ -28,8 +34,7 @@ interface Histogram {
 }
 
 export function createMetrics(): Metrics {
-  const requests = new Map<string, number>();
-  const durations = new Map<string, Histogram>();
+  const endpoints = new Map<string, EndpointCounts>();
   const single: { name: string; help: string; type: "gauge" | "counter"; read: () => number }[] = [];
   let running = 0;
   const metrics: Metrics = {
@@ -42,12 +47,10 @@ export function createMetrics(): Metrics {
       }
     },
     observe(entry) {
-      const endpoint = endpointOf(entry);
+      const { requests, histogram } = endpoints.getOrInsertComputed(endpointOf(entry), newCounts);
       const method = METHODS.has(entry.method) ? entry.method : "other";
-      const key = `endpoint="${endpoint}",method="${method}",status="${entry.status}"`;
-      requests.set(key, (requests.get(key) ?? 0) + 1);
-      const histogram = durations.get(endpoint) ?? { buckets: BUCKETS_SEC.map(() => 0), sum: 0, count: 0 };
-      durations.set(endpoint, histogram);
+      const statuses = requests.getOrInsertComputed(method, () => new Map());
+      statuses.set(entry.status, (statuses.get(entry.status) ?? 0) + 1);
       const tookSec = entry.tookMs / 1000;
       histogram.sum += tookSec;
       histogram.count += 1;
@@ -63,9 +66,9 @@ export function createMetrics(): Metrics {
     text() {
       const lines = [
         ...head("berth_registry_requests_total", "Requests answered", "counter"),
-        ...[...requests].map(([key, value]) => `berth_registry_requests_total{${key}} ${value}`),
+        ...[...endpoints].flatMap(([endpoint, { requests }]) => requestLines(endpoint, requests)),
         ...head("berth_registry_request_seconds", "Time from a request to the head of its answer", "histogram"),
-        ...[...durations].flatMap(([endpoint, histogram]) => histogramLines(endpoint, histogram)),
+        ...[...endpoints].flatMap(([endpoint, { histogram }]) => histogramLines(endpoint, histogram)),
         ...single.flatMap(({ name, help, type, read }) => [...head(name, help, type), `${name} ${read()}`]),
       ];
       return `${lines.join("\n")}\n`;
@@ -75,6 +78,10 @@ export function createMetrics(): Metrics {
   return metrics;
 }
 
+function newCounts(): EndpointCounts {
+  return { requests: new Map(), histogram: { buckets: BUCKETS_SEC.map(() => 0), sum: 0, count: 0 } };
+}
+
 function endpointOf({ route, target }: LogEntry): string {
   if (route !== undefined) return route.kind;
   return /^\/token(\?|$)/.test(target) ? "token" : "other";
@@ -82,6 +89,15 @@ function endpointOf({ route, target }: LogEntry): string {
 
 function head(name: string, help: string, type: string): string[] {
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];
+}
+
+function requestLines(endpoint: string, requests: EndpointCounts["requests"]): string[] {
+  return [...requests].flatMap(([method, statuses]) =>
+    [...statuses].map(
+      ([status, count]) =>
+        `berth_registry_requests_total{endpoint="${endpoint}",method="${method}",status="${status}"} ${count}`,
+    ),
+  );
 }
 
 function histogramLines(endpoint: string, { buckets, sum, count }: Histogram): string[] {
