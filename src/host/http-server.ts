@@ -83,33 +83,30 @@ function createServer(settings: http.ServerOptions, listener: http.RequestListen
     const server = httpModule().createServer(settings, listener);
     return { server, scheme: "http", certificates, reloadTls: () => {} };
   }
-  const contextOf = ({ cert, key, clientCa }: ServerTls): SecureContextOptions => ({
-    cert,
-    key,
-    ...(clientCa !== undefined && { ca: clientCa }),
-  });
   const server = httpsModule().createServer(
     {
       ...settings,
-      ...contextOf(tls),
       handshakeTimeout: HEAD_MS,
       requestCert: tls.clientCa !== undefined,
       rejectUnauthorized: tls.clientRequired ?? false,
     },
     listener,
   );
+  const useTls = ({ cert, key, clientCa }: ServerTls, message: string): void => {
+    const context: SecureContextOptions = { cert, key, ...(clientCa !== undefined && { ca: clientCa }) };
+    try {
+      server.setSecureContext(context);
+    } catch (cause) {
+      throw new Failure("bad-input", message, { cause });
+    }
+  };
+  useTls(tls, "Cannot use the TLS key pair: wanted a certificate and its private key, both PEM");
   server.on("secureConnection", (socket) => {
     if (!socket.authorized) return;
     const name: unknown = socket.getPeerCertificate().subject?.CN;
     if (typeof name === "string") certificates.set(socket, name);
   });
-  const reloadTls = (next: ServerTls): void => {
-    try {
-      server.setSecureContext(contextOf(next));
-    } catch (cause) {
-      throw new Failure("bad-input", "Cannot use the new TLS key pair: it stays as it was", { cause });
-    }
-  };
+  const reloadTls = (next: ServerTls): void => useTls(next, "Cannot use the new TLS key pair: it stays as it was");
   return { server, scheme: "https", certificates, reloadTls };
 }
 

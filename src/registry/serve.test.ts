@@ -57,6 +57,17 @@ test("serve answers over TLS with the certificate that init made, wants a login,
   await assert.rejects(get(), (error) => isFailure(error, "network"));
 });
 
+for (const file of ["tls/registry.key", "tls/registry.crt", "htpasswd"]) {
+  test(`a registry whose ${file} is damaged is not served`, async () => {
+    const host = createLinuxHost();
+    using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-serve-test-`);
+    await initRegistry(host, directory.path, { ...user, tls: true });
+    host.files.write(`${directory.path}/${file}`, "garbage\n");
+    const started = startRegistry(host, directory.path, { listen: { host: "127.0.0.1", port: 0 }, progress: silent });
+    await assert.rejects(started, (error) => isFailure(error, "bad-input"));
+  });
+}
+
 test("a folder without a registry, and one with a broken configuration, are not served", async () => {
   const host = createLinuxHost();
   using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-serve-test-`);

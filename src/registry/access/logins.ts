@@ -51,6 +51,9 @@ export function createLogins(options: LoginOptions): Logins {
     options.robots === undefined
       ? () => []
       : watchFile(host, options.robots, { what: "robots", mayBeMissing: true, parse: parseRobots });
+  // A file that lets nobody in is told where the server is started, not to the clients.
+  users();
+  robots();
   const matches = passwordChecker(host, options.check ?? createPasswordCheck(host));
 
   const checkPassword = async (user: string, password: string): Promise<Account | undefined> => {
