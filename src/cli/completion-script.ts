@@ -29,20 +29,29 @@ const BASH = `_berth() {
 complete -F _berth berth bootc
 `;
 
+/** A file of $fpath is read at the first Tab, as the function that it defines: it has to answer this Tab too. */
 const ZSH = `#compdef berth bootc
 _berth() {
   local -a found
   found=("\${(@f)$("$words[1]" internal complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  if [[ $found[1] == :files ]]; then _files; else compadd -Q -a found; fi
+  if [[ $found[1] == :files ]]; then
+    compset -P '--*='
+    _files
+  else
+    compadd -Q -a found
+  fi
 }
-compdef _berth berth bootc
+if [[ $funcstack[1] == _berth ]]; then _berth; else compdef _berth berth bootc; fi
 `;
 
 const FISH = `function __berth_complete
   set -l words (commandline -opc)
   set -l found ($words[1] internal complete -- $words[2..] (commandline -ct) 2>/dev/null)
   if test "$found[1]" = :files
-    __fish_complete_path (commandline -ct)
+    set -l flag (string match -r -- '^--[^=]*=' (commandline -ct))
+    for path in (__fish_complete_path (string replace -- "$flag" '' (commandline -ct)))
+      printf '%s\\n' "$flag$path"
+    end
   else
     printf '%s\\n' $found
   end
