@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { editDistance, suggest } from "./suggest.ts";
-import { formatBytes, formatDuration, parseSize } from "./units.ts";
+import { formatBytes, formatCount, formatDuration, parseSize } from "./units.ts";
 
 test("formatBytes() prints three significant digits in decimal units", () => {
   const table: [number, string][] = [
@@ -14,6 +14,15 @@ test("formatBytes() prints three significant digits in decimal units", () => {
     [999_600, "1 MB"],
   ];
   for (const [bytes, want] of table) assert.equal(formatBytes(bytes), want);
+});
+
+test("formatCount() has one thing and several", () => {
+  const counts = [0, 1, 2].map((count) => [formatCount(count, "repository"), formatCount(count, "blob")]);
+  assert.deepEqual(counts, [
+    ["0 repositories", "0 blobs"],
+    ["1 repository", "1 blob"],
+    ["2 repositories", "2 blobs"],
+  ]);
 });
 
 test("formatDuration() picks the unit that is read at a glance", () => {

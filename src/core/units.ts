@@ -14,6 +14,12 @@ export function formatBytes(sizeBytes: number): string {
   return `${trimZeros(value.toFixed(digits))} ${UNITS[unit] ?? "B"}`;
 }
 
+/** 1, "repository" → "1 repository"; 2 → "2 repositories". */
+export function formatCount(count: number, noun: string): string {
+  if (count === 1) return `1 ${noun}`;
+  return `${count} ${noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
+}
+
 /** 93_400 ms → "1m33s", 4_210 → "4.2s". */
 export function formatDuration(durationMs: number): string {
   if (durationMs < 10_000) return `${(durationMs / 1000).toFixed(1)}s`;

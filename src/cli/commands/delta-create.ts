@@ -1,7 +1,7 @@
 /** `berth delta create`: what machines with one image must fetch to get another. */
 import { textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
-import { formatBytes } from "../../core/units.ts";
+import { formatBytes, formatCount } from "../../core/units.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import { pushDelta } from "../../remote/delta-artifact.ts";
 import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
@@ -56,7 +56,7 @@ export const deltaCreateCommand = command({
   },
   view: ({ bytes, layerBytes, layers, objects, patched, artifact }) =>
     [
-      `Delta: ${formatBytes(bytes)} instead of ${formatBytes(layerBytes)} (${layers === 1 ? "1 layer" : `${layers} layers`})`,
+      `Delta: ${formatBytes(bytes)} instead of ${formatBytes(layerBytes)} (${formatCount(layers, "layer")})`,
       `Files: ${objects} new, ${patched} of them made from old ones`,
       ...(artifact === undefined ? [] : [`Pushed: ${artifact}`]),
       "",

@@ -1,7 +1,7 @@
 /** `berth registry check`: hashes a registry's whole content again. */
 import { textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
-import { formatBytes } from "../../core/units.ts";
+import { formatBytes, formatCount } from "../../core/units.ts";
 import { type CheckProblem, checkStorage } from "../../registry/upkeep/check.ts";
 import { openRegistryStorage } from "../../registry/storage.ts";
 import { command } from "../command.ts";
@@ -27,7 +27,7 @@ export const registryCheckCommand = command({
     if (report.problems.some(({ quarantined }) => quarantined !== true)) {
       throw new Failure(
         "corrupt",
-        `Cannot vouch for registry "${directory}": ${report.problems.length} things are wrong`,
+        `Cannot vouch for registry "${directory}": ${formatCount(report.problems.length, "problem")} found`,
         {
           hint: "put damaged blobs aside with --repair, then push the images again",
         },
@@ -36,8 +36,8 @@ export const registryCheckCommand = command({
     return report;
   },
   view: ({ blobs, bytes, repositories, problems }) =>
-    `Checked ${blobs} blobs (${formatBytes(bytes)}) in ${repositories} repositories: ` +
-    (problems.length === 0 ? "all is whole" : `${problems.length} blobs were put aside`),
+    `Checked ${formatCount(blobs, "blob")} (${formatBytes(bytes)}) in ${formatCount(repositories, "repository")}: ` +
+    (problems.length === 0 ? "all is whole" : `${formatCount(problems.length, "blob")} put aside`),
 });
 
 function describe({ kind, repository, digest, tag }: CheckProblem): string {
