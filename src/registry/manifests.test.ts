@@ -109,6 +109,37 @@ for (const [name, body, type, code] of [
   });
 }
 
+test("each part whose size is another is one error with both sizes, in a manifest and in an index", async () => {
+  using registry = openTestRegistry();
+  const { digest, bytes } = await registry.pushImage("team/os", "v1");
+  const foreign = await registry.pushBlob("team/os", "foreign");
+  const layers = [
+    { mediaType: LAYER_GZIP, digest: digestOf(config), size: 3 },
+    { mediaType: LAYER_GZIP, digest: foreign, size: 1, urls: ["https://elsewhere.example/layer"] },
+  ];
+  const manifests = [{ mediaType: MANIFEST, digest, size: bytes.length + 1 }];
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests });
+  const details: unknown[] = [];
+  for (const [body, type] of [
+    [manifestText({ layers }), MANIFEST],
+    [index, INDEX],
+  ] as const) {
+    const got = await put(registry, "wrong", body, type);
+    assert.equal(got.status, 400);
+    const { errors } = (await got.json()) as { errors: { code: string; detail: unknown }[] };
+    for (const { code, detail } of errors) {
+      assert.equal(code, "SIZE_INVALID");
+      details.push(detail);
+    }
+  }
+  assert.deepEqual(details, [
+    { digest: digestOf(config), size: 3, actual: 2 },
+    { digest: foreign, size: 1, actual: 7 },
+    { digest, size: bytes.length + 1, actual: bytes.length },
+  ]);
+  assert.equal((await registry.call("HEAD", "/v2/team/os/manifests/wrong")).status, 404);
+});
+
 test("each missing blob is one error with its digest", async () => {
   using registry = openTestRegistry();
   const got = await put(

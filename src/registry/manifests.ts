@@ -1,8 +1,8 @@
 /**
  * Manifests: HEAD, GET, PUT and DELETE by tag or digest, with subjects.
  *
- * The bytes are kept exactly as they came. What they name must be in the repository, except a subject and layers that are
- * fetched elsewhere.
+ * The bytes are kept exactly as they came. What they name must be in the repository, with the size that they say, except a subject
+ * and layers that are fetched elsewhere.
  *
  * @see OCI distribution-spec, "Pulling manifests", "Pushing manifests", "Pushing manifests with subject"
  */
@@ -152,24 +152,33 @@ function readFacts(bytes: Buffer, contentType: string | null): ManifestFacts {
 }
 
 async function requireParts(exchange: Exchange, repository: Repository, facts: ManifestFacts): Promise<void> {
-  const hasManifest = async (digest: Digest): Promise<boolean> =>
-    (await repository.findManifest({ kind: "digest", digest })) !== undefined || (await repository.hasBlob(digest));
+  const blobSize = async (digest: Digest): Promise<number | undefined> =>
+    (await repository.hasBlob(digest)) ? exchange.driver.blobSize(digest) : undefined;
+  const manifestSize = async (digest: Digest): Promise<number | undefined> =>
+    (await repository.findManifest({ kind: "digest", digest }))?.size ?? (await blobSize(digest));
   const parts = [
-    ...facts.blobs.map(({ digest }) => ({ digest, isHere: () => repository.hasBlob(digest) })),
-    ...facts.manifests.map(({ digest }) => ({ digest, isHere: () => hasManifest(digest) })),
-    ...facts.foreignLayers.map(({ digest }) => ({ digest, isHere: () => repository.hasBlob(digest) })),
+    ...[...facts.blobs, ...facts.foreignLayers].map((part) => ({ ...part, find: blobSize })),
+    ...facts.manifests.map((part) => ({ ...part, find: manifestSize })),
   ];
-  const foreign = new Set(facts.foreignLayers.map(({ digest }) => digest));
-  const found = await mapConcurrent(parts, { limit: PARTS_AT_ONCE }, async ({ digest, isHere }) => {
-    if (!(await isHere())) return false;
+  const found = await mapConcurrent(parts, { limit: PARTS_AT_ONCE }, async ({ digest, find }) => {
+    if ((await find(digest)) === undefined) return undefined;
     await exchange.leases.take(digest);
-    return isHere();
+    return find(digest);
   });
-  const absent = parts.filter((_, index) => found[index] !== true).map(({ digest }) => digest);
-  const missing = absent.filter((digest) => !foreign.has(digest));
-  if (missing.length === 0) return;
-  throw new RegistryError(404, "MANIFEST_BLOB_UNKNOWN", "manifest references content unknown to the repository", {
-    details: missing.map((digest) => ({ digest })),
+  const foreign = new Set(facts.foreignLayers.map(({ digest }) => digest));
+  const missing = parts.filter(({ digest }, index) => found[index] === undefined && !foreign.has(digest));
+  if (missing.length > 0) {
+    throw new RegistryError(404, "MANIFEST_BLOB_UNKNOWN", "manifest references content unknown to the repository", {
+      details: missing.map(({ digest }) => ({ digest })),
+    });
+  }
+  const wrong = parts.flatMap(({ digest, size }, index) => {
+    const actual = found[index];
+    return actual === undefined || actual === size ? [] : [{ digest, size, actual }];
+  });
+  if (wrong.length === 0) return;
+  throw new RegistryError(400, "SIZE_INVALID", "manifest gives content a size that it does not have", {
+    details: wrong,
   });
 }
 
