@@ -57,9 +57,13 @@ const EPOCH_MIN = 315532800;
 
 const EFI_NAMES: Readonly<Record<string, string>> = { amd64: "x64", arm64: "aa64" };
 
-/** Failure "bad-input" for an image that no disk can boot. */
-export async function readDiskFacts(host: Host, store: Store, image: StoredImage): Promise<DiskFacts> {
-  const name = image.names[0] ?? image.digest;
+/** Failure "bad-input" for an image that no disk can boot; `name` is what the user calls it. */
+export async function readDiskFacts(
+  host: Host,
+  store: Store,
+  image: StoredImage,
+  name = image.names[0] ?? image.digest,
+): Promise<DiskFacts> {
   if (image.config.config.Labels?.["containers.bootc"] !== "1") {
     throw new Failure("bad-input", `Cannot make a disk of image "${name}": it lacks the label containers.bootc=1`, {
       hint: "build it FROM a base made by `berth base build`",

@@ -77,7 +77,7 @@ export function parseMemory(text: string): number {
 /** Failure "usage". */
 export function parseCpus(text: string): number {
   if (!/^[1-9][0-9]{0,2}$/.test(text))
-    throw new Failure("usage", `Cannot give a VM ${JSON.stringify(text)} CPUs: wanted 1 or more`);
+    throw new Failure("usage", `Cannot give a VM ${JSON.stringify(text)} CPUs: wanted 1 to 999`);
   return Number(text);
 }
 

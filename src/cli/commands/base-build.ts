@@ -4,9 +4,10 @@ import { parseMirror } from "../../build/base/apt-sources.ts";
 import { checkPackageName, findSuite, SUITE_NAMES } from "../../build/base/suites.ts";
 import { Failure } from "../../core/failure.ts";
 import { formatBytes } from "../../core/units.ts";
-import { formatImageRef, parseImageRef } from "../../oci/reference.ts";
+import { formatImageRef } from "../../oci/reference.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
+import { readImageRef } from "../image-names.ts";
 
 export const baseBuildCommand = command({
   name: "base build",
@@ -84,7 +85,7 @@ export const baseBuildCommand = command({
 
 /** A full name that an image can be given. */
 function imageName(text: string): string {
-  const ref = parseImageRef(text);
+  const ref = readImageRef(text);
   if (ref.digest !== undefined) {
     throw new Failure("usage", `Cannot name an image "${text}": a digest is no name`, {
       hint: "leave out what follows @",

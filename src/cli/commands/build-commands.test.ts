@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost } from "../../host/fake.ts";
 import { type Printed, runWords } from "../testing.ts";
+import { baseBuildCommand } from "./base-build.ts";
 import { containerLintCommand } from "./container-lint.ts";
 import { containerfileCheckCommand } from "./containerfile-check.ts";
 
@@ -74,4 +75,15 @@ test("container lint ends with exit status 1 for a fatal lint, and for a warning
   assert.match(failed.out, /"name": "etc-usretc"/);
   assert.match((await run(["container", "lint", "--rootfs", "/nosuch"], good)).err, /there is no such directory/);
   assert.match((await run(["container", "lint", "--list"], {})).out, /^- name: api-base-directories$/m);
+});
+
+test("base build refuses a malformed name before anything is asked", async () => {
+  const host = createFakeHost({ user: { uid: 0, gid: 0 } });
+  const { status, err } = await runWords(
+    host,
+    [baseBuildCommand],
+    ["base", "build", "--suite=bookworm", "-t", "Bad Tag"],
+  );
+  assert.match(err, /Cannot parse image reference "Bad Tag"/);
+  assert.equal(status, 2);
 });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost, type FakeHost, type FakeHostOptions } from "../../host/fake.ts";
+import { addFixtureImage } from "../../store/testing.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
 import { formatVmSpec, type VmSpec } from "../../vm/spec.ts";
 import { type Printed, runWords } from "../testing.ts";
 import { diskCommand } from "./disk.ts";
@@ -84,6 +86,7 @@ const bad: readonly (readonly [words: string, files: Record<string, string>, sta
   ["vm run --disk /d --uefi --bios", { "/d": "" }, 2, /--uefi and --bios at once/],
   ["vm run --disk /d --memory much", { "/d": "" }, 2, /memory "much"/],
   ["vm run --disk /d --cpus 0", { "/d": "" }, 2, /"0" CPUs/],
+  ["vm run --disk /d --cpus 1000", { "/d": "" }, 2, /"1000" CPUs: wanted 1 to 999/],
   ["vm run --disk /d --port 80", { "/d": "" }, 2, /port "80"/],
   ["vm run --disk /d --name ../x", { "/d": "" }, 2, /name a VM "\.\.\/x"/],
   ["vm run --disk /d", { "/d": "" }, 1, /qemu-system-x86_64 not found[\s\S]*apt-get install/],
@@ -105,6 +108,17 @@ for (const [words, files, status, message] of bad) {
     for (const [path, text] of Object.entries(files)) assert.equal(result.host.files.readText(path), text);
   });
 }
+
+test("berth disk calls an image of several names as the user did", async () => {
+  const host = createFakeHost({ user: { uid: 0, gid: 0 }, programs: tools });
+  {
+    using store = openWorkstationStore(host);
+    const { digest } = await addFixtureImage(store, [], "localhost/a:1");
+    store.tag("localhost/os:1", digest);
+  }
+  const { err } = await runWords(host, commands, ["disk", "localhost/os:1"]);
+  assert.match(err, /Cannot make a disk of image "localhost\/os:1": it lacks the label/);
+});
 
 test("berth disk wants root", async () => {
   const { status, err } = await run(["disk", "os"], { user: { uid: 1000, gid: 1000 } });

@@ -87,7 +87,7 @@ export const diskCommand = command({
     using store = openWorkstationStore(host);
     const image = findStoredImage(store, name);
     const request: DiskRequest = { ...fixed, source: source ?? nameOf(image, name) };
-    const facts = await readDiskFacts(host, store, image);
+    const facts = await readDiskFacts(host, store, image, name);
     const plan = planDisk(name, request, facts);
     if (context.dryRun) {
       if (!context.json) context.print(formatDiskPlan(plan));

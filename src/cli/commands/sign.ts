@@ -3,6 +3,7 @@ import { textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import { signImage } from "../../remote/trust/sign.ts";
+import { requireSignedName } from "../../remote/trust/signed-identity.ts";
 import { isEncryptedKey, parsePrivateKey } from "../../remote/trust/sigstore-key.ts";
 import { command, type Context } from "../command.ts";
 import { readRemoteRef } from "../image-names.ts";
@@ -29,6 +30,7 @@ export const signCommand = command({
   ],
   async run(values, [name = ""], context) {
     if (values.key === undefined) throw new Failure("usage", "Cannot sign: wanted --key FILE");
+    if (values.identity !== undefined) requireSignedName(values.identity);
     const ref = readRemoteRef(context.host, name);
     const key = await readPrivateKey(context, values.key);
     const digests = await signImage(remoteContext(context, values), ref, { key, identity: values.identity });

@@ -57,6 +57,8 @@ for (const [words, pattern, status] of [
   [["sign", "--key", "/none", IMAGE], /"\/none"/, 1],
   [["sign", "--key", "/bad", IMAGE], /Cannot use private key "\/bad"/, 1],
   [["sign", "--key", "/bad", "os"], /names no registry/, 2],
+  [["sign", "--key", "/bad", "--identity", "Bad Ref", IMAGE], /--identity "Bad Ref": wanted an image reference/, 2],
+  [["verify", "--key", "/bad", "--identity", "r.io/x:", IMAGE], /--identity "r.io\/x:": wanted/, 2],
   [["verify", "--key", "/bad", IMAGE], /Cannot use public key "\/bad"/, 1],
   [["verify", "--identity", "r.io/x", IMAGE], /--identity needs --key/, 2],
 ] as const) {

@@ -7,6 +7,7 @@ import { formatRepository } from "../../oci/reference.ts";
 import type { RemoteContext } from "../../remote/context.ts";
 import { resolveImage } from "../../remote/resolve.ts";
 import { readImagePolicy } from "../../remote/trust/policy.ts";
+import { requireSignedName } from "../../remote/trust/signed-identity.ts";
 import { parsePublicKey } from "../../remote/trust/sigstore-key.ts";
 import { verifyImage } from "../../remote/trust/verify.ts";
 import { command } from "../command.ts";
@@ -37,6 +38,7 @@ export const verifyCommand = command({
   ],
   async run(values, [name = ""], context): Promise<Verified> {
     const ref = readRemoteRef(context.host, name);
+    if (values.identity !== undefined) requireSignedName(values.identity);
     const remote = remoteContext(context, values);
     if (values.key !== undefined) return byKey(remote, ref, values.key, values.identity);
     if (values.identity !== undefined) throw new Failure("usage", "Cannot verify: --identity needs --key");

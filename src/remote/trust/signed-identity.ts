@@ -4,6 +4,7 @@
  *
  * @see containers-policy.json(5) "signedIdentity"
  */
+import { Failure } from "../../core/failure.ts";
 import { asExactObject, asObject, asString } from "../../core/json.ts";
 import { expandDockerHub, formatRepository, type ImageRef, parseImageRef } from "../../oci/reference.ts";
 import { versionOf } from "./scopes.ts";
@@ -77,6 +78,15 @@ export function matchesIdentity(identity: SignedIdentity, ref: ImageRef, signed:
     case "remapIdentity":
       return equalsOrSameRepository(found, remap(wanted, identity));
   }
+}
+
+/** Failure "usage" for what is no reference: a signature in such a name counts nowhere. */
+export function requireSignedName(text: string): void {
+  if (readName(text) !== undefined) return;
+  throw new Failure(
+    "usage",
+    `Cannot use --identity ${JSON.stringify(text)}: wanted an image reference, HOST/NAME[:TAG]`,
+  );
 }
 
 export function describeIdentity(identity: SignedIdentity, ref: ImageRef): string {

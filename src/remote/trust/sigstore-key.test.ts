@@ -68,8 +68,8 @@ const kdf = { name: "scrypt", params: { N: 2, r: 1, p: 1 }, salt: "" };
 const cipher = { name: "nacl/secretbox", nonce: "" };
 
 for (const [name, pem, pattern] of [
-  ["nothing", "", /Cannot read private key/],
-  ["a public key", vectors.publicKey, /Cannot read private key/],
+  ["nothing", "", /no PEM block PRIVATE KEY/],
+  ["a public key", vectors.publicKey, /no PEM block PRIVATE KEY/],
   ["another cipher", encrypted({ kdf, cipher: { ...cipher, name: "aes" } }), /not encrypted with scrypt/],
   ["too much scrypt", encrypted({ kdf: { ...kdf, params: { N: 2 ** 30, r: 8, p: 1 } }, cipher }), /too large/],
   ["a wrong nonce", encrypted({ kdf, cipher, ciphertext: "" }), /the password is wrong/],

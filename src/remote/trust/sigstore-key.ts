@@ -41,6 +41,7 @@ export function isEncryptedKey(pem: string): boolean {
 export function parsePrivateKey(pem: string, password: string): KeyObject {
   const body = ENCRYPTED.exec(pem)?.[1];
   try {
+    if (!pem.includes("PRIVATE KEY-----")) throw new SyntaxError("no PEM block PRIVATE KEY");
     if (body === undefined) return requireKind(createPrivateKey(pem));
     const der = decrypt(Buffer.from(body, "base64").toString("utf8"), password);
     return requireKind(createPrivateKey({ key: der, format: "der", type: "pkcs8" }));
