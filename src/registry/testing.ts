@@ -49,7 +49,7 @@ export interface TestRegistryOptions {
   readonly driver?: Driver;
   /** Instead of the real one. */
   readonly clock?: Clock;
-  readonly rules?: Pick<RegistryOptions, "quotas" | "immutableTags">;
+  readonly rules?: Pick<RegistryOptions, "quotas" | "immutableTags" | "takesSparse">;
 }
 
 export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistry {
@@ -91,7 +91,7 @@ interface Setting {
   readonly root: string;
   readonly newDriver: () => Driver;
   readonly authenticate: Authenticate;
-  readonly rules: Pick<RegistryOptions, "quotas" | "immutableTags">;
+  readonly rules: Pick<RegistryOptions, "quotas" | "immutableTags" | "takesSparse">;
 }
 
 function registryOver(setting: Setting, dispose: () => void): TestRegistry {

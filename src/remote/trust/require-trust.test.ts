@@ -255,7 +255,8 @@ for (const [what, overwrite, pattern] of [
   ],
 ] as const) {
   test(`${what} under the signatures' tag does not hide the good referrer, and is told without one`, async () => {
-    using registry = openTestRegistry();
+    // Not every registry compares a manifest with the parts that it names.
+    using registry = openTestRegistry({ rules: { takesSparse: () => true } });
     const { digest } = await registry.pushImage("team/os", "v1");
     const { context } = machine(registry);
     await signImage(context, ref, { key });
