@@ -15,8 +15,8 @@ export type EncodeReply =
   | { readonly kind: "failed"; readonly message: string };
 
 const WORKERS_MAX = 4;
-/** What all jobs at work may take together; one that takes more works alone. */
-const MEMORY_BYTES_MAX = 704 * 1024 * 1024;
+/** What all jobs at work may take together; one that takes more works alone. The caller has about 450 MiB of its own by then. */
+const MEMORY_BYTES_MAX = 576 * 1024 * 1024;
 /** The compressor's tables and a group's streams. */
 const JOB_BYTES = 120 * 1024 * 1024;
 
