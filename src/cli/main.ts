@@ -74,7 +74,7 @@ function createTerminal(): Terminal {
 async function ask(question: string, options: { hidden?: boolean } = {}): Promise<string> {
   if (process.stdin.isTTY !== true) {
     throw new Failure("usage", `Cannot ask "${question.trim()}": standard input is no terminal`, {
-      hint: "give the answer by a flag, see --help",
+      hint: "--help says how to give the answer without one",
     });
   }
   const quiet = new Writable({ write: (_chunk, _encoding, done) => done() });
