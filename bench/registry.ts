@@ -163,11 +163,14 @@ async function timed(server: Server, figure: Figure, work: () => unknown): Promi
   note(server.name, figure, { wallMs, cpuMs: server.cpuMs() - before });
 }
 
-/** Milliseconds a request, so that a rate's ratio is the inverse of the times'. */
+/** Milliseconds a request once the server is warm, so that a rate's ratio is the inverse of the times'. */
 function rates(server: Server, figure: Figure, path: string): void {
-  const before = server.cpuMs();
   const headers = ["-H", `Authorization: ${AUTHORIZATION}`, "-H", "Accept: application/vnd.oci.image.manifest.v1+json"];
-  const text = run(["wrk", "-t1", "-c16", "-d4", ...headers, `${server.url}/v2/${path}`]);
+  const load = (seconds: number): string =>
+    run(["wrk", "-t1", "-c16", `-d${seconds}`, ...headers, `${server.url}/v2/${path}`]);
+  load(3);
+  const before = server.cpuMs();
+  const text = load(4);
   if (/Non-2xx|Socket errors/.test(text)) throw new Error(`${server.name} ${path}: ${text}`);
   const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
   const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
