@@ -36,12 +36,10 @@ export interface PatchWriter {
 }
 
 export function createPatchWriter(): PatchWriter {
-  const [control, gaps, differences, literals] = [
-    createNumberWriter(),
-    createNumberWriter(),
-    createNumberWriter(),
-    createNumberWriter(),
-  ];
+  const control = createNumberWriter();
+  const gaps = createNumberWriter();
+  const differences = createNumberWriter();
+  const literals = createNumberWriter();
   let gap = 0;
   return {
     run(seek, base, target, more) {
