@@ -130,34 +130,34 @@ test("the user's policy.json hides the system's; without either there is none", 
   assert.equal(readImagePolicy(createFakeHost({ env }), ref), undefined);
 });
 
-test("registries.d: each setting comes from the most specific scope that has it", () => {
+test("registries.d: each setting comes from the most specific scope that has it", async () => {
   const files = {
     "/etc/containers/registries.d/a.yaml": "default-docker:\n  lookaside: https://any.lan/sigs/\n",
     "/etc/containers/registries.d/b.yaml":
       "docker:\n  r.io:\n    use-sigstore-attachments: true\n    sigstore: file:///old\n  r.io/team/os:\n    lookaside: file:///os\n  r.io/off:\n    use-sigstore-attachments: false\n",
     "/etc/containers/registries.d/ignored.txt": "{",
   };
-  const places = (image: string): unknown[] => {
-    const found = readSignaturePlaces(createFakeHost({ env, files }), parseImageRef(image));
+  const places = async (image: string): Promise<unknown[]> => {
+    const found = await readSignaturePlaces(createFakeHost({ env, files }), parseImageRef(image));
     return [found.lookaside, found.usesSigstoreAttachments];
   };
-  assert.deepEqual(places("r.io/team/os:1"), ["file:///os", true]);
-  assert.deepEqual(places("r.io/team/web:1"), ["file:///old", true]);
-  assert.deepEqual(places("r.io/off:1"), ["file:///old", false]);
-  assert.deepEqual(places("q.io/a:1"), ["https://any.lan/sigs", false]);
+  assert.deepEqual(await places("r.io/team/os:1"), ["file:///os", true]);
+  assert.deepEqual(await places("r.io/team/web:1"), ["file:///old", true]);
+  assert.deepEqual(await places("r.io/off:1"), ["file:///old", false]);
+  assert.deepEqual(await places("q.io/a:1"), ["https://any.lan/sigs", false]);
 });
 
-test("registries.d: built-in places, and the user's directory instead of the system's", () => {
+test("registries.d: built-in places, and the user's directory instead of the system's", async () => {
   const ref = parseImageRef("r.io/a");
-  const at = (options: Parameters<typeof createFakeHost>[0]): string =>
-    readSignaturePlaces(createFakeHost(options), ref).lookaside;
-  assert.equal(at({ env, user: { uid: 0, gid: 0 } }), "file:///var/lib/containers/sigstore");
-  assert.equal(at({ env, user: { uid: 1000, gid: 1000 } }), "file:///h/.local/share/containers/sigstore");
+  const at = async (options: Parameters<typeof createFakeHost>[0]): Promise<string> =>
+    (await readSignaturePlaces(createFakeHost(options), ref)).lookaside;
+  assert.equal(await at({ env, user: { uid: 0, gid: 0 } }), "file:///var/lib/containers/sigstore");
+  assert.equal(await at({ env, user: { uid: 1000, gid: 1000 } }), "file:///h/.local/share/containers/sigstore");
   const files = {
     "/etc/containers/registries.d/a.yaml": "default-docker: {lookaside: file:///system}",
     "/h/.config/containers/registries.d/a.yaml": "default-docker: {lookaside: file:///user}",
   };
-  assert.equal(at({ env, files }), "file:///user");
+  assert.equal(await at({ env, files }), "file:///user");
 });
 
 for (const [name, text] of [
@@ -168,12 +168,12 @@ for (const [name, text] of [
   ["attachments that are no boolean", "docker: {r.io: {use-sigstore-attachments: maybe}}"],
   ["the same scope in two files", "docker: {twice.io: {}}"],
 ] as const) {
-  test(`registries.d: a file with ${name} is an error that names it`, () => {
+  test(`registries.d: a file with ${name} is an error that names it`, async () => {
     const files = {
       "/etc/containers/registries.d/a.yaml": "docker: {twice.io: {}}",
       "/etc/containers/registries.d/b.yaml": text,
     };
-    assert.throws(
+    await assert.rejects(
       () => readSignaturePlaces(createFakeHost({ files }), parseImageRef("r.io/a")),
       (error) => isFailure(error, "bad-input") && error.message.includes("registries.d/b.yaml"),
     );

@@ -4,7 +4,6 @@
  *
  * @see containers-registries.d(5)
  */
-import { parse } from "yaml";
 import { textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
 import { asObject, asString, optional } from "../../core/json.ts";
@@ -28,11 +27,11 @@ interface ScopeSettings {
 const DEFAULT_DOCKER = "default-docker";
 
 /** Failure "bad-input" naming the file. */
-export function readSignaturePlaces(host: ConfigHost, ref: ImageRef): SignaturePlaces {
+export async function readSignaturePlaces(host: ConfigHost, ref: ImageRef): Promise<SignaturePlaces> {
   const user = userConfigDirectory(host);
   const own = user === undefined ? undefined : textToByteName(`${user}/containers/registries.d`);
   const directory = own !== undefined && host.files.exists(own) ? own : "/etc/containers/registries.d";
-  const settings = readDirectory(host, directory);
+  const settings = await readDirectory(host, directory);
   const found = [...scopesOf(ref), DEFAULT_DOCKER].flatMap((scope) => settings.get(scope) ?? []);
   return {
     lookaside: (found.find(({ lookaside }) => lookaside !== undefined)?.lookaside ?? builtInLookaside(host)).replace(
@@ -46,13 +45,15 @@ export function readSignaturePlaces(host: ConfigHost, ref: ImageRef): SignatureP
 }
 
 /** `default-docker` and the scopes in one map: no scope has that name, as it has no dot. */
-function readDirectory(host: ConfigHost, directory: string): ReadonlyMap<string, ScopeSettings> {
+async function readDirectory(host: ConfigHost, directory: string): Promise<ReadonlyMap<string, ScopeSettings>> {
   const merged = new Map<string, ScopeSettings>();
   for (const name of host.files.listIfAny(directory)) {
     if (!name.endsWith(".yaml")) continue;
+    // Late: it is a tenth of the program's start.
+    const { parse } = await import("yaml");
     const path = `${directory}/${name}`;
     try {
-      for (const [scope, settings] of parseRegistriesD(host.files.readText(path))) {
+      for (const [scope, settings] of parseRegistriesD(parse(host.files.readText(path)))) {
         if (merged.has(scope)) throw new SyntaxError(`${scope} is in another file too`);
         merged.set(scope, settings);
       }
@@ -64,8 +65,8 @@ function readDirectory(host: ConfigHost, directory: string): ReadonlyMap<string,
   return merged;
 }
 
-function parseRegistriesD(text: string): ReadonlyMap<string, ScopeSettings> {
-  const object = asObject(parse(text) ?? {}, "registries.d");
+function parseRegistriesD(value: unknown): ReadonlyMap<string, ScopeSettings> {
+  const object = asObject(value ?? {}, "registries.d");
   const scopes = Object.entries(optional(object["docker"], "docker", asObject) ?? {});
   const all = object[DEFAULT_DOCKER] == null ? scopes : [...scopes, [DEFAULT_DOCKER, object[DEFAULT_DOCKER]] as const];
   return new Map(all.map(([scope, value]) => [scope, parseScope(value, `docker.${scope}`)]));

@@ -73,7 +73,7 @@ async function judgeSignedBy(
   { keys, identity }: Extract<Requirement, { kind: "signedBy" }>,
 ): Promise<Refusal | undefined> {
   const place = placeOf(ref, session);
-  const { lookaside, directory } = readSignaturePlaces(context.host, place);
+  const { lookaside, directory } = await readSignaturePlaces(context.host, place);
   const keyrings = readKeys(context, keys);
   const bad: string[] = [];
   for (const digest of digests) {
@@ -95,7 +95,7 @@ async function judgeSigstoreSigned(
   { keys, identity }: Extract<Requirement, { kind: "sigstoreSigned" }>,
 ): Promise<Refusal | undefined> {
   const wanted = `wants sigstoreSigned ${describeKeys(keys)}`;
-  const places = readSignaturePlaces(context.host, placeOf(ref, session));
+  const places = await readSignaturePlaces(context.host, placeOf(ref, session));
   if (!places.usesSigstoreAttachments) return attachmentsOff(wanted, session, places);
   const publicKeys = readPublicKeys(context, keys);
   const bad: string[] = [];
