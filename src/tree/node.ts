@@ -101,3 +101,13 @@ export function devMinor(rdev: number): number {
 export function usualPayload(objectId: string): string {
   return `${objectId.slice(0, 2)}/${objectId.slice(2)}`;
 }
+
+/** As a comparison with usualPayload(), without making that string. */
+export function isUsualPayload(payload: string, objectId: string): boolean {
+  return (
+    payload.length === objectId.length + 1 &&
+    payload[2] === "/" &&
+    objectId.startsWith(payload.slice(0, 2)) &&
+    payload.endsWith(objectId.slice(2))
+  );
+}

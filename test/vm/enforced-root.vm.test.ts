@@ -62,7 +62,6 @@ before(async () => {
     request,
     shell: facts.shell,
     output: path.join(work, "out"),
-    replace: true,
     progress: silent,
     signal: never,
   };

@@ -152,7 +152,6 @@ async function buildDebian(
       ownSource,
       root,
       cache: `${work}/packages-${request.suite.name}`,
-      temporary: scratch,
       log: `${work}/${request.suite.name}.log`,
       epochSec,
       signal,

@@ -5,6 +5,7 @@ import { Failure } from "../../core/failure.ts";
 import { parseDump } from "../../format/dumpfile/parse.ts";
 import { writeErofs } from "../../format/erofs/write.ts";
 import { verityDigest } from "../../format/verity/verity.ts";
+import type { Directory } from "../../tree/node.ts";
 import { type Context, command } from "../command.ts";
 
 export const composefsMkimageCommand = command({
@@ -43,11 +44,10 @@ export const composefsMkimageCommand = command({
     const file = values["from-dump"];
     if (file === undefined) throw new Failure("usage", "Cannot make an image: --from-dump FILE is missing");
     const algorithm: DigestAlgorithm = values.hash === "sha512" ? "sha512" : "sha256";
-    const text = await readDumpFile(file, context);
     const what = `Cannot make an image from dump "${file}"`;
     const other = algorithm === "sha256" ? "sha512" : "sha256";
-    const tree = asBadInput(what, undefined, () => parseDump(text));
     const hint = `if the dump's digests are of ${other}, give --hash ${other}`;
+    const tree = await readTree(file, what, context);
     const image = asBadInput(what, hint, () =>
       writeErofs(tree, { algorithm, minVersion: values.format === "v1" ? 1 : 0, maxVersion: 1 }),
     );
@@ -63,6 +63,12 @@ export const composefsMkimageCommand = command({
   json: ({ digest, sizeBytes, output }) => ({ digest, sizeBytes, output }),
   view: (value) => (value.print ? value.digest : undefined),
 });
+
+/** The dump's bytes are let go before the image is made. */
+async function readTree(file: string, what: string, context: Context): Promise<Directory> {
+  const text = await readDumpFile(file, context);
+  return asBadInput(what, undefined, () => parseDump(text));
+}
 
 async function readDumpFile(file: string, context: Context): Promise<Uint8Array> {
   if (file !== "-") return context.host.files.read(textToByteName(file));

@@ -5,7 +5,7 @@
  * @see composefs-dump(5)
  */
 import type { ByteName } from "../../core/bytes.ts";
-import { kindOfMode, PERMISSION_MASK } from "../../tree/mode.ts";
+import { kindOfMode, type NodeKind, PERMISSION_MASK } from "../../tree/mode.ts";
 import {
   createDirectory,
   type Directory,
@@ -13,7 +13,7 @@ import {
   type Leaf,
   NO_XATTRS,
   type Stat,
-  usualPayload,
+  isUsualPayload,
   type Xattrs,
 } from "../../tree/node.ts";
 import { unescapeField } from "./escape.ts";
@@ -35,10 +35,8 @@ interface State {
   /** By path without a trailing slash: "" is the root. */
   readonly directories: Map<string, Directory>;
   readonly links: Link[];
-  /** Lines mostly repeat the same xattrs: one map for each text. */
-  readonly xattrs: Map<string, Xattrs>;
-  /** Fields of the line at hand. */
-  readonly fields: string[];
+  /** By the text of the xattrs: lines mostly repeat them. */
+  readonly labels: Map<string, Label>;
   recentPath: string;
   recent: Directory | undefined;
 }
@@ -53,16 +51,23 @@ export function parseDump(text: Uint8Array): Directory {
     root: undefined,
     directories: new Map(),
     links: [],
-    xattrs: new Map(),
-    fields: [],
+    labels: new Map(),
     recentPath: "",
     recent: undefined,
   };
+  rejectNul(source);
   parseLines(state, source);
   const { root } = state;
   if (root === undefined) throw new SyntaxError("Cannot parse dump: it is empty, wanted a line for / first");
   resolveLinks(root, state.links, located);
   return root;
+}
+
+function rejectNul(source: string): void {
+  const nul = source.indexOf("\0");
+  if (nul === -1) return;
+  const line = source.slice(0, nul).split("\n").length;
+  throw locate(new SyntaxError("there is a NUL byte"), line);
 }
 
 function parseLines(state: State, source: string): void {
@@ -93,85 +98,137 @@ function locate(error: unknown, line: number): unknown {
   return error;
 }
 
-const FIELD_COUNT = 11;
-
-/** Missing fields are empty. The last item is the text of all xattrs. */
-function splitFields(line: string, fields: string[]): void {
-  let at = 0;
-  for (let index = 0; index < FIELD_COUNT; index++) {
-    const space = line.indexOf(" ", at);
-    const end = space === -1 ? line.length : space;
-    fields[index] = line.slice(at, end);
-    at = Math.min(end + 1, line.length);
-  }
-  fields[FIELD_COUNT] = line.slice(at);
+/** Xattrs, and by their text the attributes of nodes that have them: the files of a package repeat those too. */
+interface Label {
+  readonly xattrs: Xattrs;
+  readonly known: Map<string, Attributes>;
 }
 
+/** MODE to MTIME, and the xattrs. */
+interface Attributes {
+  readonly kind: NodeKind;
+  readonly nlink: number;
+  readonly device: number;
+  readonly stat: Stat;
+}
+
+/** Of a line; missing ones are empty. */
+interface Payloads {
+  readonly payload: string;
+  readonly content: string;
+  readonly digest: string;
+}
+
+/** Fields that Attributes are made of. */
+const ATTRIBUTE_FIELDS = 6;
+/** Where every file has a time of its own nothing is gained by more. */
+const MAX_KNOWN = 4096;
+
 function parseLine(state: State, line: string, lineNumber: number): void {
-  if (line.includes("\0")) throw new SyntaxError("there is a NUL byte");
-  const { fields } = state;
-  splitFields(line, fields);
-  const [path = "", size = "", mode = "", nlink = "", uid = "", gid = "", rdev = "", mtime = ""] = fields;
-  const isLink = mode.startsWith("@");
-  const modeBits = parseMode(isLink ? mode.slice(1) : mode);
-  const kind = kindOfMode(modeBits);
-  if (kind === undefined) throw new SyntaxError(`MODE "${mode}" has no file type`);
-  const place = findPlace(state, unescapeField(path));
-  if (isLink) {
-    if (kind === "directory") throw new SyntaxError(`directory "${path}" cannot be a hard link`);
-    if (place === undefined) throw new SyntaxError("the root cannot be a hard link");
-    const target = unescapeOptional(fields[8] ?? "");
-    if (target === undefined) throw new SyntaxError(`hard link "${path}" names no target`);
-    addLink(state, place, target, lineNumber);
+  const pathEnd = fieldEnd(line, 0);
+  const sizeEnd = fieldEnd(line, pathEnd + 1);
+  let attributesEnd = sizeEnd;
+  for (let count = 0; count < ATTRIBUTE_FIELDS; count++) attributesEnd = fieldEnd(line, attributesEnd + 1);
+  const payloadEnd = fieldEnd(line, attributesEnd + 1);
+  const contentEnd = fieldEnd(line, payloadEnd + 1);
+  const digestEnd = fieldEnd(line, contentEnd + 1);
+  const path = line.slice(0, pathEnd);
+  const attributesText = line.slice(sizeEnd + 1, attributesEnd);
+  const payloads: Payloads = {
+    payload: line.slice(attributesEnd + 1, payloadEnd),
+    content: line.slice(payloadEnd + 1, contentEnd),
+    digest: line.slice(contentEnd + 1, digestEnd),
+  };
+  if (attributesText.startsWith("@")) {
+    if (requireKind(attributesText.slice(1, fieldEnd(attributesText, 0))) === "directory") {
+      throw new SyntaxError(`directory "${path}" cannot be a hard link`);
+    }
+    addLink(state, path, payloads.payload, lineNumber);
     return;
   }
-  const sizeBytes = parseNumber(size, "SIZE", Number.MAX_SAFE_INTEGER);
-  const links = parseNumber(nlink, "NLINK", U32);
-  const [mtimeSec, mtimeNsec] = parseTime(mtime);
-  const stat: Stat = {
-    mode: modeBits & PERMISSION_MASK,
-    uid: parseNumber(uid, "UID", U32),
-    gid: parseNumber(gid, "GID", U32),
-    mtimeSec,
-    mtimeNsec,
-    xattrs: parseXattrs(state, fields[FIELD_COUNT] ?? ""),
-  };
-  const device = parseNumber(rdev, "RDEV", U32);
-  const content = parseContent(fields, sizeBytes, kind === "file");
-  if (kind === "directory") addDirectory(state, place, createDirectory(stat));
+  const attributes = attributesOf(state, attributesText, line.slice(digestEnd + 1));
+  const place = findPlace(state, unescapeField(path));
+  const sizeBytes = parseNumber(line.slice(pathEnd + 1, sizeEnd), "SIZE", Number.MAX_SAFE_INTEGER);
+  const content = parseContent(payloads, sizeBytes, attributes.kind === "file");
+  if (attributes.kind === "directory") addDirectory(state, place, createDirectory(attributes.stat));
   else if (place === undefined) throw new SyntaxError("the root must be a directory");
-  else {
-    const counted = links === 1 ? {} : { nlink: links };
+  else
     place.parent.children.set(
       place.name,
-      makeLeaf(kind, stat, { sizeBytes, device, counted, content, payload: fields[8] ?? "" }),
+      makeLeaf(attributes.kind, attributes, { sizeBytes, content, payload: payloads.payload }),
     );
+}
+
+/** Of the field that starts at `at`; past the last one there are only empty ones. */
+function fieldEnd(line: string, at: number): number {
+  const space = line.indexOf(" ", at);
+  return space === -1 ? line.length : space;
+}
+
+function attributesOf(state: State, text: string, xattrsText: string): Attributes {
+  let label = state.labels.get(xattrsText);
+  if (label === undefined)
+    state.labels.set(xattrsText, (label = { xattrs: parseXattrs(xattrsText), known: new Map() }));
+  const { xattrs, known } = label;
+  let attributes = known.get(text);
+  if (attributes === undefined) {
+    attributes = parseAttributes(text, xattrs);
+    if (known.size === MAX_KNOWN) known.clear();
+    known.set(text, attributes);
   }
+  return attributes;
+}
+
+function parseAttributes(text: string, xattrs: Xattrs): Attributes {
+  const [mode = "", nlink = "", uid = "", gid = "", rdev = "", mtime = ""] = text.split(" ");
+  const modeBits = parseMode(mode);
+  const [mtimeSec, mtimeNsec] = parseTime(mtime);
+  return {
+    kind: requireKind(mode),
+    nlink: parseNumber(nlink, "NLINK", U32),
+    device: parseNumber(rdev, "RDEV", U32),
+    stat: {
+      mode: modeBits & PERMISSION_MASK,
+      uid: parseNumber(uid, "UID", U32),
+      gid: parseNumber(gid, "GID", U32),
+      mtimeSec,
+      mtimeNsec,
+      xattrs,
+    },
+  };
+}
+
+function requireKind(mode: string): NodeKind {
+  const kind = kindOfMode(parseMode(mode));
+  if (kind === undefined) throw new SyntaxError(`MODE "${mode}" has no file type`);
+  return kind;
 }
 
 interface LeafParts {
   readonly sizeBytes: number;
-  readonly device: number;
-  readonly counted: { readonly nlink?: number };
   readonly content: FileContent;
   readonly payload: string;
 }
 
-function makeLeaf(kind: Exclude<Leaf["kind"], "directory">, stat: Stat, parts: LeafParts): Leaf {
-  const sized = parts.sizeBytes === 0 ? parts.counted : { ...parts.counted, size: parts.sizeBytes };
+function makeLeaf(kind: Leaf["kind"], { stat, nlink, device }: Attributes, parts: LeafParts): Leaf {
+  const { sizeBytes: size, content } = parts;
+  // The usual node has no spread: that is slow.
+  if (kind === "file" && nlink === 1) return { kind, stat, size, content };
+  const counted = nlink === 1 ? {} : { nlink };
+  const sized = size === 0 ? counted : { ...counted, size };
   switch (kind) {
     case "file":
-      return { kind, stat, size: parts.sizeBytes, content: parts.content, ...parts.counted };
+      return { kind, stat, size, content, ...counted };
     case "symlink": {
       const target = unescapeOptional(parts.payload) ?? "";
       if (target === "" || target.length > MAX_SYMLINK_BYTES || target.includes("\0")) {
         throw new SyntaxError(`symlink target of ${target.length} bytes, wanted 1 to ${MAX_SYMLINK_BYTES} without NUL`);
       }
-      return { kind, stat, target: target as ByteName, ...parts.counted };
+      return { kind, stat, target: target as ByteName, ...counted };
     }
     case "char":
     case "block":
-      return { kind, stat, rdev: parts.device, ...sized };
+      return { kind, stat, rdev: device, ...sized };
     case "fifo":
     case "socket":
       return { kind, stat, ...sized };
@@ -231,7 +288,11 @@ function addDirectory(state: State, place: Place | undefined, directory: Directo
 }
 
 /** Holds the name until all lines are read. */
-function addLink(state: State, place: Place, target: string, line: number): void {
+function addLink(state: State, path: string, payload: string, line: number): void {
+  const place = findPlace(state, unescapeField(path));
+  if (place === undefined) throw new SyntaxError("the root cannot be a hard link");
+  const target = unescapeOptional(payload);
+  if (target === undefined) throw new SyntaxError(`hard link "${path}" names no target`);
   const placeholder: Leaf = { kind: "fifo", stat: EMPTY_STAT };
   place.parent.children.set(place.name, placeholder);
   state.links.push({
@@ -251,8 +312,8 @@ function unescapeOptional(text: string): string | undefined {
 }
 
 /** CONTENT of other nodes than files must match SIZE too, but has no meaning; their DIGEST does not matter. */
-function parseContent(fields: readonly string[], sizeBytes: number, isFile: boolean): FileContent {
-  const content = unescapeOptional(fields[9] ?? "");
+function parseContent(fields: Payloads, sizeBytes: number, isFile: boolean): FileContent {
+  const content = unescapeOptional(fields.content);
   if (content !== undefined && content.length !== sizeBytes) {
     throw new SyntaxError(`CONTENT has ${content.length} bytes where SIZE says ${sizeBytes}`);
   }
@@ -260,15 +321,15 @@ function parseContent(fields: readonly string[], sizeBytes: number, isFile: bool
     throw new RangeError(`CONTENT of ${content.length} bytes, more than ${MAX_INLINE_BYTES}`);
   }
   if (sizeBytes === 0 || !isFile) return EMPTY_FILE;
-  const digest = unescapeOptional(fields[10] ?? "");
+  const digest = unescapeOptional(fields.digest);
   if (digest !== undefined && ((digest.length !== 64 && digest.length !== 128) || !HEX.test(digest))) {
     throw new SyntaxError(`DIGEST "${digest.slice(0, 140)}" is not 64 or 128 lower-case hex digits`);
   }
   if (content !== undefined) return { kind: "inline", bytes: Buffer.from(content, "latin1") };
-  const payload = unescapeOptional(fields[8] ?? "") ?? "";
+  const payload = unescapeOptional(fields.payload) ?? "";
   if (payload.includes("\0")) throw new SyntaxError("PAYLOAD has a NUL byte");
   if (digest === undefined) return payload === "" ? HOLE : { kind: "external", objectId: undefined, payload };
-  return payload === usualPayload(digest)
+  return isUsualPayload(payload, digest)
     ? { kind: "external", objectId: digest }
     : { kind: "external", objectId: digest, payload };
 }
@@ -276,10 +337,8 @@ function parseContent(fields: readonly string[], sizeBytes: number, isFile: bool
 const EMPTY_FILE: FileContent = { kind: "inline", bytes: Buffer.alloc(0) };
 const HOLE: FileContent = { kind: "external", objectId: undefined };
 
-function parseXattrs(state: State, text: string): Xattrs {
+function parseXattrs(text: string): Xattrs {
   if (text === "") return NO_XATTRS;
-  const known = state.xattrs.get(text);
-  if (known !== undefined) return known;
   if (text.length > MAX_XATTR_LINE_BYTES)
     throw new RangeError(`xattrs of ${text.length} bytes, more than ${MAX_XATTR_LINE_BYTES}`);
   const xattrs = new Map<string, Uint8Array>();
@@ -297,6 +356,5 @@ function parseXattrs(state: State, text: string): Xattrs {
     if (total > MAX_XATTR_INODE_BYTES) throw new RangeError(`xattrs take more than ${MAX_XATTR_INODE_BYTES} bytes`);
     xattrs.set(key, Buffer.from(value, "latin1"));
   }
-  state.xattrs.set(text, xattrs);
   return xattrs;
 }

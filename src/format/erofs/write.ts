@@ -5,6 +5,7 @@
  * @see composefs libcomposefs, "Image format"
  */
 import type { DigestAlgorithm } from "../../core/digest.ts";
+import { writeInt53LE } from "../../core/struct.ts";
 import type { Directory } from "../../tree/node.ts";
 import { collectInodes, type Entries, type Inode } from "./inodes.ts";
 import {
@@ -103,29 +104,50 @@ function writeHeaders(image: Buffer, placement: Placement, what: { version: numb
   });
 }
 
+/**
+ * Inodes and directory entries are written field by field, not by their struct: an image has tens of thousands of them, and this
+ * is four times as fast. The image is zero before, so reserved bytes are left out; the methods throw RangeError for what does not fit.
+ */
 function writeInode(image: Buffer, placed: Placed, nids: readonly number[], firstBlock: number): void {
-  const { inode } = placed;
+  const after = placed.extended ? writeExtended(image, placed, firstBlock) : writeCompact(image, placed, firstBlock);
+  const tail = writeXattrs(image, after, placed.inode.pairs);
+  writeData(image, placed, nids, { tail, blocks: firstBlock * BLOCK_BYTES });
+}
+
+/** Returns the offset after it. */
+function writeCompact(image: Buffer, placed: Placed, firstBlock: number): number {
+  const { inode, offset } = placed;
   const { stat } = inode.node;
-  const common = {
-    format: (chooseLayout(placed) << 1) | (placed.extended ? 1 : 0),
-    xattrCount: xattrCount(placed.xattrBytes),
-    mode: inode.mode,
-    nlink: inode.nlink,
-    data: chooseData(placed, firstBlock),
-    ino: inode.ino,
-    uid: stat.uid,
-    gid: stat.gid,
-  };
-  const after = placed.extended
-    ? InodeExtended.write(image, placed.offset, {
-        ...common,
-        size: placed.size,
-        mtime: stat.mtimeSec,
-        mtimeNsec: stat.mtimeNsec,
-      })
-    : InodeCompact.write(image, placed.offset, { ...common, size: placed.size });
-  const tail = writeXattrs(image, after, inode.pairs);
-  writeData(image, placed, tail, { nids, blockOffset: firstBlock * BLOCK_BYTES });
+  const { offsets } = InodeCompact;
+  image.writeUInt16LE(chooseLayout(placed) << 1, offset + offsets.format);
+  image.writeUInt16LE(xattrCount(placed.xattrBytes), offset + offsets.xattrCount);
+  image.writeUInt16LE(inode.mode, offset + offsets.mode);
+  image.writeUInt16LE(inode.nlink, offset + offsets.nlink);
+  image.writeUInt32LE(placed.size, offset + offsets.size);
+  image.writeUInt32LE(chooseData(placed, firstBlock), offset + offsets.data);
+  image.writeUInt32LE(inode.ino, offset + offsets.ino);
+  image.writeUInt16LE(stat.uid, offset + offsets.uid);
+  image.writeUInt16LE(stat.gid, offset + offsets.gid);
+  return offset + InodeCompact.sizeBytes;
+}
+
+/** Returns the offset after it. */
+function writeExtended(image: Buffer, placed: Placed, firstBlock: number): number {
+  const { inode, offset } = placed;
+  const { stat } = inode.node;
+  const { offsets } = InodeExtended;
+  image.writeUInt16LE((chooseLayout(placed) << 1) | 1, offset + offsets.format);
+  image.writeUInt16LE(xattrCount(placed.xattrBytes), offset + offsets.xattrCount);
+  image.writeUInt16LE(inode.mode, offset + offsets.mode);
+  writeInt53LE(image, placed.size, offset + offsets.size);
+  image.writeUInt32LE(chooseData(placed, firstBlock), offset + offsets.data);
+  image.writeUInt32LE(inode.ino, offset + offsets.ino);
+  image.writeUInt32LE(stat.uid, offset + offsets.uid);
+  image.writeUInt32LE(stat.gid, offset + offsets.gid);
+  writeInt53LE(image, stat.mtimeSec, offset + offsets.mtime);
+  image.writeUInt32LE(stat.mtimeNsec, offset + offsets.mtimeNsec);
+  image.writeUInt32LE(inode.nlink, offset + offsets.nlink);
+  return offset + InodeExtended.sizeBytes;
 }
 
 function isExternal(inode: Inode): boolean {
@@ -148,29 +170,37 @@ function chooseData(placed: Placed, firstBlock: number): number {
 }
 
 interface DataPlace {
-  readonly nids: readonly number[];
+  readonly tail: number;
   /** Of the inode's own blocks. */
-  readonly blockOffset: number;
+  readonly blocks: number;
 }
 
-function writeData(image: Buffer, placed: Placed, tail: number, place: DataPlace): void {
+function writeData(image: Buffer, placed: Placed, nids: readonly number[], place: DataPlace): void {
   const { inode } = placed;
   const { node } = inode;
-  if (inode.entries !== undefined) writeDirectory(image, inode.entries, placed, tail, place);
-  else if (node.kind === "symlink") image.write(node.target, placed.blocks > 0 ? place.blockOffset : tail, "latin1");
+  const { tail } = place;
+  if (inode.entries !== undefined) writeDirectory(image, inode.entries, placed, nids, place);
+  else if (node.kind === "symlink") image.write(node.target, placed.blocks > 0 ? place.blocks : tail, "latin1");
   else if (isExternal(inode)) {
     for (let at = tail; at < tail + placed.tailBytes; at += 4) image.writeUInt32LE(NULL_CHUNK, at);
   } else if (node.kind === "file" && node.content.kind === "inline" && node.size > 0) {
     const { bytes } = node.content;
     const inBlocks = bytes.length - placed.tailBytes;
-    image.set(bytes.subarray(0, inBlocks), place.blockOffset);
+    image.set(bytes.subarray(0, inBlocks), place.blocks);
     image.set(bytes.subarray(inBlocks), tail);
   }
 }
 
 /** Entries are packed block by block; what is left goes behind the inode when it has a tail. */
-function writeDirectory(image: Buffer, entries: Entries, placed: Placed, tail: number, place: DataPlace): void {
+function writeDirectory(
+  image: Buffer,
+  entries: Entries,
+  placed: Placed,
+  nids: readonly number[],
+  place: DataPlace,
+): void {
   const { names } = entries;
+  const { offsets } = DirectoryEntry;
   let block = 0;
   for (let start = 0; start < names.length; block++) {
     let end = start;
@@ -180,12 +210,15 @@ function writeDirectory(image: Buffer, entries: Entries, placed: Placed, tail: n
       if (filled > BLOCK_BYTES) break;
       nameOffset += DirectoryEntry.sizeBytes;
     }
-    const base = block < placed.blocks ? place.blockOffset + block * BLOCK_BYTES : tail;
+    const base = block < placed.blocks ? place.blocks + block * BLOCK_BYTES : place.tail;
     let at = base;
     for (; start < end; start++) {
       const target = entries.targets[start];
       if (target === undefined) throw new TypeError("a directory entry has no target");
-      at = DirectoryEntry.write(image, at, { nid: place.nids[target.ino] ?? 0, nameOffset, fileType: target.fileType });
+      writeInt53LE(image, nids[target.ino] ?? 0, at + offsets.nid);
+      image.writeUInt16LE(nameOffset, at + offsets.nameOffset);
+      image[at + offsets.fileType] = target.fileType;
+      at += DirectoryEntry.sizeBytes;
       nameOffset += image.write(names[start] ?? "", base + nameOffset, "latin1");
     }
   }

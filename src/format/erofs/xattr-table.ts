@@ -2,7 +2,7 @@
  * XattrTable: every (name, value) pair of an image once, with the number of inodes that have it. Pairs of more than one inode
  * go to the shared area and get an id; the others stand beside their inode.
  */
-import { usualPayload, type Xattrs } from "../../tree/node.ts";
+import type { Xattrs } from "../../tree/node.ts";
 import { alignUp, BLOCK_BYTES, XattrEntry, XattrHeader, XATTR_PREFIXES } from "./layout.ts";
 import { ESCAPED_PREFIX, METACOPY, OVERLAY_PREFIX, REDIRECT } from "./overlay.ts";
 import { xxh32 } from "./xxh32.ts";
@@ -20,17 +20,13 @@ interface Name {
   readonly filterBit: number;
 }
 
-/** Values that follow from an object's digest are kept as its hex text only: most files have two of them. */
-export interface Value {
-  readonly form: "bytes" | "metacopy" | "redirect";
-  /** Latin1 bytes, or the digest. */
-  readonly text: string;
-  readonly sizeBytes: number;
-}
-
+/** A value that follows from an object's digest is kept as its hex text only: most files have two of them. */
 export interface Pair {
   readonly name: Name;
-  readonly value: Value;
+  readonly form: "bytes" | "metacopy" | "redirect";
+  /** Of the value: latin1 bytes, or the digest. */
+  readonly text: string;
+  readonly valueBytes: number;
   /** Bytes in the image, padded to 4. */
   readonly entryBytes: number;
   /** Inodes that have it. */
@@ -62,21 +58,15 @@ export function createXattrTable(): XattrTable {
   const pair = (full: string, text: string): Pair => {
     const { name, pairs } = named(full);
     let entry = pairs.get(text);
-    if (entry === undefined)
-      pairs.set(text, (entry = createPair(name, { form: "bytes", text, sizeBytes: text.length })));
+    if (entry === undefined) pairs.set(text, (entry = createPair(name, "bytes", text, text.length)));
     return entry;
   };
   const ofObject = (objectId: string): readonly [metacopy: Pair, redirect: Pair] => {
     let entry = usual.get(objectId);
     if (entry === undefined) {
-      const digestBytes = objectId.length / 2;
       entry = [
-        createPair(named(METACOPY).name, {
-          form: "metacopy",
-          text: objectId,
-          sizeBytes: METACOPY_HEAD_BYTES + digestBytes,
-        }),
-        createPair(named(REDIRECT).name, { form: "redirect", text: objectId, sizeBytes: objectId.length + 2 }),
+        createPair(named(METACOPY).name, "metacopy", objectId, METACOPY_HEAD_BYTES + objectId.length / 2),
+        createPair(named(REDIRECT).name, "redirect", objectId, objectId.length + 2),
       ];
       usual.set(objectId, entry);
     }
@@ -108,7 +98,7 @@ export function createXattrTable(): XattrTable {
       for (const { pairs } of names.values()) pairs.forEach(collect);
       for (const pairs of usual.values()) pairs.forEach(collect);
       let at = offset % BLOCK_BYTES;
-      const sorted = shared.map((entry) => ({ entry, bytes: valueBytes(entry.value) })).sort(compareShared);
+      const sorted = shared.map((entry) => ({ entry, bytes: valueOf(entry) })).sort(compareShared);
       return sorted.map(({ entry }) => {
         entry.sharedId = at / 4;
         at += entry.entryBytes;
@@ -122,11 +112,10 @@ const USUAL_PAYLOAD = /^([0-9a-f]{2})\/((?:[0-9a-f]{62})|(?:[0-9a-f]{126}))$/;
 /** 00, length, 00, algorithm of fs-verity; the digest follows. */
 const METACOPY_HEAD_BYTES = 4;
 
-function createPair(name: Name, value: Value): Pair {
-  if (value.sizeBytes > 0xffff)
-    throw new RangeError(`Cannot write xattr "${name.full}": its value has ${value.sizeBytes} bytes`);
-  const entryBytes = alignUp(XattrEntry.sizeBytes + name.suffix.length + value.sizeBytes, 4);
-  return { name, value, entryBytes, uses: 0, sharedId: undefined };
+function createPair(name: Name, form: Pair["form"], text: string, valueBytes: number): Pair {
+  if (valueBytes > 0xffff) throw new RangeError(`Cannot write xattr "${name.full}": its value has ${valueBytes} bytes`);
+  const entryBytes = alignUp(XattrEntry.sizeBytes + name.suffix.length + valueBytes, 4);
+  return { name, form, text, valueBytes, entryBytes, uses: 0, sharedId: undefined };
 }
 
 /** Bytes of an inode's xattrs, header included; 0 for none. */
@@ -148,7 +137,7 @@ export function xattrCount(sizeBytes: number): number {
   return sizeBytes === 0 ? 0 : (sizeBytes - XattrHeader.sizeBytes) / 4 + 1;
 }
 
-/** Returns the offset after them. */
+/** Returns the offset after them. By hand, not by XattrHeader and XattrEntry: every inode has them, see write.ts. */
 export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[]): number {
   if (pairs.length === 0) return offset;
   let nameFilter = 0xffffffff;
@@ -160,7 +149,8 @@ export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[
     idsAt = bytes.writeUInt32LE(pair.sharedId, idsAt);
     sharedCount += 1;
   }
-  XattrHeader.write(bytes, offset, { nameFilter: nameFilter >>> 0, sharedCount });
+  bytes.writeUInt32LE(nameFilter >>> 0, offset);
+  bytes[offset + 4] = sharedCount;
   let at = idsAt;
   let sharedSeen = 0;
   for (const pair of pairs) {
@@ -171,37 +161,39 @@ export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[
 }
 
 export function writeEntry(bytes: Buffer, offset: number, pair: Pair): number {
-  const { name, value } = pair;
-  const at = XattrEntry.write(bytes, offset, {
-    nameLength: name.suffix.length,
-    nameIndex: name.index,
-    valueLength: value.sizeBytes,
-  });
-  writeValue(bytes, at + bytes.write(name.suffix, at, "latin1"), value);
+  const { name } = pair;
+  bytes[offset] = name.suffix.length;
+  bytes[offset + 1] = name.index;
+  bytes.writeUInt16LE(pair.valueBytes, offset + 2);
+  const at = offset + XattrEntry.sizeBytes;
+  writeValue(bytes, at + bytes.write(name.suffix, at, "latin1"), pair);
   return offset + pair.entryBytes;
 }
 
-function writeValue(bytes: Buffer, at: number, { form, text, sizeBytes }: Value): void {
+function writeValue(bytes: Buffer, at: number, { form, text, valueBytes }: Pair): void {
   switch (form) {
     case "bytes":
       bytes.write(text, at, "latin1");
       return;
     case "metacopy":
-      bytes[at + 1] = sizeBytes;
+      bytes[at + 1] = valueBytes;
       bytes[at + 3] = text.length === 64 ? 1 : 2;
       if (bytes.write(text, at + METACOPY_HEAD_BYTES, "hex") * 2 !== text.length) {
         throw new RangeError(`Cannot write digest "${text}": it is not hexadecimal`);
       }
       return;
     case "redirect":
-      bytes.write(`/${usualPayload(text)}`, at, "latin1");
+      bytes.write("/", at, "latin1");
+      bytes.write(text, at + 2, "latin1");
+      bytes.copyWithin(at + 1, at + 2, at + 4);
+      bytes.write("/", at + 3, "latin1");
       return;
   }
 }
 
-function valueBytes(value: Value): Buffer {
-  const bytes = Buffer.alloc(value.sizeBytes);
-  writeValue(bytes, 0, value);
+function valueOf(pair: Pair): Buffer {
+  const bytes = Buffer.alloc(pair.valueBytes);
+  writeValue(bytes, 0, pair);
   return bytes;
 }
 
