@@ -2,18 +2,20 @@
  * applyDiskPlan(): carries out the steps of a plan in a work directory beside the result. The result appears under its name whole and
  * synced, or not at all.
  */
+import { byteNameToText } from "../core/bytes.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { InstalledDeployment } from "../deploy/install.ts";
 import { MACHINE_STORE } from "../store/paths.ts";
-import type { Host } from "../host/host.ts";
+import type { Host, Lock } from "../host/host.ts";
 import { requireSpace } from "../store/space.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { describeStep } from "./format-plan.ts";
 import { mkimageArgv, placeBiosLoader } from "./grub-bios.ts";
 import { GRUB_MODULE_DIRECTORY } from "./image-facts.ts";
 import { writeMachineState } from "./machine-state.ts";
-import type { DiskPlan, DiskStep } from "./plan.ts";
-import type { DiskRequest } from "./request.ts";
+import { type DiskPlan, diskName, type DiskStep } from "./plan.ts";
+import type { DiskRequest, DiskType } from "./request.ts";
 import { stageDeployment, stageGrubModules, stageRepository, stageUefiLoader } from "./stage.ts";
 import type { DiskLayout } from "./layout.ts";
 import { type RunOptions, runTool } from "./tools.ts";
@@ -27,6 +29,8 @@ export interface ApplyOptions {
   readonly shell: string;
   /** Folder of the result; made when missing. */
   readonly output: string;
+  /** A disk of this name may be there already. */
+  readonly replace: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
@@ -37,7 +41,16 @@ export interface DiskResult {
   readonly allocatedBytes: number;
 }
 
-/** Failure "no-space" before anything is written. */
+/** Failure "already-exists" for a disk that would be replaced. */
+export function requireFreeName(host: Pick<Host, "files">, output: string, type: DiskType): void {
+  const path = `${output}/${diskName(type)}`;
+  if (!host.files.exists(path)) return;
+  throw new Failure("already-exists", `Cannot write disk "${byteNameToText(path)}": it exists`, {
+    hint: "--force replaces it",
+  });
+}
+
+/** Failure "no-space" before anything is written, "busy" while another disk is made in the same folder, "already-exists". */
 export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOptions): Promise<DiskResult> {
   const storeDirectory = options.store.path.slice(0, options.store.path.lastIndexOf("/"));
   requireSpace(
@@ -49,6 +62,9 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
   );
   requireSpace(host, storeDirectory, plan.stagingBytes, "make a disk");
   host.files.makeDirectory(options.output);
+  using _lock = lockOutput(host, options.output);
+  // Once more: one may have been made since the request was checked.
+  if (!options.replace) requireFreeName(host, options.output, options.request.type);
 
   // Staged beside the store, where objects can be linked; the disk grows beside its final name, where it can be renamed.
   using staging = host.files.temporaryDirectory(`${storeDirectory}/disk-`);
@@ -59,6 +75,18 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
     await bench.run(step);
   }
   return bench.result();
+}
+
+/** Two runs into one folder would both succeed, and the later would replace what the earlier has made. */
+function lockOutput(host: Pick<Host, "files">, output: string): Lock {
+  try {
+    return host.files.lock(output, "exclusive", { wait: false });
+  } catch (error) {
+    if (!isFailure(error, "busy")) throw error;
+    throw new Failure("busy", `Cannot write a disk to "${byteNameToText(output)}": another one is being made there`, {
+      hint: "wait until it is made, or name another folder with -o",
+    });
+  }
 }
 
 interface Bench {

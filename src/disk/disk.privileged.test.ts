@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -58,7 +58,11 @@ after(() => {
   rmSync(work, { recursive: true });
 });
 
-async function make(wanted: DiskRequest, output: string): Promise<{ plan: DiskPlan; disk: DiskResult }> {
+async function make(
+  wanted: DiskRequest,
+  output: string,
+  { replace } = { replace: true },
+): Promise<{ plan: DiskPlan; disk: DiskResult }> {
   const facts = await readDiskFacts(host, store, image);
   const plan = planDisk("tiny", wanted, facts);
   const options = {
@@ -67,6 +71,7 @@ async function make(wanted: DiskRequest, output: string): Promise<{ plan: DiskPl
     request: wanted,
     shell: facts.shell,
     output,
+    replace,
     progress: silent,
     signal: AbortSignal.timeout(120_000),
   };
@@ -222,6 +227,19 @@ test("the same request gives the same bytes, and nothing else is left in the fol
   assert.deepEqual(readdirSync(join(work, "agäin")), ["disk.raw"]);
 });
 
+test("while a disk is made no other is made in the same folder, and one that appeared meanwhile stays", async () => {
+  const output = join(work, "shared");
+  mkdirSync(output);
+  {
+    using _other = host.files.lock(textToByteName(output), "exclusive", { wait: false });
+    await assert.rejects(make(request, output), (error) => isFailure(error, "busy") && /-o/.test(error.hint ?? ""));
+  }
+  writeFileSync(join(output, "disk.raw"), "theirs");
+  await assert.rejects(make(request, output, { replace: false }), (error) => isFailure(error, "already-exists"));
+  assert.deepEqual(readdirSync(output), ["disk.raw"]);
+  assert.equal(readFileSync(join(output, "disk.raw"), "utf8"), "theirs");
+});
+
 test("a qcow2 disk holds the same bytes as the raw one", async () => {
   const { disk: qcow2 } = await make({ ...request, type: "qcow2" }, join(work, "qcow2"));
   execFileSync("qemu-img", ["compare", "-q", "-f", "raw", "-F", "qcow2", disk.path, qcow2.path]);
@@ -266,6 +284,7 @@ test("too little space is told before anything is written", async () => {
     request,
     shell: facts.shell,
     output,
+    replace: true,
     progress: silent,
     signal: AbortSignal.timeout(60_000),
   };

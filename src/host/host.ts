@@ -91,7 +91,10 @@ export interface Files {
   listIfAny(path: string): string[];
   /** With its parents; existing directories are fine. */
   makeDirectory(path: string, options?: { mode?: number }): void;
-  /** A new directory of this prefix, mode 0700, removed (recursively, not crossing mounts) on disposal. */
+  /**
+   * A new directory of this prefix, mode 0700, removed (recursively, not crossing mounts) on disposal. Those of the same prefix whose
+   * maker was killed are removed first.
+   */
   temporaryDirectory(prefix: string): TemporaryDirectory;
   /** Removes a file, link or whole directory; missing is fine. Never follows symlinks; refuses to cross a mount point. */
   remove(path: string): void;

@@ -4,15 +4,15 @@
  * Invariant: remove() follows no symlink and enters no mount: it looks for mount points below first and refuses ("busy") before
  * it has removed anything.
  */
-import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { byteNameToText, compareBytes } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import { systemFailure } from "./errors.ts";
-import type { FileKind, Files, FileStat, TemporaryDirectory } from "./host.ts";
+import type { FileKind, Files, FileStat } from "./host.ts";
 import { readMountInfo } from "./linux-mountinfo.ts";
 import { attempt, attemptIfAny, baseOf, errnoOf, nodePath, parentOf } from "./linux-path.ts";
 import * as syscall from "./syscall.ts";
+import { createTemporaryDirectory } from "./temporary-directory.ts";
 
 type TreeCalls =
   | "exists"
@@ -46,7 +46,7 @@ export function createTree(): Pick<Files, TreeCalls> {
     list,
     listIfAny: (path) => attemptIfAny({ call: "list", path }, () => namesIn(path)) ?? [],
     makeDirectory,
-    temporaryDirectory,
+    temporaryDirectory: (prefix) => createTemporaryDirectory(prefix, remove),
     remove,
     rename: (from, to) => {
       attempt({ call: "rename", path: from, other: to }, () => fs.renameSync(nodePath(from), nodePath(to)));
@@ -150,12 +150,6 @@ function isDirectory(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function temporaryDirectory(prefix: string): TemporaryDirectory {
-  const path = `${prefix}${randomBytes(6).toString("hex")}`;
-  attempt({ call: "make temporary directory", path }, () => fs.mkdirSync(nodePath(path), 0o700));
-  return { path, [Symbol.dispose]: () => remove(path) };
 }
 
 function remove(path: string): void {

@@ -138,7 +138,8 @@ test("copy() of a file onto itself is refused and leaves it whole", () => {
 
 test("a lock that another holds is busy, and free after release", () => {
   using directory = files.temporaryDirectory("/tmp/berth-host-");
-  for (const path of [`${directory.path}/lock`, directory.path]) {
+  files.makeDirectory(`${directory.path}/folder`);
+  for (const path of [`${directory.path}/lock`, `${directory.path}/folder`]) {
     const first = files.lock(path, "exclusive", { wait: false });
     assert.throws(
       () => files.lock(path, "shared", { wait: false }),

@@ -21,3 +21,8 @@ export function compileNetworks(networks: readonly string[]): (address: string) 
 export function isAddress(text: string): boolean {
   return isIP(text) !== 0;
 }
+
+/** A host name or an IP address without brackets that no other machine reaches. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}

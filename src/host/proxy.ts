@@ -9,7 +9,7 @@
  */
 import { isIP } from "node:net";
 import { Failure } from "../core/failure.ts";
-import { compileNetworks } from "./networks.ts";
+import { compileNetworks, isLoopback } from "./networks.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -58,8 +58,4 @@ function isInNetwork(hostname: string, network: string): boolean {
     if (error instanceof SyntaxError) return false;
     throw error;
   }
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || (isIP(hostname) === 4 && hostname.startsWith("127."));
 }

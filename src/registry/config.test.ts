@@ -71,6 +71,11 @@ const rejected: readonly (readonly [what: string, content: string, message: RegE
   ],
   ["a prefix without a slash", `${LISTEN}[storage]\ndriver = "s3"\nbucket = "b"\nprefix = "os"`, /wanted a \/ at its/],
   [
+    "a webhook's glob that matches nothing",
+    `${MINIMAL}[[webhooks]]\nurl = "https://h/x"\nrepositories = ["team/[a"]`,
+    /webhooks\[0\]\.repositories\[0\]: pattern "team\/\[a" can match no repository/,
+  ],
+  [
     "a glob that matches no tag",
     `${MINIMAL}[tags]\nimmutable = ["a/b"]`,
     /Cannot read tags.immutable\[0\]: pattern "a\/b"/,

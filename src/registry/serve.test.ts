@@ -57,6 +57,24 @@ test("serve answers over TLS with the certificate that init made, wants a login,
   await assert.rejects(get(), (error) => isFailure(error, "network"));
 });
 
+for (const [name, listen, more, warnings] of [
+  ["beyond loopback", { host: "0.0.0.0", port: 0 }, "", 1],
+  ["on loopback", { host: "127.0.0.1", port: 0 }, "", 0],
+  ["behind a proxy", { host: "0.0.0.0", port: 0 }, '[proxies]\ntrusted = ["10.0.0.1"]\n', 0],
+] as const) {
+  test(`serve without TLS ${name} warns of passwords in the clear ${warnings} times`, async () => {
+    const host = createLinuxHost();
+    using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-serve-test-`);
+    await initRegistry(host, directory.path, { ...user, tls: false });
+    const config = `${directory.path}/registry.toml`;
+    host.files.write(config, `${host.files.readText(config)}${more}`);
+    const warned: string[] = [];
+    const progress = { ...silent, warn: (text: string) => void warned.push(text) };
+    await using _registry = await startRegistry(host, directory.path, { listen, progress });
+    assert.equal(warned.filter((text) => text.includes("in the clear")).length, warnings);
+  });
+}
+
 for (const file of ["tls/registry.key", "tls/registry.crt", "htpasswd"]) {
   test(`a registry whose ${file} is damaged is not served`, async () => {
     const host = createLinuxHost();

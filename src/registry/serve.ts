@@ -4,7 +4,8 @@
  */
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpServer } from "../host/host.ts";
-import { inDirectory, readRegistryConfig } from "./config.ts";
+import { isLoopback } from "../host/networks.ts";
+import { CONFIG_NAME, inDirectory, readRegistryConfig, type RegistryConfig } from "./config.ts";
 import { formatListen, type Listen } from "./config/listen.ts";
 import { followTls, readTls } from "./operations/tls-files.ts";
 import type { MakeDeltas } from "./operations/delta-jobs.ts";
@@ -49,6 +50,12 @@ export async function startRegistry(
   const { driver } = storage;
   const service = openService(host, config, { ...options, driver, at });
   const listen = options.listen ?? config.listen;
+  if (passwordsInTheClear(config, listen)) {
+    progress.warn(
+      `Passwords go over the network in the clear: "${formatListen(listen)}" is not loopback, and ${CONFIG_NAME} has no [tls] ` +
+        "and no [proxies] that would have it",
+    );
+  }
   const server = await host.network.serve(service.handler, { ...listen, ...(tls && { tls: readTls(host, tls, at) }) });
   const aside = await serveAside(host, service, metrics?.listen, server);
   const stopped = new AbortController();
@@ -80,6 +87,11 @@ export async function startRegistry(
   const url = `${tls === undefined ? "http" : "https"}://${formatListen({ host: listen.host, port: server.port })}`;
   const metricsUrl = aside && `http://${formatListen(aside)}/metrics`;
   return { url, metricsUrl, close, [Symbol.asyncDispose]: close };
+}
+
+/** Clients log in and nothing encrypts it: neither the registry nor a proxy in front of it. */
+function passwordsInTheClear({ auth, tls, proxies }: RegistryConfig, listen: Listen): boolean {
+  return auth !== undefined && tls === undefined && proxies === undefined && !isLoopback(listen.host);
 }
 
 /** Metrics and health on an address of their own; the registry's own server goes down with it when that fails. */

@@ -110,24 +110,32 @@ async function runImageTool(host: Host, words: readonly string[], options: Image
   });
 }
 
-/** By its first bytes. QEMU never guesses: a guest could write a qcow2 header into its raw disk. Failure "not-found". */
-export function detectFormat(host: Pick<Host, "files">, path: string): DiskFormat {
-  const magic = Buffer.alloc(4);
+/** Where a boot sector, a partition table or a file system would begin. */
+const START_BYTES = 64 * 1024;
+
+/**
+ * By its first bytes. QEMU never guesses: a guest could write a qcow2 header into its raw disk. Failure "not-found", or "bad-input" for
+ * what is no disk, is empty, or is to boot (`boots`) and holds nothing.
+ */
+export function detectFormat(host: Pick<Host, "files">, path: string, { boots }: { boots: boolean }): DiskFormat {
+  const cannot = `Cannot use disk "${byteNameToText(path)}"`;
   const kind = host.files.stat(path)?.kind ?? "file";
   if (kind !== "file" && kind !== "block")
-    throw new Failure(
-      "bad-input",
-      `Cannot use disk "${byteNameToText(path)}": it is neither a file nor a block device`,
-    );
+    throw new Failure("bad-input", `${cannot}: it is neither a file nor a block device`);
+  const start = Buffer.alloc(START_BYTES);
+  let count: number;
   try {
     using disk = host.files.open(path, "read");
-    disk.read(magic, 0);
+    count = disk.read(start, 0);
   } catch (error) {
-    if (isFailure(error, "not-found"))
-      throw new Failure("not-found", `Cannot use disk "${byteNameToText(path)}": there is no such file`);
+    if (isFailure(error, "not-found")) throw new Failure("not-found", `${cannot}: there is no such file`);
     throw error;
   }
-  return magic.equals(Buffer.from("QFI\xfb", "latin1")) ? "qcow2" : "raw";
+  const hint = "berth disk makes one that boots";
+  if (count === 0) throw new Failure("bad-input", `${cannot}: it is empty, wanted a disk image`, { hint });
+  if (boots && start.every((byte) => byte === 0))
+    throw new Failure("bad-input", `${cannot}: it begins with zeros, wanted a disk that boots`, { hint });
+  return start.subarray(0, 4).equals(Buffer.from("QFI\xfb", "latin1")) ? "qcow2" : "raw";
 }
 
 function startFailure(spec: VmSpec, stderr: string): Failure {

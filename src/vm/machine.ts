@@ -84,7 +84,7 @@ export function createSpec(host: Host, options: VmOptions): VmSpec {
   return {
     name: options.name,
     disks: options.disks.map((disk, index) => {
-      const format = detectFormat(host, disk);
+      const format = detectFormat(host, disk, { boots: index === 0 && options.kernel === undefined });
       const path = host.files.realpath(disk);
       return { path, format, overlay: throwAway ? `${directory}/disk${index}.qcow2` : undefined };
     }),

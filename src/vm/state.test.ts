@@ -126,16 +126,25 @@ test("pathsOf() keeps sockets within what the kernel takes", () => {
   );
 });
 
-test("detectFormat() reads the first bytes; a missing disk is an error", () => {
-  const host = createFakeHost({ files: { "/q": Buffer.from("514649fb00000003", "hex"), "/r": "raw", "/e": "" } });
-  assert.deepEqual(
-    ["/q", "/r", "/e"].map((path) => detectFormat(host, path)),
-    ["qcow2", "raw", "raw"],
-  );
-  assert.throws(
-    () => detectFormat(host, "/none"),
-    (error) => isFailure(error, "not-found"),
-  );
+test("detectFormat() reads the first bytes; what is missing, empty, or cannot boot is an error", () => {
+  const zeros = Buffer.alloc(200_000);
+  const host = createFakeHost({
+    files: { "/q": Buffer.from("514649fb00000003", "hex"), "/r": "raw", "/empty": "", "/zeros": zeros },
+  });
+  const boots = { boots: true };
+  assert.equal(detectFormat(host, "/q", boots), "qcow2");
+  assert.equal(detectFormat(host, "/r", boots), "raw");
+  assert.equal(detectFormat(host, "/zeros", { boots: false }), "raw", "a disk to be formatted by the machine");
+  for (const [path, code] of [
+    ["/none", "not-found"],
+    ["/empty", "bad-input"],
+    ["/zeros", "bad-input"],
+  ] as const) {
+    assert.throws(
+      () => detectFormat(host, path, boots),
+      (error) => isFailure(error, code),
+    );
+  }
 });
 
 test("detectAccelerator() wants both the device and a processor with the extensions", () => {

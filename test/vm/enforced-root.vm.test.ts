@@ -62,6 +62,7 @@ before(async () => {
     request,
     shell: facts.shell,
     output: path.join(work, "out"),
+    replace: true,
     progress: silent,
     signal: never,
   };

@@ -152,6 +152,7 @@ async function buildDebian(
       ownSource,
       root,
       cache: `${work}/packages-${request.suite.name}`,
+      temporary: scratch,
       log: `${work}/${request.suite.name}.log`,
       epochSec,
       signal,

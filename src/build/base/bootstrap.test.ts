@@ -13,6 +13,7 @@ const OPTIONS: BootstrapOptions = {
   ownSource: "deb [trusted=yes] copy:/own ./",
   root: "/w/root",
   cache: "/w/it's",
+  temporary: "/w/tmp",
   log: "/w/log",
   epochSec: 1_700_000_000,
   onLine: () => {},
@@ -43,7 +44,7 @@ test("bootstrap() runs with the epoch and the host's proxies, and tells each lin
     files: KEYRING,
     env: { http_proxy: "http://proxy.example", HOME: "/root" },
     programs: {
-      mmdebstrap: (run) => {
+      setpriv: (run) => {
         env = run.env;
         return { stderr: "Get:1 http://m.example\nSetting up sudo\n" };
       },
@@ -54,12 +55,13 @@ test("bootstrap() runs with the epoch and the host's proxies, and tells each lin
   assert.equal(env["SOURCE_DATE_EPOCH"], "1700000000");
   assert.equal(env["http_proxy"], "http://proxy.example");
   assert.equal(env["HOME"], undefined);
+  assert.equal(env["TMPDIR"], "/w/tmp");
 });
 
 test("bootstrap() tells apt's own error and where the log is", async () => {
   const stderr =
     "I: running\nE: Unable to locate package vim\nE: setup failed: E: apt-get failed\nE: mmdebstrap failed to run\n";
-  const host = createFakeHost({ files: KEYRING, programs: { mmdebstrap: () => ({ exitCode: 25, stderr }) } });
+  const host = createFakeHost({ files: KEYRING, programs: { setpriv: () => ({ exitCode: 25, stderr }) } });
   await assert.rejects(
     bootstrap(host, OPTIONS),
     (error) =>

@@ -1,9 +1,11 @@
 /**
  * bootstrap(): Debian's packages installed into a directory by mmdebstrap. What was downloaded is kept in a cache beside the
- * store, so that the next build fetches only what is new.
+ * store, so that the next build fetches only what is new. mmdebstrap mounts and starts much; it runs on a leash, so that nothing of it
+ * outlives us.
  *
  * @see mmdebstrap(1)
  */
+import { leashed } from "../../containers/leash.ts";
 import { Failure } from "../../core/failure.ts";
 import type { Host } from "../../host/host.ts";
 import type { AptSettings, Archive } from "./archive.ts";
@@ -21,6 +23,8 @@ export interface BootstrapOptions {
   readonly root: string;
   /** Directory of .deb files. */
   readonly cache: string;
+  /** Directory for what mmdebstrap leaves when it is killed. */
+  readonly temporary: string;
   /** File for all that mmdebstrap says. */
   readonly log: string;
   readonly epochSec: number;
@@ -59,10 +63,11 @@ export async function bootstrap(host: Pick<Host, "files" | "exec" | "env">, opti
       options.onLine(line);
     }
   };
-  const result = await host.exec(mmdebstrapArgv(options), {
+  const result = await host.exec(leashed(mmdebstrapArgv(options)), {
     timeoutMs: TIMEOUT_MS,
+    endWith: "SIGKILL",
     signal: options.signal,
-    env: environment(host, options.epochSec),
+    env: environment(host, options),
     check: false,
     onStdout: onOutput,
     onStderr: onOutput,
@@ -77,7 +82,7 @@ export async function bootstrap(host: Pick<Host, "files" | "exec" | "env">, opti
   );
 }
 
-export function mmdebstrapArgv(options: Omit<BootstrapOptions, "onLine" | "signal" | "log">): string[] {
+export function mmdebstrapArgv(options: Omit<BootstrapOptions, "onLine" | "signal" | "log" | "temporary">): string[] {
   const cache = shellQuote(options.cache);
   const settings = [
     'APT::Install-Recommends "false";',
@@ -110,8 +115,11 @@ export function mmdebstrapArgv(options: Omit<BootstrapOptions, "onLine" | "signa
   ];
 }
 
-function environment(host: Pick<Host, "env">, epochSec: number): Record<string, string> {
-  const kept = ["http_proxy", "https_proxy", "no_proxy", "TMPDIR"].flatMap((name) => {
+function environment(
+  host: Pick<Host, "env">,
+  { epochSec, temporary }: Pick<BootstrapOptions, "epochSec" | "temporary">,
+): Record<string, string> {
+  const kept = ["http_proxy", "https_proxy", "no_proxy"].flatMap((name) => {
     const value = host.env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
@@ -121,6 +129,7 @@ function environment(host: Pick<Host, "env">, epochSec: number): Record<string, 
     SOURCE_DATE_EPOCH: String(epochSec),
     DEBIAN_FRONTEND: "noninteractive",
     PYTHONHASHSEED: "0",
+    TMPDIR: temporary,
     ...Object.fromEntries(kept),
   };
 }

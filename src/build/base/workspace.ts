@@ -8,7 +8,7 @@ export interface Workspace extends Disposable {
 }
 
 export interface WorkspaceContext {
-  readonly host: Pick<Host, "files" | "mounts" | "clock">;
+  readonly host: Pick<Host, "files" | "clock">;
   readonly progress: Progress;
   readonly signal?: AbortSignal | undefined;
 }
@@ -23,10 +23,8 @@ export async function openWorkspace(
 ): Promise<Workspace> {
   const { host } = context;
   const { work, suite } = options;
-  const prefix = `build-${suite}-`;
   const lock = await lockSuite(context, `${work}/${suite}.lock`);
-  removeStale(host, work, prefix);
-  const directory = host.files.temporaryDirectory(`${work}/${prefix}`);
+  const directory = host.files.temporaryDirectory(`${work}/build-${suite}-`);
   return {
     path: directory.path,
     [Symbol.dispose]() {
@@ -60,15 +58,5 @@ async function lockSuite(context: WorkspaceContext, path: string): Promise<Lock>
     }
     if (!told) context.progress.say("Waiting for another build of this suite");
     await context.host.clock.sleep(LOCK_PAUSE_MS, context.signal);
-  }
-}
-
-/** What a build that was killed left behind; the lock says that nobody uses it. */
-function removeStale(host: Pick<Host, "files" | "mounts">, work: string, prefix: string): void {
-  const mounted = new Set(host.mounts.list().map((mount) => mount.target));
-  for (const name of host.files.list(work).filter((entry) => entry.startsWith(prefix))) {
-    const path = `${work}/${name}`;
-    if (mounted.has(`${path}/tree`)) host.mounts.unmount(`${path}/tree`, { detach: true });
-    host.files.remove(path);
   }
 }

@@ -47,6 +47,7 @@ export const baseBuildCommand = command({
     ["berth base build --suite trixie -t localhost/debian-bootc:13 --package vim", "Debian 13 and an editor"],
   ],
   async run(values, _operands, context) {
+    context.host.mounts.isolate();
     if (values.suite === undefined)
       throw new Failure("usage", `Cannot build a base: --suite is missing, wanted one of ${SUITE_NAMES.join(", ")}`);
     if (values.tag === undefined) throw new Failure("usage", "Cannot build a base: -t NAME is missing");

@@ -1,8 +1,8 @@
 /** `berth delta create`: what machines with one image must fetch to get another. */
-import { byteNameToText, textToByteName } from "../../core/bytes.ts";
+import { textToByteName } from "../../core/bytes.ts";
 import { Failure } from "../../core/failure.ts";
 import { formatBytes, formatCount } from "../../core/units.ts";
-import type { Host } from "../../host/host.ts";
+import { requireOutputFile } from "../../host/output-file.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import { pushDelta } from "../../remote/delta-artifact.ts";
 import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
@@ -35,7 +35,8 @@ export const deltaCreateCommand = command({
     if (!values.push && values.output === undefined && !context.dryRun)
       throw new Failure("usage", "Cannot make a delta: wanted --push, -o FILE or --dry-run");
     const output = values.output === undefined ? undefined : textToByteName(values.output);
-    if (output !== undefined) requirePlace(context.host, output);
+    if (output !== undefined)
+      requireOutputFile(context.host.files, output, `Cannot write a delta to "${values.output}"`);
     using store = openWorkstationStore(context.host);
 
     const old = findStoredImage(store, oldName);
@@ -64,13 +65,3 @@ export const deltaCreateCommand = command({
       "",
     ].join("\n"),
 });
-
-/** To compare takes minutes: a file that cannot be written is told before. */
-function requirePlace({ files }: Host, output: string): void {
-  const cannot = `Cannot write a delta to "${byteNameToText(output)}"`;
-  if (files.stat(output)?.kind === "directory")
-    throw new Failure("bad-input", `${cannot}: it is a folder, wanted a file`);
-  const folder = output.slice(0, output.lastIndexOf("/") + 1) || ".";
-  if (files.stat(folder)?.kind !== "directory")
-    throw new Failure("not-found", `${cannot}: there is no folder "${byteNameToText(folder)}"`);
-}

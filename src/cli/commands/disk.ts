@@ -2,10 +2,10 @@
 import { byteNameToText, textToByteName } from "../../core/bytes.ts";
 import { parseHostname } from "../../core/host-name.ts";
 import { Failure, isFailure } from "../../core/failure.ts";
-import { applyDiskPlan, type DiskResult } from "../../disk/apply.ts";
+import { applyDiskPlan, type DiskResult, requireFreeName } from "../../disk/apply.ts";
 import { formatDiskPlan } from "../../disk/format-plan.ts";
 import { readDiskFacts } from "../../disk/image-facts.ts";
-import { type DiskPlan, diskName, gigabytes, planDisk } from "../../disk/plan.ts";
+import { type DiskPlan, gigabytes, planDisk } from "../../disk/plan.ts";
 import {
   type DiskRequest,
   parseAuthorizedKeys,
@@ -72,12 +72,7 @@ export const diskCommand = command({
     const source = values.source === undefined ? undefined : readSource(values.source);
     if ((host.files.stat(output)?.kind ?? "directory") !== "directory")
       throw new Failure("bad-input", `Cannot write a disk to "${values.output}": it is a file, wanted a folder`);
-    const path = `${output}/${diskName(type)}`;
-    if (!values.force && !context.dryRun && host.files.exists(path)) {
-      throw new Failure("already-exists", `Cannot write disk "${byteNameToText(path)}": it exists`, {
-        hint: "--force replaces it",
-      });
-    }
+    if (!values.force && !context.dryRun) requireFreeName(host, output, type);
     requireTools(
       host,
       type === "qcow2"
@@ -100,6 +95,7 @@ export const diskCommand = command({
       request,
       shell: facts.shell,
       output,
+      replace: values.force,
       progress,
       signal,
     });

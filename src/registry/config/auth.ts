@@ -1,7 +1,7 @@
 /** [auth], [groups] and [[permissions]]: who the clients are and what they may do. */
-import { compileGlob, GLOB } from "../access/glob.ts";
 import { ACTIONS } from "../auth.ts";
-import { choice, duration, type Field, flag, list, mapOf, maybe, parsed, table, text, withDefault } from "./fields.ts";
+import { choice, duration, type Field, flag, list, mapOf, maybe, table, text, withDefault } from "./fields.ts";
+import { repositoryGlob } from "./globs.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -38,13 +38,7 @@ export const permissionsSection = maybe(
   list(
     "What may be done; without it who is logged in may do everything. Entries only add rights",
     table("One permission", {
-      repositories: list(
-        "Globs of whole names: * is any text without a slash, ** any text",
-        parsed("Glob", GLOB.source, (pattern) => {
-          compileGlob(pattern);
-          return pattern;
-        }),
-      ),
+      repositories: list("Globs of whole names: * is any text without a slash, ** any text", repositoryGlob("Glob")),
       users: withDefault(list('Users; "*" is everybody who is logged in', text("User")), []),
       groups: withDefault(list("Groups", text("Group")), []),
       anonymous: withDefault(flag("For everybody, without a login too"), false),

@@ -1,5 +1,6 @@
 /** [metrics], [shutdown] and [[webhooks]]: running the registry. */
 import { list, duration, choice, maybe, parsed, table, text, withDefault } from "./fields.ts";
+import { repositoryGlob } from "./globs.ts";
 import { listenField } from "./listen.ts";
 
 export const metricsSection = maybe(
@@ -27,7 +28,7 @@ export const webhooksSection = withDefault(
       }),
       secret: maybe(text("File with the secret that signs what is sent")),
       events: withDefault(list("Which events", choice("Event", ["push", "delete"])), ["push", "delete"]),
-      repositories: withDefault(list("Globs of repositories", text("Glob")), ["**"]),
+      repositories: withDefault(list("Globs of repositories", repositoryGlob("Glob")), ["**"]),
     }),
   ),
   [],

@@ -1,6 +1,6 @@
 /** [protocol]: what the specification leaves to the registry. */
-import { compileGlob, GLOB } from "../access/glob.ts";
 import { list, maybe, parsed, table, withDefault } from "./fields.ts";
+import { repositoryGlob } from "./globs.ts";
 
 /** Characters of a Warning header's text; the specification allows 4096 bytes of header. */
 const NOTICE_MAX = 4000;
@@ -11,10 +11,7 @@ export const protocolSection = withDefault(
     sparse: withDefault(
       list(
         "Globs of repositories that take manifests whose parts are not there, for mirrors of one architecture",
-        parsed("Glob", GLOB.source, (pattern) => {
-          compileGlob(pattern);
-          return pattern;
-        }),
+        repositoryGlob("Glob"),
       ),
       [],
     ),

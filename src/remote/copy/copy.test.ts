@@ -122,6 +122,17 @@ const REFUSED = [
     /it is compressed, wanted a plain tar/,
   ],
   ["a file that is no archive", "docker-archive:DIR/other/text", "dir:DIR/x", "bad-input", /it is no tar archive/],
+  [
+    "an archive that is cut short within a file",
+    "docker-archive:DIR/other/cut.tar",
+    "dir:DIR/x",
+    "bad-input",
+    /it ends at byte 1000 within "[0-9a-f]{64}\.tar", wanted \d{6} bytes or more/,
+  ],
+  ["an archive with a damaged header", "docker-archive:DIR/other/bad.tar", "dir:DIR/x", "bad-input", /it is damaged/],
+  ["a folder as an archive to write", "dir:DIR/seed", "docker-archive:DIR/other", "bad-input", /it is a folder/],
+  ["a folder as an archive of a layout", "dir:DIR/seed", "oci-archive:DIR/other", "bad-input", /it is a folder/],
+  ["an archive in no folder", "dir:DIR/seed", "oci-archive:DIR/none/x", "not-found", /there is no folder ".*\/none\/"/],
   ["an archive that is missing", "oci-archive:DIR/none", "dir:DIR/x", "not-found", /no such file/],
   ["an archive without an image", "oci-archive:DIR/other/empty.tar", "dir:DIR/x", "not-found", /it has no oci-layout/],
   ["podman's storage without skopeo", "containers-storage:x", "dir:DIR/x", "missing-tool", /skopeo is not installed/],
@@ -133,6 +144,11 @@ for (const [name, from, to, code, message] of REFUSED) {
     host.files.write(world.at("other/gz.tar"), layer);
     host.files.write(world.at("other/text"), "no archive".repeat(100));
     host.files.write(world.at("other/empty.tar"), Buffer.alloc(1024));
+    await world.copy(`dir:${world.at("seed")}`, `docker-archive:${world.at("other/whole.tar")}`);
+    const whole = host.files.read(world.at("other/whole.tar"));
+    host.files.write(world.at("other/cut.tar"), whole.subarray(0, 1000));
+    // The last header, before a block of content and the two of the end.
+    host.files.write(world.at("other/bad.tar"), whole.fill(0xff, whole.length - 2048, whole.length - 2000));
     const path = (text: string): string => text.replace("DIR", world.at("").replace(/\/$/, ""));
     await assert.rejects(world.plan(path(from), path(to)), (error) => {
       assert.ok(isFailure(error, code), String(error));

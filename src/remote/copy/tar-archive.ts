@@ -11,6 +11,7 @@ import { BLOCK_BYTES, paddingOf } from "../../format/tar/header.ts";
 import { createTarParser } from "../../format/tar/parser.ts";
 import { encodeMemberHeader } from "../../format/tar/write.ts";
 import type { Host, OpenFile } from "../../host/host.ts";
+import { requireOutputFile } from "../../host/output-file.ts";
 import type { FileReader, FileWriter } from "./file-set.ts";
 
 interface Extent {
@@ -18,7 +19,7 @@ interface Extent {
   readonly size: number;
 }
 
-/** Reads the headers. Failure "not-found", "bad-input", "unsupported" for a compressed archive. */
+/** Reads the headers. Failure "not-found", "bad-input" (also when it is cut short), "unsupported" for a compressed archive. */
 export function openTar(host: Pick<Host, "files">, path: string): FileReader {
   const extents = readExtents(host, path);
   return {
@@ -40,9 +41,10 @@ export interface TarWriter extends FileWriter {
   putStream(name: string, source: AsyncIterable<Uint8Array>): Promise<number>;
 }
 
-/** One file at a time goes in; the others wait. */
+/** One file at a time goes in; the others wait. Failure "bad-input" when `path` is a folder, "not-found" when its folder is missing. */
 export function writeTar(host: Pick<Host, "files" | "random">, path: string, signal?: AbortSignal): TarWriter {
   const { files } = host;
+  requireOutputFile(files, path, `Cannot write archive "${byteNameToText(path)}"`);
   const temporary = `${path}.${Buffer.from(host.random(6)).toString("hex")}.tmp`;
   let file: OpenFile | undefined;
   const output = (): OpenFile => (file ??= files.open(temporary, "create"));
@@ -136,23 +138,28 @@ function readExtents(host: Pick<Host, "files">, path: string): Map<string, Exten
     },
   });
   using file = host.files.open(path, "read");
+  const sizeBytes = file.sizeBytes();
   const block = Buffer.alloc(BLOCK_BYTES);
+  const cannot = `Cannot read archive "${byteNameToText(path)}"`;
   try {
     for (;;) {
       const count = file.read(block, position);
       if (position === 0 && sniffCompression(block.subarray(0, count)) !== "none") {
-        throw new Failure(
-          "unsupported",
-          `Cannot read archive "${byteNameToText(path)}": it is compressed, wanted a plain tar`,
-          {
-            hint: "decompress it first, for example with gunzip or zstd -d",
-          },
-        );
+        throw new Failure("unsupported", `${cannot}: it is compressed, wanted a plain tar`, {
+          hint: "decompress it first, for example with gunzip or zstd -d",
+        });
       }
       if (count === 0) break;
       parser.push(block.subarray(0, count));
       position += count;
       if (!isFile || !parser.expectsContent) continue;
+      if (position + size > sizeBytes) {
+        throw new Failure(
+          "bad-input",
+          `${cannot}: it ends at byte ${sizeBytes} within "${name}", wanted ${position + size} bytes or more`,
+          { hint: "it was not copied or written whole: make it again" },
+        );
+      }
       extents.set(name, { offset: position, size });
       parser.skipContent();
       position += size;
@@ -163,7 +170,8 @@ function readExtents(host: Pick<Host, "files">, path: string): Map<string, Exten
     parser.end();
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
-    throw new Failure("bad-input", `Cannot read archive "${byteNameToText(path)}": it is no tar archive`, { cause });
+    const state = extents.size === 0 ? "it is no tar archive" : "it is damaged";
+    throw new Failure("bad-input", `${cannot}: ${state}`, { cause });
   }
   for (const [link, target] of links) {
     const extent = extents.get(resolveLink(link, target));
