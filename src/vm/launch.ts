@@ -4,7 +4,7 @@
  */
 import { byteNameToText } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import type { Host } from "../host/host.ts";
+import type { Host, Lock } from "../host/host.ts";
 import { qemuArgv, type VmPaths } from "./qemu-argv.ts";
 import type { DiskFormat, VmSpec } from "./spec.ts";
 import { formatVmSpec } from "./spec.ts";
@@ -22,17 +22,50 @@ export interface LaunchOptions {
   readonly loadSnapshot?: string;
 }
 
-/** Starts the machine. Failure "already-exists" when it runs, "busy" when a disk is in use, "missing-tool" without QEMU. */
+/**
+ * Starts the machine. Failure "already-exists" when it runs, "busy" when it is being started or a disk is in use, "missing-tool" without
+ * QEMU. One that did not start leaves the machine's description as it was, and no machine where there was none.
+ */
 export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & { paths: VmPaths }): Promise<void> {
   const { paths } = options;
   const tools = findTools(host, spec);
   host.files.makeDirectory(paths.directory, { mode: 0o700 });
-  using _lock = host.files.lock(paths.directory, "exclusive", { wait: false });
+  using _lock = lockMachine(host, spec, paths.directory);
   if (runningPid(host, spec.name) !== undefined) {
     throw new Failure("already-exists", `Cannot start VM "${spec.name}": it is running`, {
       hint: `berth vm stop ${spec.name}`,
     });
   }
+  const before = host.files.readTextIfAny(paths.spec);
+  try {
+    await startQemu(host, spec, { ...options, tools });
+  } catch (error) {
+    if (before === undefined) host.files.remove(paths.directory);
+    else host.files.replace(paths.spec, before, { mode: 0o600 });
+    throw error;
+  }
+}
+
+function lockMachine(host: Pick<Host, "files">, spec: VmSpec, directory: string): Lock {
+  try {
+    return host.files.lock(directory, "exclusive", { wait: false });
+  } catch (error) {
+    if (!isFailure(error, "busy")) throw error;
+    throw new Failure("busy", `Cannot start VM "${spec.name}": it is just being started`, { hint: "berth vm list" });
+  }
+}
+
+interface Tools {
+  readonly qemu: string;
+  readonly image: string;
+}
+
+async function startQemu(
+  host: Host,
+  spec: VmSpec,
+  options: LaunchOptions & { paths: VmPaths; tools: Tools },
+): Promise<void> {
+  const { paths, tools } = options;
   await endSharedConnections(host, paths.directory, options);
   for (const stale of [paths.pid, paths.qmp, paths.console]) host.files.remove(stale);
   host.files.replace(paths.spec, formatVmSpec(spec), { mode: 0o600 });
@@ -54,10 +87,7 @@ export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & 
 }
 
 /** What a machine needs on this host. Failure "missing-tool". */
-function findTools(
-  host: Pick<Host, "which" | "files" | "architecture">,
-  spec: VmSpec,
-): { qemu: string; image: string } {
+function findTools(host: Pick<Host, "which" | "files" | "architecture">, spec: VmSpec): Tools {
   if (host.architecture !== "amd64")
     throw new Failure("unsupported", `Cannot run a VM on ${host.architecture}: amd64 hosts only`);
   const qemu = host.which(PROGRAM);

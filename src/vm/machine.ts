@@ -4,6 +4,7 @@
  * A machine belongs to its state directory, not to the process that started it: whoever opens it by name can enter and stop it.
  * Nothing here ends a process but the machine's own QEMU, checked by its pid file and command line just before.
  */
+import { byteNameToText } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
 import type { Host } from "../host/host.ts";
 import { detectAccelerator } from "./accelerator.ts";
@@ -78,16 +79,22 @@ export function removeVm(host: Host, name: string): void {
   host.files.remove(pathsOf(host, name).directory);
 }
 
+/** Failure "usage" for a disk that is named twice, and those of detectFormat(). */
 export function createSpec(host: Host, options: VmOptions): VmSpec {
   const { directory } = pathsOf(host, options.name);
   const throwAway = options.throwAway ?? false;
+  const disks = options.disks.map((disk, index) => {
+    const format = detectFormat(host, disk, { boots: index === 0 && options.kernel === undefined });
+    const path = host.files.realpath(disk);
+    return { path, format, overlay: throwAway ? `${directory}/disk${index}.qcow2` : undefined };
+  });
+  const paths = disks.map(({ path }) => path);
+  const twice = paths.find((path, index) => paths.indexOf(path) !== index);
+  if (twice !== undefined)
+    throw new Failure("usage", `Cannot use disk "${byteNameToText(twice)}" twice: wanted each disk once`);
   return {
     name: options.name,
-    disks: options.disks.map((disk, index) => {
-      const format = detectFormat(host, disk, { boots: index === 0 && options.kernel === undefined });
-      const path = host.files.realpath(disk);
-      return { path, format, overlay: throwAway ? `${directory}/disk${index}.qcow2` : undefined };
-    }),
+    disks,
     memoryMib: options.memoryMib ?? 2048,
     cpus: options.cpus ?? 2,
     firmware: options.firmware ?? "uefi",

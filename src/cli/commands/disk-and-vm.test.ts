@@ -87,6 +87,7 @@ const bad: readonly (readonly [words: string, files: Record<string, string>, sta
   ["vm run --disk /zeros", { "/zeros": "\0".repeat(70_000) }, 1, /disk "\/zeros": it begins with zeros/],
   ["vm run --disk /d --disk /zeros", { "/d": "x", "/zeros": "\0" }, 1, /qemu-system-x86_64 not found/],
   ["vm run --disk /d --disk /empty", { "/d": "x", "/empty": "" }, 1, /disk "\/empty": it is empty/],
+  ["vm run --disk /d --disk /d", { "/d": "x" }, 2, /Cannot use disk "\/d" twice/],
   ["vm run --disk /d --uefi --bios", { "/d": "x" }, 2, /--uefi and --bios at once/],
   ["vm run --disk /d --memory much", { "/d": "x" }, 2, /memory "much"/],
   ["vm run --disk /d --cpus 0", { "/d": "x" }, 2, /"0" CPUs/],
@@ -168,6 +169,35 @@ test("berth vm list tells of a damaged machine and shows the others", async () =
   assert.equal(status, 0, err);
   assert.match(err, /^Cannot read VM "odd": its description "\/run\/berth\/vm\/odd\/vm.json" is damaged$/m);
   assert.match(out, /^web {3}stopped/m);
+});
+
+for (const [name, spec] of [
+  ["a new machine", undefined],
+  ["a machine that is there", vmFiles["/run/berth/vm/web/vm.json"]],
+] as const) {
+  test(`berth vm run of ${name} that does not start leaves everything as it was`, async () => {
+    const files = { "/d": "x", "/other": "x", ...(spec !== undefined && { "/run/berth/vm/web/vm.json": spec }) };
+    const qemu = (): { exitCode: number; stderr: string } => ({
+      exitCode: 1,
+      stderr: 'qemu: Failed to get "write" lock\nIs another process using the image?\n',
+    });
+    const programs = { ...tools, "qemu-system-x86_64": qemu };
+    const words = ["vm", "run", "--bios", "--accel", "tcg", "--name", "web", "--disk", "/other"];
+    const { host, status, err } = await run(words, { files, programs });
+    assert.equal(status, 1);
+    assert.match(err, /Cannot start VM "web": one of its disks is in use by another VM/);
+    assert.equal(host.files.readTextIfAny("/run/berth/vm/web/vm.json"), spec);
+    assert.equal(host.files.exists("/run/berth/vm/web"), spec !== undefined);
+  });
+}
+
+test("berth vm run says that a machine of this name is being started", async () => {
+  const host = createFakeHost({ files: { "/d": "x" }, programs: { ...tools, "qemu-system-x86_64": () => undefined } });
+  host.files.makeDirectory("/run/berth/vm/web");
+  using _other = host.files.lock("/run/berth/vm/web", "exclusive", { wait: false });
+  const { status, err } = await runWords(host, commands, ["vm", "run", "--bios", "--name", "web", "--disk", "/d"]);
+  assert.equal(status, 1);
+  assert.match(err, /^error: Cannot start VM "web": it is just being started\nhint: berth vm list\n$/);
 });
 
 test("berth vm console --log prints what the console showed; vm stop and vm remove of a stopped machine do no harm", async () => {
