@@ -2,8 +2,9 @@
  * openStore(): opens a composefs repository, or makes one. The lock on the repository's directory is held while the store is
  * open: shared by everyone who reads and imports, exclusive for garbage collection.
  */
+import { byteNameToText } from "../core/bytes.ts";
 import type { DigestAlgorithm } from "../core/digest.ts";
-import { Failure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Host, Lock } from "../host/host.ts";
 import { assembleLayer } from "./assemble-layer.ts";
 import { blobSize, hasBlob, readBlob } from "./blobs.ts";
@@ -47,7 +48,7 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
   const algorithm = prepare(host, paths, options);
   const blobs = options.keepBlobs ? `${path.slice(0, path.lastIndexOf("/"))}/blobs` : undefined;
   if (blobs !== undefined) host.files.makeDirectory(blobs, { mode: 0o700 });
-  let lock = host.files.lock(path, options.access, { wait: options.access === "shared" });
+  let lock = options.access === "exclusive" ? lockAlone(host, path) : host.files.lock(path, "shared", { wait: true });
   const unique = Buffer.from(host.random(8)).toString("hex");
   const verity = once(() => probeVerity(host, paths, algorithm, unique));
   let pool: ObjectPool | undefined;
@@ -73,7 +74,7 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
     lock.release();
     let exclusive: Lock | undefined;
     try {
-      exclusive = host.files.lock(path, "exclusive", { wait: false });
+      exclusive = lockAlone(host, path);
       return work();
     } finally {
       exclusive?.release();
@@ -84,6 +85,17 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
     gc: (gc) => exclusively(() => collectGarbage(repository, gc)),
     [Symbol.dispose]: dispose,
   });
+}
+
+function lockAlone(host: Pick<Host, "files">, path: string): Lock {
+  try {
+    return host.files.lock(path, "exclusive", { wait: false });
+  } catch (error) {
+    if (!isFailure(error, "busy")) throw error;
+    throw new Failure("busy", `Cannot have store "${byteNameToText(path)}" alone: another berth command uses it`, {
+      hint: "run this again when it has ended",
+    });
+  }
 }
 
 function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbol.dispose>): Store {

@@ -23,11 +23,10 @@ export const rmiCommand = command({
   needsRoot: true,
   async run(values, names, context) {
     using store = openWorkstationStore(context.host);
-    // All are looked up before anything is removed.
+    // All are looked up and allowed before anything is removed.
     const wanted = names.map((name) => ({ name, image: findStoredImage(store, name), full: fullName(name) }));
     const containers = listContainers(context.host, store);
-    const untagged: string[] = [];
-    const deleted: string[] = [];
+    const going = new Set<string>();
     for (const { name, image, full } of wanted) {
       const isName = full !== undefined && image.names.includes(full);
       if (!isName && image.names.length > 1 && !values.force) {
@@ -35,18 +34,19 @@ export const rmiCommand = command({
           hint: "add --force, or remove its names",
         });
       }
-      const last = !isName || image.names.length === 1;
-      const user = last ? containers.find(({ record }) => record.imageDigest === image.digest)?.record : undefined;
+      for (const each of isName ? [full] : image.names) going.add(each);
+      const isLast = image.names.every((each) => going.has(each));
+      const user = isLast ? containers.find(({ record }) => record.imageDigest === image.digest)?.record : undefined;
       if (user !== undefined && !values.force) {
         throw new Failure("busy", `Cannot remove image "${name}": container ${user.name} was made of it`, {
           hint: `berth rm ${user.name}, or add --force`,
         });
       }
-      const going = isName ? [full] : image.names;
-      for (const each of going) if (store.untag(each)) untagged.push(each);
-      if (store.image(image.digest)?.names.length === 0 && store.removeImage(image.digest))
-        deleted.push(digestHex(image.manifest.config.digest));
     }
+    const untagged = [...going].filter((each) => store.untag(each));
+    const deleted = wanted
+      .filter(({ image }) => store.image(image.digest)?.names.length === 0 && store.removeImage(image.digest))
+      .map(({ image }) => digestHex(image.manifest.config.digest));
     return { untagged, deleted };
   },
   view: ({ untagged, deleted }) =>

@@ -13,12 +13,14 @@ import { imageExportCommand } from "./image-export.ts";
 import { imageImportCommand } from "./image-import.ts";
 import { storeFsckCommand } from "./store-fsck.ts";
 import { storeGcCommand } from "./store-gc.ts";
+import { tagCommand } from "./tag.ts";
 
 const layer = fixtureLayer(await fixtureTar(ROOT));
 const commands = [
   historyCommand,
   imagesCommand,
   rmiCommand,
+  tagCommand,
   storeGcCommand,
   storeFsckCommand,
   imageImportCommand,
@@ -129,7 +131,11 @@ test("berth store gc keeps what containers stand on, and takes the scratch of ki
     return { id: record.mountedImage, path: store.path };
   })();
   assert.match((await berth(host, "rmi", "localhost/os:1")).err, /container web was made of it\nhint: berth rm web/);
-  assert.equal((await berth(host, "rmi", "--force", "localhost/os:1")).status, 0);
+  assert.equal((await berth(host, "tag", "localhost/os:1", "localhost/os:2")).status, 0);
+  const both = await berth(host, "rmi", "localhost/os:1", "localhost/os:2");
+  assert.match(both.err, /"localhost\/os:2": container web was made of it/);
+  assert.match((await berth(host, "images")).out, /localhost\/os +1/, "nothing was removed");
+  assert.equal((await berth(host, "rmi", "--force", "localhost/os:1", "localhost/os:2")).status, 0);
   const scratch = "/var/lib/berth/cache/scratch";
   host.files.makeDirectory(`${scratch}/0123/deep`);
   host.files.write(`${scratch}/0123.lock`, "");
@@ -142,6 +148,14 @@ test("berth store gc keeps what containers stand on, and takes the scratch of ki
   using store = openWorkstationStore(host);
   assert.equal(store.image("localhost/os:1"), undefined);
   assert.ok(store.hasImage(id));
+});
+
+test("berth store gc says that another command uses the store", async () => {
+  const host = await hostWithFolder();
+  using _other = openWorkstationStore(host);
+  const { status, err } = await berth(host, "store", "gc");
+  assert.equal(status, 1);
+  assert.match(err, /^error: Cannot have store ".*" alone: another berth command uses it\nhint: run this again/m);
 });
 
 test("berth images and history show an image that lost a layer, beside the others", async () => {
