@@ -3,7 +3,7 @@
  *
  *   push STORE TAR REF ENCODING   a tar becomes a layer of an image, which is pushed
  *   pull STORE REF                an image into a machine's store
- *   delta STORE OLD NEW REF       a delta between two images of the store, by digest, which is pushed
+ *   delta STORE OLD NEW REF WORD  a delta between two images of the store, by digest, which is pushed; WORD may be keep-xz
  *
  * Prints one line of JSON: CPU seconds (those of programs included), peak memory, bytes received, how the layers came, and the id of the image's tree.
  */
@@ -52,11 +52,11 @@ async function push(store: Store, [tar = "", ref = "", encoding = ""]: readonly 
   return { layerBytes: descriptor.size, digest: image.digest };
 }
 
-async function delta(store: Store, [old = "", next = "", text = ""]: readonly string[]): Promise<object> {
+async function delta(store: Store, [old = "", next = "", text = "", word = ""]: readonly string[]): Promise<object> {
   const [from, to] = [store.image(old), store.image(next)];
   if (from === undefined || to === undefined) throw new Error("an image is not in the store");
   const started = performance.now();
-  const made = await store.createDelta(from, to);
+  const made = await store.createDelta(from, to, { keepXz: word === "keep-xz" });
   const wallSeconds = (performance.now() - started) / 1000;
   const ref = parseImageRef(text);
   const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), {

@@ -5,17 +5,28 @@
  *   OLD   a Debian 12 server as of its last point release: kernel, systemd, ssh, nginx, python3, git, ...
  *   NEW   the same with bookworm-updates and the security archive
  *   FIX   OLD with the openssl fix alone
+ *   KERNEL-OLD, KERNEL-NEW   the files of Debian 13's newest kernel package but one, and of the newest: its modules are packed by xz
  *
  * The numbers move with Debian. Needs root; about four minutes the first time.
  */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { findMirror } from "../src/build/base/apt-sources.ts";
 import { readHostSources } from "../src/build/base/archive.ts";
 import { createLinuxHost } from "../src/host/linux.ts";
 
-export type TreeName = "OLD" | "NEW" | "FIX";
+export type TreeName = "OLD" | "NEW" | "FIX" | KernelTree;
+type KernelTree = "KERNEL-OLD" | "KERNEL-NEW";
 
 const CACHE = process.env["BENCH_CACHE"] ?? "/var/tmp/berth-bench";
 const PACKAGES =
@@ -40,21 +51,22 @@ export function updateTree(name: TreeName): string {
   mkdirSync(CACHE, { recursive: true });
   const making = `${directory}.making`;
   rmSync(making, { recursive: true, force: true });
-  const [main = "", ...updates] = sourceLines();
-  if (name === "FIX") fixFrom(making, [main, ...updates]);
+  const [main = "", ...updates] = sourceLines("bookworm");
+  if (isKernel(name)) unpackKernel(making, name);
+  else if (name === "FIX") fixFrom(making, [main, ...updates]);
   else bootstrap(making, name === "OLD" ? [main] : [main, ...updates]);
   for (const noise of NOISE) rmSync(path.join(making, noise), { recursive: true, force: true });
   renameSync(making, directory);
   return directory;
 }
 
-function sourceLines(): string[] {
+function sourceLines(suite: "bookworm" | "trixie"): string[] {
   const mirror = findMirror(readHostSources(createLinuxHost()));
   if (mirror?.security === undefined) throw new Error("this machine's apt has no Debian archive with security updates");
   return [
-    `deb ${mirror.archive} bookworm main`,
-    `deb ${mirror.archive} bookworm-updates main`,
-    `deb ${mirror.security} bookworm-security main`,
+    `deb ${mirror.archive} ${suite} main`,
+    `deb ${mirror.archive} ${suite}-updates main`,
+    `deb ${mirror.security} ${suite}-security main`,
   ];
 }
 
@@ -83,8 +95,43 @@ function fixFrom(directory: string, sources: readonly string[]): void {
   writeFileSync(list, `${sources[0] ?? ""}\n`);
 }
 
-function run(argv: readonly string[]): void {
+function isKernel(name: TreeName): name is KernelTree {
+  return name.startsWith("KERNEL-");
+}
+
+/** By an apt of its own, which sees Debian 13 only. */
+function unpackKernel(directory: string, name: KernelTree): void {
+  const apt = `${directory}.apt`;
+  mkdirSync(path.join(apt, "lists/partial"), { recursive: true });
+  writeFileSync(path.join(apt, "sources.list"), sourceLines("trixie").join("\n"));
+  writeFileSync(path.join(apt, "status"), "");
+  const options = [
+    ["Dir::Etc::SourceList", path.join(apt, "sources.list")],
+    ["Dir::Etc::SourceParts", "/dev/null"],
+    ["Dir::State::Lists", path.join(apt, "lists")],
+    ["Dir::State::Status", path.join(apt, "status")],
+    ["Dir::Cache::pkgcache", ""],
+    ["Dir::Cache::srcpkgcache", ""],
+    ["APT::Sandbox::User", "root"],
+    ["Acquire::Languages", "none"],
+  ].flatMap(([key, value]) => ["-o", `${key}=${value}`]);
+  run(["apt-get", ...options, "update", "-qq"]);
+  const kernels = run(["apt-cache", ...options, "pkgnames", "linux-image-6.12."])
+    .split("\n")
+    .filter((each) => /^linux-image-[0-9.]+\+deb13(\.[0-9]+)?-amd64$/.test(each))
+    .sort((left, right) => left.localeCompare(right, "en", { numeric: true }));
+  const kernel = kernels.at(name === "KERNEL-NEW" ? -1 : -2) ?? "";
+  console.log(`${name}: ${kernel}`);
+  run(["apt-get", ...options, "download", "-qq", kernel], apt);
+  const [file = ""] = globSync(`${kernel}_*.deb`, { cwd: apt });
+  run(["dpkg-deb", "-x", path.join(apt, file), directory]);
+  rmSync(apt, { recursive: true });
+}
+
+function run(argv: readonly string[], cwd = "/"): string {
   const [file = "", ...rest] = argv;
-  const { status, stderr, error } = spawnSync(file, rest, { encoding: "utf8", env: ENV, maxBuffer: 1 << 26 });
+  const options = { encoding: "utf8", env: ENV, maxBuffer: 1 << 26, cwd } as const;
+  const { status, stdout, stderr, error } = spawnSync(file, rest, options);
   if (status !== 0) throw new Error(`${argv.join(" ")}: ${error?.message ?? stderr.slice(-1000)}`);
+  return stdout;
 }

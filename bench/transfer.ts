@@ -1,7 +1,8 @@
 /**
  * What an update of a Debian 12 server moves (see _update-trees.ts), and what it costs to push in each encoding: berth's registry, berth's
  * client, bytes counted on the socket. The peer in the same run is skopeo compressing the same tar; SKOPEO names another one, e.g.
- * `chroot /some/root skopeo` (its files must be reachable under the same paths).
+ * `chroot /some/root skopeo` (its files must be reachable under the same paths). With TRANSFER=kernels instead: deltas of Debian 13's
+ * kernel, its modules compared packed and expanded.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -34,10 +35,15 @@ const registry = resources.use(openTestRegistry());
 const server = resources.use(await host.network.serve(registry.handler, { host: "127.0.0.1", port: 0 }));
 const proxy = resources.use(await startCountingProxy(server.port));
 
-const tars = [await makeTar("OLD"), await makeTar("NEW"), await makeTar("FIX")] as const;
-await comparePushes(tars[0]);
-await compareUpdates(tars);
-await compareDeltas(tars);
+if (process.env["TRANSFER"] === "kernels") {
+  const tars = [await makeTar("KERNEL-OLD"), await makeTar("KERNEL-NEW")] as const;
+  for (const word of ["keep-xz", "expand-xz"]) await compareDeltas(tars, word);
+} else {
+  const tars = [await makeTar("OLD"), await makeTar("NEW"), await makeTar("FIX")] as const;
+  await comparePushes(tars[0]);
+  await compareUpdates(tars);
+  await compareDeltas(tars);
+}
 
 /** One layer, in canonical order. */
 async function makeTar(name: TreeName): Promise<Tar> {
@@ -113,26 +119,32 @@ async function compareUpdates([old, ...next]: readonly [Tar, ...Tar[]]): Promise
 }
 
 /** A delta for each update: what it costs to make, and what it moves and costs to apply beside the whole gzip layer. */
-async function compareDeltas([old, ...next]: readonly [Tar, ...Tar[]]): Promise<void> {
-  const [store, repository] = [at("builder-delta", "composefs"), "os-delta"];
+async function compareDeltas([old, ...next]: readonly [Tar, ...Tar[]], word = ""): Promise<void> {
+  const repository = `os-delta${word && `-${word}`}`;
+  const store = at(`builder-${repository}`, "composefs");
   const digests = new Map<TreeName, string>();
   for (const tar of [old, ...next]) {
     const pushed = await step("push", store, tar.path, reference(repository, tar.name.toLowerCase()), "gzip");
     digests.set(tar.name, String(pushed["digest"]));
   }
   for (const { name } of next) {
-    const whole = await pull(at(`delta-${name}-whole`, "composefs"), repository, name, `${name} into an empty store`);
-    const machine = at(`delta-${name}`, "composefs");
+    const whole = await pull(
+      at(`${repository}-${name}-whole`, "composefs"),
+      repository,
+      name,
+      `${name} into an empty store`,
+    );
+    const machine = at(`${repository}-${name}`, "composefs");
     await pull(machine, repository, old.name, "first install");
     const images = [digests.get(old.name) ?? "", digests.get(name) ?? ""];
-    const made = await step("delta", store, ...images, reference(repository, name.toLowerCase()));
+    const made = await step("delta", store, ...images, reference(repository, name.toLowerCase()), word);
     const [bytes, wall, cpu, peak] = ["deltaBytes", "wallSeconds", "cpuSeconds", "peakMiB"].map((key) =>
       Number(made[key]),
     );
     console.log(
-      `delta OLD to ${name}: ${megabytes(bytes ?? 0)}, ${wall?.toFixed(1)} s (${cpu?.toFixed(1)} s CPU), ${peak?.toFixed(0)} MiB at the peak`,
+      `delta ${word} ${old.name} to ${name}: ${megabytes(bytes ?? 0)}, ${wall?.toFixed(1)} s (${cpu?.toFixed(1)} s CPU), ${peak?.toFixed(0)} MiB at the peak`,
     );
-    const updated = await pull(machine, repository, name, `OLD to ${name} by delta`);
+    const updated = await pull(machine, repository, name, `${old.name} to ${name} by delta`);
     if (updated !== whole) throw new Error("the updated tree is not the tree of a whole pull");
   }
 }

@@ -17,10 +17,11 @@ import { createBlobPusher } from "./push-blob.ts";
 import { listReferrers, pushReferrer } from "./referrers.ts";
 import type { Session } from "./session.ts";
 
-export const DELTA_ARTIFACT = "application/vnd.berth.delta.v2";
+export const DELTA_ARTIFACT = "application/vnd.berth.delta.v3";
 const EMPTY = "application/vnd.oci.empty.v1+json";
 const OLD_ANNOTATION = "vnd.berth.delta.old";
 const BYTES_ANNOTATION = "vnd.berth.delta.bytes";
+const NEEDS_ANNOTATION = "vnd.berth.delta.needs";
 
 /** What the list of referrers says of a delta. Nothing of it is trusted. */
 export interface OfferedDelta {
@@ -29,13 +30,15 @@ export interface OfferedDelta {
   /** Manifest digest of the image that it starts from. */
   readonly old: Digest;
   readonly bytes: number;
+  /** Programs that a machine must have to use it; names may be new to us. */
+  readonly needs: readonly string[];
 }
 
 /** Uploads a delta beside its new image, which must be there. Returns the artifact's digest. Failure "network", "denied". */
 export async function pushDelta(
   context: RemoteContext,
   session: Session,
-  { delta, next }: { readonly delta: Pick<Delta, "old" | "bytes" | "chunks">; readonly next: StoredImage },
+  { delta, next }: { readonly delta: Pick<Delta, "old" | "bytes" | "chunks" | "needs">; readonly next: StoredImage },
 ): Promise<Digest> {
   const file = Buffer.concat(delta.chunks);
   const layer = await pushBytes(context, session, DELTA_ARTIFACT, file);
@@ -49,6 +52,7 @@ export async function pushDelta(
     annotations: {
       [OLD_ANNOTATION]: delta.old,
       [BYTES_ANNOTATION]: String(delta.bytes),
+      ...(delta.needs.length > 0 && { [NEEDS_ANNOTATION]: delta.needs.join(" ") }),
     },
   });
 }
@@ -73,7 +77,8 @@ function readOffer({ digest, annotations }: Descriptor): OfferedDelta | undefine
   const old = annotations?.[OLD_ANNOTATION] ?? "";
   const bytes = annotations?.[BYTES_ANNOTATION] ?? "";
   if (!isDigest(old) || !/^[0-9]{1,15}$/.test(bytes)) return undefined;
-  return { digest, old, bytes: Number(bytes) };
+  const needs = (annotations?.[NEEDS_ANNOTATION] ?? "").split(" ").filter((program) => program !== "");
+  return { digest, old, bytes: Number(bytes), needs };
 }
 
 function readManifest(bytes: Buffer, digest: Digest): Manifest {

@@ -31,14 +31,14 @@ export interface FoundDeltas {
   readonly askedBytes: number;
 }
 
-/** Those whose old image is here. What goes wrong with the list only means that there are none. */
+/** Those whose old image and programs are here. What goes wrong with the list only means that there are none. */
 export async function findDeltas({ context, store, resolved }: PullScope): Promise<FoundDeltas> {
   // A store that keeps blobs needs them whole.
   if (store.keepsBlobs || store.images().length === 0) return { offers: [], askedBytes: 0 };
   try {
     const all = await listDeltas(resolved.session, resolved.digest);
     const offers = all
-      .filter(({ old }) => store.image(old) !== undefined)
+      .filter(({ old, needs }) => store.image(old) !== undefined && store.hasDeltaPrograms(needs))
       .sort((left, right) => left.bytes - right.bytes)
       .slice(0, OFFERS_MAX);
     return { offers, askedBytes: costOf({ bytes: LIST_BYTES + all.length * LIST_ENTRY_BYTES, requests: 1 }) };

@@ -240,11 +240,31 @@ test("a delta that is smaller than any can be does not hide the good one", async
   using world = openWorld();
   const { next, deltaBytes } = await openUpdate(world);
   const old = (await listDeltas(await world.session(), next.digest))[0]?.old ?? next.digest;
-  const lie = { old, bytes: 1, chunks: [Buffer.from("x")] };
+  const lie = { old, bytes: 1, chunks: [Buffer.from("x")], needs: [] };
   await pushDelta(world.client.context, await world.session(), { delta: lie, next });
   const received = await pull(world);
   assert.ok(received < deltaBytes + 5000, `${received} bytes`);
   assert.ok(world.client.lines.some((line) => line.includes("made from")));
+  await assertWhole(world, next);
+});
+
+test("a delta that needs a program which is not here is passed over before anything of it is fetched", async () => {
+  using world = openWorld();
+  const { client, builder, machine } = world;
+  const old = await publish(world, tree("1"), "v1");
+  const next = await publish(world, tree("2"), "v2");
+  const delta = await builder.createDelta(old, next);
+  await pushDelta(client.context, await world.session(), { delta: { ...delta, needs: ["no-such-program"] }, next });
+  const [offer] = await listDeltas(await world.session(), next.digest);
+  assert.deepEqual(offer?.needs, ["no-such-program"]);
+  await pullImage(client.context, machine, refOf("v1"));
+  const resolved = await resolveImage(client.context, refOf("v2"));
+  const { config } = await fetchConfig(resolved);
+  const plan = await planTransfer({ context: client.context, store: machine, resolved, config });
+  assert.doesNotMatch(describeTransfer(plan), /delta/);
+  client.requests.length = 0;
+  await pull(world);
+  assert.ok(!client.requests.some((line) => line.includes(offer.digest)));
   await assertWhole(world, next);
 });
 

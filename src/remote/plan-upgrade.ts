@@ -70,5 +70,7 @@ function machineWith({ resolved, config, configBytes }: KnownImage, files: Reado
     importLayer: never,
     assembleLayer: never,
     applyDelta: never,
+    // Base images have them.
+    hasDeltaPrograms: () => true,
   };
 }

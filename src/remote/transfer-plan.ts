@@ -42,6 +42,7 @@ export type PullStore = Pick<
   | "importLayer"
   | "assembleLayer"
   | "applyDelta"
+  | "hasDeltaPrograms"
 >;
 
 /** What a pull is about: each way to get a layer finds here what it needs. */

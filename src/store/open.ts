@@ -123,6 +123,8 @@ function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbo
     assembleLayer: (parts, options) => assembleLayer(repository, parts, options),
     createDelta: (old, next, options) => createDelta(repository, old, next, options),
     applyDelta: (source, options) => applyDelta(repository, source, options),
+    hasDeltaPrograms: (needs) =>
+      needs.every((program) => program === "xz" && repository.host.which(program) !== undefined),
     layerSize: (diffId) => layerSize(repository, diffId),
     readLayer: (diffId) => readLayer(repository, diffId),
     readTree: (diffIds) => readTree(repository, diffIds),

@@ -117,6 +117,8 @@ export interface Store extends Disposable {
   createDelta(old: StoredImage, next: StoredImage, options?: CreateDeltaOptions): Promise<Delta>;
   /** Makes the layers of a delta from what is here; each is checked against its diff id before it gets its name. */
   applyDelta(source: AsyncIterable<Uint8Array>, options: ApplyDeltaOptions): Promise<void>;
+  /** Whether deltas can be applied that need these programs. */
+  hasDeltaPrograms(needs: readonly string[]): boolean;
   /** Bytes of the uncompressed tar; Failure "not-found". */
   layerSize(diffId: Digest): number;
   /** The exact tar again. */

@@ -38,8 +38,8 @@ const PACKAGES = [
   "e2fsprogs dosfstools fdisk parted util-linux mount",
   // administration: by people, and by Ansible
   "openssh-server sudo python3 ca-certificates procps less nano",
-  // what berth itself is linked with
-  "libatomic1 libstdc++6 libgcc-s1",
+  // what berth itself is linked with, and what applies deltas of kernel modules
+  "libatomic1 libstdc++6 libgcc-s1 xz-utils",
 ].flatMap((line) => line.split(" "));
 
 /** Package names as apt takes them (`name` or `name/suite`), sorted. */

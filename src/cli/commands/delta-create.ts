@@ -20,6 +20,10 @@ export const deltaCreateCommand = command({
   flags: {
     push: { type: "boolean", summary: "Put it beside NEW in the registry that its name says" },
     output: { type: "string", short: "o", value: "FILE", summary: "Write it to a file" },
+    "keep-xz": {
+      type: "boolean",
+      summary: "Compare xz files (Debian 13's kernel modules) as they are: larger, and quick to apply",
+    },
     ...REMOTE_FLAGS,
   },
   operands: [
@@ -43,7 +47,7 @@ export const deltaCreateCommand = command({
     const next = findStoredImage(store, newName);
     const ref = values.push ? readImageRef(next.names.find((name) => name === newName) ?? newName) : undefined;
     const { progress, signal } = context;
-    const delta = await store.createDelta(old, next, { progress, signal });
+    const delta = await store.createDelta(old, next, { keepXz: values["keep-xz"], progress, signal });
     let artifact: string | undefined;
     if (!context.dryRun) {
       if (output !== undefined) context.host.files.replace(output, Buffer.concat(delta.chunks));
@@ -57,10 +61,11 @@ export const deltaCreateCommand = command({
     const { chunks: _, ...facts } = delta;
     return { ...facts, artifact };
   },
-  view: ({ bytes, layerBytes, layers, objects, patched, artifact }) =>
+  view: ({ bytes, layerBytes, layers, objects, patched, needs, artifact }) =>
     [
       `Delta: ${formatBytes(bytes)} instead of ${formatBytes(layerBytes)} (${formatCount(layers, "layer")})`,
       `Files: ${objects} new, ${patched} of them made from old ones`,
+      ...(needs.length === 0 ? [] : [`Needs: ${needs.join(", ")} on the machine`]),
       ...(artifact === undefined ? [] : [`Pushed: ${artifact}`]),
       "",
     ].join("\n"),

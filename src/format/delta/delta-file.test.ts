@@ -43,6 +43,11 @@ const INDEX: Omit<DeltaIndex, "groups"> = {
     content(2048, { objectId: "" }),
     content(70, { bases: [{ object: 1, form: "plain" }] }),
     content(100, { packing: { kind: "zstd", level: 9 }, expandedBytes: 200 }),
+    content(90, {
+      packing: { kind: "xz", settings: { check: "sha256", dictionary: 22, x86: true, threads: false } },
+      expandedBytes: 150,
+      bases: [{ object: 2, form: "expanded" }],
+    }),
     content(40, { objectId: "", packing: { kind: "choices" }, bases: [{ object: 2, form: "choices" }] }),
     content(100, {
       packing: { kind: "gzip" },
@@ -127,8 +132,19 @@ const BAD: readonly (readonly [what: string, file: Buffer])[] = [
   ],
   ["an object of no bytes", write({ contents: [INDEX.contents[0] ?? content(1), content(0)] })],
   ["a layer of the skeleton", write(layersTo(3))],
-  ["a layer of choices", write(layersTo(6))],
-  ["a layer of an object that is not there", write(layersTo(8))],
+  ["a layer of choices", write(layersTo(7))],
+  ["a layer of an object that is not there", write(layersTo(9))],
+  [
+    "a dictionary that xz would need much memory for",
+    write({
+      contents: [
+        INDEX.contents[0] ?? content(1),
+        content(9, {
+          packing: { kind: "xz", settings: { check: "crc32", dictionary: 23, x86: false, threads: true } },
+        }),
+      ],
+    }),
+  ],
   ["an object beyond the limit", write({ contents: [content(2 ** 31)] })],
 ];
 for (const [what, file] of BAD) {

@@ -39,7 +39,7 @@ const Header = struct("delta header", 24, {
 });
 
 const MAGIC = Buffer.from("BERTHDLT", "latin1");
-const VERSION = 2;
+const VERSION = 3;
 /** Half a million objects, each of which takes some hundred bytes of memory once it is read. */
 const INDEX_BYTES_MAX = 32 * 1024 * 1024;
 /** 19 takes twice as long for one byte less in a hundred (docs/decisions/0006-deltas.md). */

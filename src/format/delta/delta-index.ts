@@ -9,6 +9,7 @@
  * @see docs/formats/delta.md
  */
 import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from "../../core/digest.ts";
+import { XZ_CHECKS, XZ_DICTIONARY_MAX, type XzSettings } from "../xz/xz-file.ts";
 import { createNumberReader, createNumberWriter, type NumberReader, type NumberWriter } from "./numbers.ts";
 
 export interface DeltaIndex {
@@ -60,13 +61,14 @@ export type Form = (typeof FORMS)[number];
 
 /**
  * zstd: one frame of this level by the library. gzip: the file of these bytes whose choices are the content before it. choices: no object,
- * but what the next content needs.
+ * but what the next content needs. xz: what the program makes with these settings.
  */
 export type Packing =
   | { readonly kind: "none" }
   | { readonly kind: "zstd"; readonly level: number }
   | { readonly kind: "gzip" }
-  | { readonly kind: "choices" };
+  | { readonly kind: "choices" }
+  | { readonly kind: "xz"; readonly settings: XzSettings };
 
 /** Bytes of the streams of a group: zstd frames, and what they expand to. A stream of nothing has no frame. */
 export interface DeltaGroup {
@@ -88,8 +90,9 @@ export const GROUP_BYTES_MAX = 8 * 1024 * 1024;
 const CONTROL_BYTES_MAX = 64 * 1024 * 1024;
 const LAYERS_MAX = 1024;
 const OBJECTS_MAX = 4 * 1024 * 1024;
-const PACKINGS = ["none", "zstd", "gzip", "choices"] as const;
+const PACKINGS = ["none", "zstd", "gzip", "choices", "xz"] as const;
 const FORMS = ["plain", "expanded", "choices"] as const;
+const XZ_FLAGS = { x86: 1, threads: 2 } as const;
 
 /** A part of a content. */
 export interface Segment {
@@ -194,6 +197,7 @@ function writeContent(out: NumberWriter, content: DeltaContent): void {
   out.unsigned(content.sizeBytes);
   out.unsigned(PACKINGS.indexOf(packing.kind));
   if (packing.kind === "zstd") out.unsigned(packing.level);
+  if (packing.kind === "xz") writeXzSettings(out, packing.settings);
   if (isPacked(packing)) out.unsigned(content.expandedBytes);
   out.unsigned(content.bases.length);
   for (const { object, form } of content.bases) out.unsigned(object * FORMS.length + FORMS.indexOf(form));
@@ -202,8 +206,7 @@ function writeContent(out: NumberWriter, content: DeltaContent): void {
 /** `before`: references that it may use. */
 function readContent(from: NumberReader, before: number): DeltaContent {
   const sizeBytes = from.unsigned("an object's size", CONTENT_BYTES_MAX);
-  const kind = PACKINGS[from.unsigned("a packing", PACKINGS.length - 1)] ?? "none";
-  const packing: Packing = kind === "zstd" ? { kind, level: from.unsigned("a level", 22) } : { kind };
+  const packing = readPacking(from);
   const expandedBytes = isPacked(packing) ? from.unsigned("an object's expanded size", CONTENT_BYTES_MAX) : sizeBytes;
   const bases = repeat(from.unsigned("the number of bases", OBJECTS_MAX), () => {
     const value = from.unsigned("a base", before * FORMS.length - 1);
@@ -212,9 +215,29 @@ function readContent(from: NumberReader, before: number): DeltaContent {
   return { objectId: "", sizeBytes, packing, expandedBytes, bases };
 }
 
+function readPacking(from: NumberReader): Packing {
+  const kind = PACKINGS[from.unsigned("a packing", PACKINGS.length - 1)] ?? "none";
+  if (kind === "zstd") return { kind, level: from.unsigned("a level", 22) };
+  if (kind === "xz") return { kind, settings: readXzSettings(from) };
+  return { kind };
+}
+
+function writeXzSettings(out: NumberWriter, { check, dictionary, x86, threads }: XzSettings): void {
+  out.unsigned(XZ_CHECKS.indexOf(check));
+  out.unsigned(dictionary);
+  out.unsigned((x86 ? XZ_FLAGS.x86 : 0) + (threads ? XZ_FLAGS.threads : 0));
+}
+
+function readXzSettings(from: NumberReader): XzSettings {
+  const check = XZ_CHECKS[from.unsigned("a check", XZ_CHECKS.length - 1)] ?? "none";
+  const dictionary = from.unsigned("a dictionary", XZ_DICTIONARY_MAX);
+  const flags = from.unsigned("the flags of xz", XZ_FLAGS.x86 + XZ_FLAGS.threads);
+  return { check, dictionary, x86: (flags & XZ_FLAGS.x86) !== 0, threads: (flags & XZ_FLAGS.threads) !== 0 };
+}
+
 /** Whether the bytes in the groups are others than the content's. */
 export function isPacked({ kind }: Packing): boolean {
-  return kind === "zstd" || kind === "gzip";
+  return kind === "zstd" || kind === "gzip" || kind === "xz";
 }
 
 function writeLayer(out: NumberWriter, { diffId, pieces }: DeltaLayer): void {

@@ -295,7 +295,7 @@ test("the page says what the client's plan of an upgrade moves, and asks for it 
   assert.match(text, /1 layer by &#60;ranges&#62;/);
   await compare("from=v1&to=v2");
   assert.deepEqual(asked, [{ repository: "team/os", from, to }]);
-  await attach(registry, "team/os", to, "application/vnd.berth.delta.v2", "a delta");
+  await attach(registry, "team/os", to, "application/vnd.berth.delta.v3", "a delta");
   await compare("from=v1&to=v2");
   assert.equal(asked.length, 2);
   assert.match((await compare("from=v1&to=v1")).text, /there is nothing to move/);

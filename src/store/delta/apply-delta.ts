@@ -7,6 +7,7 @@ import { createDigester, type Digest, digestAlgorithm } from "../../core/digest.
 import { Failure } from "../../core/failure.ts";
 import { type DeltaReader, readDelta } from "../../format/delta/delta-file.ts";
 import {
+  type DeltaBase,
   type DeltaContent,
   type DeltaIndex,
   type DeltaLayer,
@@ -18,7 +19,8 @@ import { createSplitstreamWriter } from "../../format/splitstream/splitstream.ts
 import { streamName } from "../layout.ts";
 import { type Repository, syncRepository } from "../repository.ts";
 import { linkStream, objectPath } from "../streams.ts";
-import { type BytesSource, readJoined } from "./encode-group.ts";
+import { type BytesSource, expandTogether, readJoined } from "./encode-group.ts";
+import { createLatePacking } from "./late-packing.ts";
 import { readLayerParts } from "./layer-parts.ts";
 import { pack } from "./packing.ts";
 import { BASE_BYTES_MAX } from "./plan-contents.ts";
@@ -73,6 +75,11 @@ function requireFit(repository: Repository, index: DeltaIndex, layers: readonly 
   const missing = layers.find((diffId) => !made.has(diffId));
   if (missing !== undefined || made.size !== index.layers.length)
     throw new Failure("bad-input", `Cannot use delta: it does not make layer "${missing ?? "twice"}"`);
+  if (repository.host.which("xz") === undefined && index.contents.some(({ packing }) => packing.kind === "xz")) {
+    throw new Failure("unsupported", "Cannot use delta: it needs xz, which is not installed", {
+      hint: "install the package xz-utils",
+    });
+  }
 }
 
 interface MadeContents {
@@ -92,43 +99,54 @@ async function makeContents(
     throw new SyntaxError("the old layers are not those that it was made from");
   const objects = [...old.objects, ...index.contents.map(({ objectId }) => objectId)];
   const rooms = { base: createRoom(), content: createRoom(), choices: createRoom() };
-  const baseOf = (content: DeltaContent): Buffer =>
-    readJoined(
-      repository.host.files,
-      content.bases.map(({ object, form }) => sourceOf(repository, objects[object], form)),
-      rooms.base,
-    );
+  const sourcesOf = (bases: readonly DeltaBase[]): BytesSource[] =>
+    bases.map(({ object, form }) => sourceOf(repository, objects[object], form));
+  const isOld = ({ object }: DeltaBase): boolean => object < old.objects.length;
   const roomFor = ({ packing }: DeltaContent): Room => (packing.kind === "choices" ? rooms.choices : rooms.content);
   const skeleton = Buffer.allocUnsafeSlow(index.contents[0]?.sizeBytes ?? 0);
   let open: { readonly base: Buffer; readonly bytes: Buffer } | undefined;
   let choices: Buffer | undefined;
-  const segments = groupContents(index.contents);
-  let group = 0;
+  await using late = createLatePacking(repository, signal);
+  const segments = groupContents(index.contents).values();
   for await (const streams of delta.groups()) {
     signal?.throwIfAborted();
     const decoder = createPatchDecoder(streams);
-    for (const { content: number, start, end } of segments[group] ?? []) {
+    const parts = segments.next().value ?? [];
+    const begun = parts.flatMap(({ content, start }) => (start === 0 ? (index.contents[content]?.bases ?? []) : []));
+    const expanded = await expandTogether(repository.host, sourcesOf(begun.filter(isOld)), { signal });
+    for (const { content: number, start, end } of parts) {
       const content = index.contents[number];
       if (content === undefined) throw new SyntaxError(`content ${number} is missing`);
       if (start === 0) {
+        // A new object may still be with xz.
+        if (!content.bases.every(isOld)) await late.settle();
         requireBaseSize(repository, objects, content);
+        const from = { room: rooms.base, expanded };
         open =
           number === 0
             ? { base: old.skeleton, bytes: skeleton }
-            : { base: baseOf(content), bytes: roomFor(content)(content.expandedBytes) };
+            : {
+                base: readJoined(repository.host.files, sourcesOf(content.bases), from),
+                bytes: roomFor(content)(content.expandedBytes),
+              };
       }
       if (open === undefined) throw new SyntaxError("a content begins in its middle");
       decoder.decode(open.base, open.bytes, start, end);
       if (end < content.expandedBytes || number === 0) continue;
-      if (content.packing.kind === "choices") choices = open.bytes;
-      else {
-        putObject(repository, content, { expanded: open.bytes, choices });
+      const { packing, sizeBytes } = content;
+      if (packing.kind === "choices") choices = open.bytes;
+      else if (packing.kind === "xz") {
+        const put = (packed: Buffer): void => putObject(repository, content, packed);
+        late.add({ settings: packing.settings, expanded: Buffer.from(open.bytes), sizeBytes, put });
+      } else {
+        putObject(repository, content, pack(open.bytes, packing, { sizeBytes, choices }));
         choices = undefined;
       }
     }
     decoder.end();
-    group += 1;
+    await late.start();
   }
+  await late.settle();
   return { skeleton, objects };
 }
 
@@ -147,12 +165,7 @@ function requireBaseSize(repository: Repository, objects: readonly string[], con
   }
 }
 
-function putObject(
-  repository: Repository,
-  { packing, sizeBytes, ...content }: DeltaContent,
-  { expanded, choices }: { readonly expanded: Buffer; readonly choices: Buffer | undefined },
-): void {
-  const bytes = pack(expanded, packing, { sizeBytes, choices });
+function putObject(repository: Repository, content: DeltaContent, bytes: Buffer): void {
   const objectId = repository.writer.put(bytes);
   if (objectId === content.objectId) return;
   throw new Failure(

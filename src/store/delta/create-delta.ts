@@ -35,9 +35,13 @@ export interface Delta {
   readonly objects: number;
   /** Of them, how many are made from an old one. */
   readonly patched: number;
+  /** Programs that a machine must have to use it. */
+  readonly needs: readonly string[];
 }
 
 export interface CreateDeltaOptions {
+  /** Compare xz files as they are. */
+  readonly keepXz?: boolean;
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -59,7 +63,7 @@ export async function createDelta(
   }
   const before = readLayerParts(repository, oldLayers);
   const after = readLayerParts(repository, layers);
-  const contents = planAll(repository, { before, after, oldLayers, layers }, options.signal);
+  const contents = await planAll(repository, { before, after, oldLayers, layers }, options);
   const index = assembleIndex(repository, { before, after, oldLayers, contents });
   const groups = groupContents(index.contents);
   const objects = contents.filter(({ packing }) => packing.kind !== "choices");
@@ -75,6 +79,7 @@ export async function createDelta(
     layerBytes: blobs.reduce((sum, { size }) => sum + size, 0),
     objects: objects.length,
     patched: objects.filter(({ bases }) => bases.length > 0).length,
+    needs: objects.some(({ packing }) => packing.kind === "xz") ? ["xz"] : [],
   };
 }
 
@@ -84,11 +89,11 @@ interface Sides {
 }
 
 /** All new objects, in the order in which the delta makes them. */
-function planAll(
+async function planAll(
   repository: Repository,
   { before, after, oldLayers, layers }: Sides & { oldLayers: readonly Digest[]; layers: readonly Digest[] },
-  signal: AbortSignal | undefined,
-): PlannedContent[] {
+  { keepXz = false, signal }: CreateDeltaOptions,
+): Promise<PlannedContent[]> {
   const sizes = new Map<string, number>();
   const sized = (named: readonly NamedObject[]): SizedObject[] =>
     named.map((object) => {
@@ -102,7 +107,8 @@ function planAll(
   const objects = after.objects
     .filter((objectId) => !had.has(objectId))
     .map((objectId) => ({ objectId, sizeBytes: sizes.get(objectId) ?? 0 }));
-  return planContents(repository, { objects, matches: matchObjects(olds, news), available: sizes }, signal);
+  const input = { objects, matches: matchObjects(olds, news), available: sizes };
+  return planContents(repository, input, { keepXz, signal });
 }
 
 function assembleIndex(

@@ -8,6 +8,7 @@ import { createPatchEncoder, createPatchWriter, type PatchEncoder } from "../../
 import type { Files } from "../../host/host.ts";
 import { inForm } from "./packing.ts";
 import { createRoom, type Room } from "./room.ts";
+import { expandXz, type XzHost } from "./xz.ts";
 
 /** Where bytes are: the path of an object, or the bytes themselves. */
 export interface BytesSource {
@@ -27,12 +28,14 @@ export interface EncodeJob {
   readonly contents: ReadonlyMap<number, ContentSource>;
 }
 
-export type GroupEncoder = (job: EncodeJob) => PackedGroup[];
+export type GroupEncoder = (job: EncodeJob) => Promise<PackedGroup[]>;
 
-export function createGroupEncoder(files: Pick<Files, "open" | "read">): GroupEncoder {
+/** One job at a time. */
+export function createGroupEncoder(host: XzHost): GroupEncoder {
   const rooms = { target: createRoom(), base: createRoom() };
   const writer = createPatchWriter();
-  return (job) => {
+  return async (job) => {
+    let expanded: ExpandedFiles = new Map();
     let open: { readonly content: number; readonly target: Buffer; readonly encoder: PatchEncoder } | undefined;
     const encode = ({ content, start, end }: Segment): void => {
       if (open?.content !== content) {
@@ -41,25 +44,49 @@ export function createGroupEncoder(files: Pick<Files, "open" | "read">): GroupEn
         if (sources === undefined) throw new RangeError(`content ${content} has no source`);
         open = {
           content,
-          target: readJoined(files, [sources.target], rooms.target),
-          encoder: createPatchEncoder(readJoined(files, sources.bases, rooms.base)),
+          target: readJoined(host.files, [sources.target], { room: rooms.target, expanded }),
+          encoder: createPatchEncoder(readJoined(host.files, sources.bases, { room: rooms.base, expanded })),
         };
       }
       open.encoder.encode(open.target, start, end, writer);
     };
-    return job.groups.map((segments) => {
+    const packed: PackedGroup[] = [];
+    for (const segments of job.groups) {
+      const begun = segments.filter(({ start }) => start === 0).map(({ content }) => job.contents.get(content));
+      const sources = begun.flatMap((content) => (content === undefined ? [] : [content.target, ...content.bases]));
+      expanded = await expandTogether(host, sources);
       for (const segment of segments) encode(segment);
-      return packGroup(writer.finish());
-    });
+      packed.push(packGroup(writer.finish()));
+    }
+    return packed;
   };
 }
 
+/** By path, files that were expanded beforehand: those that take a program. */
+export type ExpandedFiles = ReadonlyMap<string, Buffer>;
+
+export function expandTogether(
+  host: XzHost,
+  sources: readonly BytesSource[],
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<ExpandedFiles> {
+  const paths = sources.flatMap(({ source, form }) =>
+    form === "expanded" && typeof source === "string" ? [source] : [],
+  );
+  return expandXz(host, paths, options);
+}
+
 /** All of them, one after the other, in `room` but for a single one that is in memory anyway. */
-export function readJoined(files: Pick<Files, "open" | "read">, sources: readonly BytesSource[], room: Room): Buffer {
+export function readJoined(
+  files: Pick<Files, "open" | "read">,
+  sources: readonly BytesSource[],
+  { room, expanded }: { readonly room: Room; readonly expanded: ExpandedFiles },
+): Buffer {
   // An initramfs has a thousand bases: those that are read as they are go straight into their place, one open file at a time.
   const parts = sources.map(({ source, form }) => {
     if (typeof source !== "string") return Buffer.from(source.buffer, source.byteOffset, source.length);
-    return form === "plain" ? source : inForm(files.read(source), form);
+    if (form === "plain") return source;
+    return (form === "expanded" ? expanded.get(source) : undefined) ?? inForm(files.read(source), form);
   });
   const [only, ...others] = parts;
   if (Buffer.isBuffer(only) && others.length === 0) return only;

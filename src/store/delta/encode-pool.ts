@@ -28,7 +28,7 @@ export interface EncodeOptions {
 
 /** Large bytes of `jobs` are used up. Failure "io" when a worker cannot go on. */
 export async function encodeAll(
-  host: Pick<Host, "files" | "cores" | "threads">,
+  host: Pick<Host, "files" | "exec" | "cores" | "threads">,
   jobs: readonly EncodeJob[],
   { signal, onJob }: EncodeOptions = {},
 ): Promise<PackedGroup[]> {
@@ -104,9 +104,8 @@ interface Encoder {
   close(): void;
 }
 
-function createLocalEncoder(host: Pick<Host, "files">): Encoder {
-  const encode = createGroupEncoder(host.files);
-  return { encode: async (job) => encode(job), close() {} };
+function createLocalEncoder(host: Pick<Host, "files" | "exec">): Encoder {
+  return { encode: createGroupEncoder(host), close() {} };
 }
 
 function createWorkerEncoder(): Encoder {

@@ -1,11 +1,14 @@
 /**
  * Compressed files in a delta: they are compared expanded, and only when packing the expanded bytes again gives exactly the file.
- * gzip files are packed by the choices of the program that made them; zstd as berth's own initramfs is.
+ * gzip files are packed by the choices of the program that made them; zstd as berth's own initramfs is; xz by its program (xz.ts).
  */
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { sniffCompression } from "../../core/compress.ts";
 import { readChoices, writeChosen } from "../../format/deflate/choices.ts";
-import { CONTENT_BYTES_MAX, type Form, type Packing } from "../../format/delta/delta-index.ts";
+import { CONTENT_BYTES_MAX, type Form, type Packing as AnyPacking } from "../../format/delta/delta-index.ts";
+
+/** What needs no program. */
+type Packing = Exclude<AnyPacking, { readonly kind: "xz" }>;
 
 /** Of berth's initramfs. */
 const ZSTD_LEVEL = 9;

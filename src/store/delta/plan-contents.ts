@@ -10,6 +10,7 @@ import { objectPath } from "../streams.ts";
 import type { Repository } from "../repository.ts";
 import { sniffCompression } from "../../core/compress.ts";
 import { unpack } from "./packing.ts";
+import { type ProvenXz, proveXz } from "./prove-xz.ts";
 
 export interface PlannedContent {
   /** Of choices: that of the file which they belong to. */
@@ -51,7 +52,12 @@ const CHOICES_BASE_BYTES_MAX = 2 * 1024 * 1024;
 export const BASE_BYTES_MAX = CONTENT_BYTES_MAX;
 
 /** Those that have new objects as bases come last, the others keep their order. */
-export function planContents(repository: Repository, input: PlanInput, signal?: AbortSignal): PlannedContent[] {
+export async function planContents(
+  repository: Repository,
+  input: PlanInput,
+  { keepXz, signal }: { readonly keepXz: boolean; readonly signal?: AbortSignal | undefined },
+): Promise<PlannedContent[]> {
+  const xz = keepXz ? undefined : await proveXz(repository, input, signal);
   const planned: PlannedContent[][] = [];
   let keptBytes = 0;
   // One after the other: an initramfs is large.
@@ -62,7 +68,12 @@ export function planContents(repository: Repository, input: PlanInput, signal?: 
       keptBytes += isKept ? (content.expanded?.length ?? 0) : 0;
       return isKept ? content : { ...content, expanded: undefined };
     };
-    planned.push((planPacked(repository, input, object) ?? [planPlain(input, object)]).map(keep));
+    const file = xz?.get(object.objectId);
+    const contents =
+      file === undefined
+        ? (planPacked(repository, input, object) ?? [planPlain(input, object)])
+        : [planXz(object, file)];
+    planned.push(contents.map(keep));
   }
   const news = new Set(input.objects.map(({ objectId }) => objectId));
   const isLate = (contents: readonly PlannedContent[]): boolean =>
@@ -77,6 +88,16 @@ function planPlain(input: PlanInput, object: PlanInput["objects"][number]): Plan
     packing: { kind: "none" },
     expandedBytes: object.sizeBytes,
     bases: old === undefined ? [] : [{ objectId: old, form: "plain" }],
+    expanded: undefined,
+  };
+}
+
+function planXz(object: PlanInput["objects"][number], { settings, expandedBytes, old }: ProvenXz): PlannedContent {
+  return {
+    ...object,
+    packing: { kind: "xz", settings },
+    expandedBytes,
+    bases: [{ objectId: old, form: "expanded" }],
     expanded: undefined,
   };
 }
