@@ -26,9 +26,9 @@ const options = {
 const WANT = `\
 /usr/bin/qemu-system-x86_64
 -name guest=web
--machine q35
+-machine q35,sata=off,smbus=off,i8042=off
 -accel tcg,thread=multi
--cpu max,avx=off,avx2=off,fma=off,f16c=off,sha-ni=off
+-cpu max,avx=off,avx2=off,fma=off,f16c=off,sha-ni=off,erms=off,smap=off,la57=off,svm=off
 -smp 2
 -m 2048
 -display none
