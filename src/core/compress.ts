@@ -36,6 +36,8 @@ export const ZSTD_LEVEL = 3;
 const GZIP_LEVEL = 6;
 /** Bytes below which handing the work to another thread costs more than it saves. */
 const THREAD_BYTES_MIN = 64 * 1024;
+/** Output that fills its buffer makes node:zlib get another one; the least it accepts is 64. */
+const ROOM_BYTES = 64;
 /**
  * None: with threads of its own zstd may leave input for later although there is room for output, which node:zlib takes for the
  * end of the stream (a slow source then loses its tail).
@@ -87,7 +89,7 @@ export function compressFrame(bytes: Uint8Array, options: CompressOptions = {}):
 export function expandFrames(bytes: Uint8Array, sizeBytes: number): Buffer {
   let expanded: Buffer;
   try {
-    expanded = zstdDecompressSync(bytes, { maxOutputLength: sizeBytes });
+    expanded = zstdDecompressSync(bytes, { maxOutputLength: sizeBytes, chunkSize: sizeBytes + ROOM_BYTES });
   } catch (error) {
     throw decodeFailure(error, "zstd");
   }
