@@ -2,6 +2,7 @@
  * openService(): everything that a registry's configuration asks for, put together as one handler, without a socket: the API, the
  * token server, the page, copies of other registries, health, metrics, and what listens to each request (log, audit, metrics, webhooks).
  */
+import { Failure, isFailure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpHandler } from "../host/host.ts";
 import { behindProxies } from "./access/behind-proxies.ts";
@@ -142,13 +143,22 @@ function openWebhooks(
 ): Webhooks {
   const hooks = config.webhooks.map((hook) => ({
     ...hook,
-    secret: hook.secret && host.files.readText(at(hook.secret)).trim(),
+    secret: hook.secret && readSecret(host, at(hook.secret), hook.url),
   }));
   const counters = {
     delivered: metrics.counter("berth_registry_webhooks_delivered_total", "Webhook events that a receiver took"),
     dropped: metrics.counter("berth_registry_webhooks_dropped_total", "Webhook events that were given up"),
   };
   return createWebhooks(host, hooks, { progress, ended: (result) => counters[result].add() });
+}
+
+function readSecret(host: Pick<Host, "files">, path: string, url: string): string {
+  try {
+    return host.files.readText(path).trim();
+  } catch (cause) {
+    if (!isFailure(cause)) throw cause;
+    throw new Failure(cause.code, `Cannot use the secret of webhook ${url}`, { cause });
+  }
 }
 
 function logRequest(progress: Progress, entry: LogEntry): void {
