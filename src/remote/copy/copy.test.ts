@@ -55,12 +55,12 @@ function openWorld(): World {
   };
 }
 
-for (const [kind, to, code] of [
-  ["oci", "oci:DIR/out", "digest-mismatch"],
-  ["oci-archive", "oci-archive:DIR/out", "digest-mismatch"],
-  // Damaged bytes cannot even be decompressed.
-  ["docker-archive", "docker-archive:DIR/out", "bad-input"],
-  ["dir", "dir:DIR/out", "digest-mismatch"],
+for (const [kind, to, codes] of [
+  ["oci", "oci:DIR/out", ["digest-mismatch"]],
+  ["oci-archive", "oci-archive:DIR/out", ["digest-mismatch"]],
+  // Damaged bytes cannot be decompressed, which may be noticed before their end.
+  ["docker-archive", "docker-archive:DIR/out", ["digest-mismatch", "bad-input"]],
+  ["dir", "dir:DIR/out", ["digest-mismatch"]],
 ] as const) {
   test(`${kind}: a plan writes nothing; a blob that is not its digest leaves no image`, async () => {
     using world = openWorld();
@@ -68,7 +68,9 @@ for (const [kind, to, code] of [
     assert.equal((await world.plan(`dir:${world.at("seed")}`, target)).blobs.length, 3);
     assert.deepEqual(host.files.list(world.at("")), ["seed"]);
     host.files.write(world.at(`seed/${digestHex(digestOf(layer))}`), randomBytes(layer.length));
-    await assert.rejects(world.copy(`dir:${world.at("seed")}`, target), (error) => isFailure(error, code));
+    await assert.rejects(world.copy(`dir:${world.at("seed")}`, target), (error) =>
+      codes.some((code) => isFailure(error, code)),
+    );
     for (const name of ["out/index.json", "out/manifest.json"]) assert.equal(host.files.exists(world.at(name)), false);
     if (kind.endsWith("archive")) assert.deepEqual(host.files.list(world.at("")), ["seed"]);
   });
