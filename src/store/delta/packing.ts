@@ -4,6 +4,7 @@
  */
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { sniffCompression } from "../../core/compress.ts";
+import { releaseBytes } from "../../core/release-bytes.ts";
 import { readChoices, writeChosen } from "../../format/deflate/choices.ts";
 import { CONTENT_BYTES_MAX, type Form, type Packing as AnyPacking } from "../../format/delta/delta-index.ts";
 
@@ -32,9 +33,10 @@ export function unpack(file: Buffer): Unpacked | undefined {
   const choices = isGzip ? choicesOf(file) : undefined;
   const packing: Packing = isGzip ? { kind: "gzip" } : { kind: "zstd", level: ZSTD_LEVEL };
   try {
-    return pack(expanded, packing, { sizeBytes: file.length, choices }).equals(file)
-      ? { packing, expanded, choices }
-      : undefined;
+    const again = pack(expanded, packing, { sizeBytes: file.length, choices });
+    const isSame = again.equals(file);
+    releaseBytes(again);
+    return isSame ? { packing, expanded, choices } : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
     throw error;

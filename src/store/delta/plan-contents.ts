@@ -9,6 +9,7 @@ import { verityDigest } from "../../format/verity/verity.ts";
 import { objectPath } from "../streams.ts";
 import type { Repository } from "../repository.ts";
 import { sniffCompression } from "../../core/compress.ts";
+import { releaseBytes } from "../../core/release-bytes.ts";
 import { unpack } from "./packing.ts";
 import { type ProvenXz, proveXz } from "./prove-xz.ts";
 
@@ -109,7 +110,9 @@ function planPacked(
   object: PlanInput["objects"][number],
 ): PlannedContent[] | undefined {
   if (object.sizeBytes < PACKED_BYTES_MIN || !isCompressed(repository, object.objectId)) return undefined;
-  const unpacked = unpack(repository.host.files.read(objectPath(repository, object.objectId)));
+  const file = repository.host.files.read(objectPath(repository, object.objectId));
+  const unpacked = unpack(file);
+  releaseBytes(file);
   if (unpacked === undefined) return undefined;
   const { packing, expanded, choices } = unpacked;
   const old = input.matches.get(object.objectId);
