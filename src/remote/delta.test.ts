@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { streamOf } from "../core/bytes.ts";
+import { memoized } from "../core/memoized.ts";
 import type { HttpResponse } from "../host/host.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { type ImageRef, parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry, type TestRegistry } from "../registry/testing.ts";
 import { openStore } from "../store/open.ts";
+import type { Delta } from "../store/delta/create-delta.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { type FixtureEntries, fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
 import { DELTA_ARTIFACT, listDeltas, pushDelta } from "./delta-artifact.ts";
@@ -24,12 +26,14 @@ const host = { ...createLinuxHost(), threads: false };
 const refOf = (tag: string): ImageRef => parseImageRef(`${REGISTRY}/team/os:${tag}`);
 
 /** Large files that differ in a few bytes: ranges would move them whole. */
-const tree = (version: string): FixtureEntries => ({
-  "": null,
-  program: Buffer.concat([noise(200_000, "program"), Buffer.from(version), noise(100_000, "rest")]),
-  library: Buffer.concat([noise(150_000, "library"), Buffer.from(version)]),
-  same: noise(50_000, "same"),
-});
+const tree = memoized(
+  (version: string): FixtureEntries => ({
+    "": null,
+    program: Buffer.concat([noise(200_000, "program"), Buffer.from(version), noise(100_000, "rest")]),
+    library: Buffer.concat([noise(150_000, "library"), Buffer.from(version)]),
+    same: noise(50_000, "same"),
+  }),
+);
 
 interface World extends Disposable {
   readonly registry: TestRegistry;
@@ -69,6 +73,12 @@ async function publish({ builder, client }: World, entries: FixtureEntries, tag:
   return image;
 }
 
+/** From tree("1") to tree("2"): the same in every world. */
+let known: Delta | undefined;
+async function deltaBetween(builder: Store, old: StoredImage, next: StoredImage): Promise<Delta> {
+  return (known ??= await builder.createDelta(old, next));
+}
+
 interface Update {
   readonly next: StoredImage;
   readonly deltaBytes: number;
@@ -79,7 +89,7 @@ async function openUpdate(world: World): Promise<Update> {
   const { builder, client, machine } = world;
   const old = await publish(world, tree("1"), "v1");
   const next = await publish(world, tree("2"), "v2");
-  const delta = await builder.createDelta(old, next);
+  const delta = await deltaBetween(builder, old, next);
   await pushDelta(client.context, await world.session(), { delta, next });
   await pullImage(client.context, machine, refOf("v1"));
   client.requests.length = 0;
@@ -93,13 +103,18 @@ async function pull({ client, machine }: World): Promise<number> {
   return received;
 }
 
+/** Of the tree of tree("2"), as a pull of whole blobs makes it. */
+let wholeId: string | undefined;
+
 async function assertWhole(world: World, next: StoredImage): Promise<void> {
-  world.client.fault = undefined;
-  const fresh = world.open("fresh", false);
-  const whole = await pullImage(world.client.context, fresh, refOf("v2"));
+  if (wholeId === undefined) {
+    world.client.fault = undefined;
+    const fresh = world.open("fresh", false);
+    wholeId = fresh.imageId(await pullImage(world.client.context, fresh, refOf("v2")), "raw");
+  }
   const mine = world.machine.image(next.digest);
   assert.ok(mine !== undefined);
-  assert.equal(world.machine.imageId(mine, "raw"), fresh.imageId(whole, "raw"));
+  assert.equal(world.machine.imageId(mine, "raw"), wholeId);
   assert.deepEqual(world.machine.fsck({ repair: false }), []);
 }
 
@@ -253,7 +268,7 @@ test("a delta that needs a program which is not here is passed over before anyth
   const { client, builder, machine } = world;
   const old = await publish(world, tree("1"), "v1");
   const next = await publish(world, tree("2"), "v2");
-  const delta = await builder.createDelta(old, next);
+  const delta = await deltaBetween(builder, old, next);
   await pushDelta(client.context, await world.session(), { delta: { ...delta, needs: ["no-such-program"] }, next });
   const [offer] = await listDeltas(await world.session(), next.digest);
   assert.deepEqual(offer?.needs, ["no-such-program"]);
@@ -273,7 +288,7 @@ test("tables of contents are asked for once a delta that decided it is no good",
   const { builder, client, machine } = world;
   const old = await publish(world, tree("1"), "v1");
   const next = await publish(world, tree("2"), "v2");
-  const delta = await builder.createDelta(old, next);
+  const delta = await deltaBetween(builder, old, next);
   await pushDelta(client.context, await world.session(), { delta, next });
   await pullImage(client.context, machine, refOf("v1"));
   const ranges: string[] = [];

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { collectBytes, streamOf } from "../../core/bytes.ts";
 import { digestOf } from "../../core/digest.ts";
 import { isFailure } from "../../core/failure.ts";
+import { memoized } from "../../core/memoized.ts";
 import { readDelta } from "../../format/delta/delta-file.ts";
 import type { Host } from "../../host/host.ts";
 import { createLinuxHost } from "../../host/linux.ts";
@@ -41,14 +42,16 @@ const damaged = (file: Buffer): Buffer => {
   copy[5000] = (copy[5000] ?? 0) ^ 0xff;
   return copy;
 };
-const tree = (version: string): FixtureEntries => ({
-  "": null,
-  [`modules-${version}`]: null,
-  ...Object.fromEntries(
-    ["a", "b", "c"].map((name) => [`modules-${version}/${name}.ko.xz`, xz(module(version, name))] as const),
-  ),
-  "one-thread.xz": xz(module(version, "thread"), ["-T1", "--x86", "--lzma2"]),
-});
+const tree = memoized(
+  (version: string): FixtureEntries => ({
+    "": null,
+    [`modules-${version}`]: null,
+    ...Object.fromEntries(
+      ["a", "b", "c"].map((name) => [`modules-${version}/${name}.ko.xz`, xz(module(version, name))] as const),
+    ),
+    "one-thread.xz": xz(module(version, "thread"), ["-T1", "--x86", "--lzma2"]),
+  }),
+);
 /** Compared as they are. */
 const strange = (version: string): FixtureEntries => ({
   "fast.xz": xz(module(version, "fast"), ["-1", "-T2"]),
