@@ -1,8 +1,10 @@
 /** `push --delta-from` in the steps of the command, against the real registry handler: three tags, and what machines then fetch. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { streamOf } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
+import { createFakeHost } from "../host/fake.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { type ImageRef, parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry } from "../registry/testing.ts";
@@ -16,7 +18,9 @@ import { createTestClient, REGISTRY } from "../remote/testing.ts";
 import { openStore } from "../store/open.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { fixtureDocuments, fixtureTar, noise } from "../store/testing.ts";
+import { pushCommand } from "./commands/push.ts";
 import { pushDeltas, readDeltaCount } from "./push-deltas.ts";
+import { runWords } from "./testing.ts";
 
 const host = createLinuxHost();
 const refOf = (tag: string): ImageRef => parseImageRef(`${REGISTRY}/team/os:${tag}`);
@@ -33,13 +37,14 @@ test("three tags pushed with deltas from the last two: each has those of its pre
   });
   const push = async (version: string): Promise<StoredImage> => {
     const program = Buffer.concat([noise(200_000, "program"), Buffer.from(version), noise(100_000, "rest")]);
-    const tar = await fixtureTar({ "": null, program });
+    const packed = execFileSync("xz", ["-c"], { input: `${version}${noise(5000, "module").toString("hex")}` });
+    const tar = await fixtureTar({ "": null, program, "module.xz": packed });
     const layer = await builder.addLayer(streamOf(tar));
     const next = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
     const ref = refOf(version);
     const from = await previousImages(session, ref.tag, 2);
     await pushImage(context, builder, next, ref);
-    await pushDeltas(context, builder, session, { next, ref, from });
+    await pushDeltas(context, builder, session, { next, ref, from, keepXz: version === "3" });
     return next;
   };
   const images = [await push("1"), await push("2"), await push("3")] as const;
@@ -49,6 +54,9 @@ test("three tags pushed with deltas from the last two: each has those of its pre
   assert.deepEqual(await olds(first), []);
   assert.deepEqual(await olds(second), [first.digest]);
   assert.deepEqual(await olds(third), [first.digest, second.digest].sort());
+  const needs = async (image: StoredImage): Promise<unknown[]> =>
+    (await listDeltas(session, image.digest)).map((offer) => offer.needs);
+  assert.deepEqual([await needs(second), await needs(third)], [[["xz"]], [[], []]]);
 
   await pullImage(context, machine, refOf("1"));
   lines.length = 0;
@@ -77,12 +85,18 @@ test("a predecessor that is not in the store is told and left out", async () => 
   });
   const [digest] = next.config.rootfs.diff_ids;
   assert.ok(digest !== undefined);
-  await pushDeltas(context, builder, session, { next, ref: refOf("2"), from: [{ tag: "1", digest }] });
+  await pushDeltas(context, builder, session, { next, ref: refOf("2"), from: [{ tag: "1", digest }], keepXz: false });
   assert.deepEqual(await listDeltas(session, next.digest), []);
   assert.ok(
     lines.some((line) => line.includes("is not in the store (pull it first)")),
     lines.join("\n"),
   );
+});
+
+test("--keep-xz without --delta-from is a usage error", async () => {
+  const { status, err } = await runWords(createFakeHost(), [pushCommand], ["push", "--keep-xz", "localhost/os"]);
+  assert.equal(status, 2);
+  assert.match(err, /no deltas are made, wanted --delta-from N/);
 });
 
 for (const text of ["0", "101", "-1", "two", "", "1.5"]) {

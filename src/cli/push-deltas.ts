@@ -10,6 +10,12 @@ import type { Store, StoredImage } from "../store/store.ts";
 
 const COUNT_MAX = 100;
 
+/** Of the commands that make deltas. */
+export const KEEP_XZ = {
+  type: "boolean",
+  summary: "Compare xz files (Debian 13's kernel modules) as they are: larger deltas, quick to apply",
+} as const;
+
 /** Failure "usage" for what is no small number. */
 export function readDeltaCount(text: string): number {
   const count = Number(text);
@@ -17,12 +23,20 @@ export function readDeltaCount(text: string): number {
   throw new Failure("usage", `Cannot make deltas from "${text}" images: wanted a number from 1 to ${COUNT_MAX}`);
 }
 
+export interface WantedDeltas {
+  readonly next: StoredImage;
+  readonly ref: ImageRef;
+  readonly from: readonly PreviousImage[];
+  /** Compare xz files as they are. */
+  readonly keepXz: boolean;
+}
+
 /** One that cannot be made, or would be larger than the layers, is told and left out. */
 export async function pushDeltas(
   context: RemoteContext,
   store: Store,
   session: Session,
-  { next, ref, from }: { readonly next: StoredImage; readonly ref: ImageRef; readonly from: readonly PreviousImage[] },
+  { next, ref, from, keepXz }: WantedDeltas,
 ): Promise<void> {
   const { progress, signal } = context;
   const known = new Set((await listDeltas(session, next.digest)).map(({ old }) => old));
@@ -38,7 +52,7 @@ export async function pushDeltas(
       progress.say(`No delta from ${name}: it has all layers`);
       continue;
     }
-    const delta = await store.createDelta(old, next, { progress, signal });
+    const delta = await store.createDelta(old, next, { keepXz, progress, signal });
     if (delta.bytes >= delta.layerBytes) {
       progress.say(`No delta from ${name}: it would be no smaller than the layers`);
       continue;

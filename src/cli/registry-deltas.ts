@@ -25,6 +25,8 @@ export interface DeltaRequest {
   /** Manifests that lost a tag, the last first. */
   readonly replaced: readonly Digest[];
   readonly count: number;
+  /** Compare xz files as they are. */
+  readonly keepXz: boolean;
 }
 
 /** All deltas to the image that there are now. Failure "not-found", "unsupported" for what is no image. */
@@ -42,7 +44,12 @@ export async function makeRegistryDeltas(
       pullImage({ ...context, progress: silent }, store, resolved.ref, { resolved, tag: false });
     const image = await pull(next);
     for (const { resolved } of before) await pull(resolved);
-    await pushDeltas(context, store, session, { next: image, ref: next.ref, from: before });
+    await pushDeltas(context, store, session, {
+      next: image,
+      ref: next.ref,
+      from: before,
+      keepXz: request.keepXz,
+    });
   }
   return listDeltas(session, request.digest);
 }

@@ -10,6 +10,7 @@ import { openSession } from "../../remote/session.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { findStoredImage, readImageRef } from "../image-names.ts";
+import { KEEP_XZ } from "../push-deltas.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 
 export const deltaCreateCommand = command({
@@ -20,10 +21,7 @@ export const deltaCreateCommand = command({
   flags: {
     push: { type: "boolean", summary: "Put it beside NEW in the registry that its name says" },
     output: { type: "string", short: "o", value: "FILE", summary: "Write it to a file" },
-    "keep-xz": {
-      type: "boolean",
-      summary: "Compare xz files (Debian 13's kernel modules) as they are: larger, and quick to apply",
-    },
+    "keep-xz": KEEP_XZ,
     ...REMOTE_FLAGS,
   },
   operands: [

@@ -12,7 +12,7 @@ import type { StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { findStoredImage, readImageRef } from "../image-names.ts";
-import { pushDeltas, readDeltaCount } from "../push-deltas.ts";
+import { KEEP_XZ, pushDeltas, readDeltaCount } from "../push-deltas.ts";
 import { REMOTE_FLAGS, remoteContext } from "../remote-flags.ts";
 
 export const pushCommand = command({
@@ -34,6 +34,7 @@ export const pushCommand = command({
       summary:
         "Make deltas from the last N images of the repository: what the tag named until now, then the highest tags",
     },
+    "keep-xz": KEEP_XZ,
     quiet: { type: "boolean", short: "q", summary: "Print nothing" },
   },
   operands: [
@@ -50,15 +51,17 @@ export const pushCommand = command({
     ],
   ],
   async run(values, [name = "", destination], context) {
+    const keepXz = values["keep-xz"];
+    const count = values["delta-from"] === undefined ? 0 : readDeltaCount(values["delta-from"]);
+    if (keepXz && count === 0)
+      throw new Failure("usage", "Cannot keep xz files as they are: no deltas are made, wanted --delta-from N");
     const remote = remoteContext(context, values);
     using store = openWorkstationStore(context.host);
-
     const found = findStoredImage(store, name);
     const ref = readDestination(found, name, destination);
     const format = values["compression-format"];
     const image =
       format === undefined ? found : await recompressImage(store, found, toEncoding(format), context.signal);
-    const count = values["delta-from"] === undefined ? 0 : readDeltaCount(values["delta-from"]);
     const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
     // Asked before the push: after it the tag names the new image.
     const session = count === 0 ? undefined : await openSession(remote, endpoint, { access: "pull,push" });
@@ -68,7 +71,7 @@ export const pushCommand = command({
     context.progress.say(
       `Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`,
     );
-    if (session !== undefined) await pushDeltas(remote, store, session, { next: image, ref, from });
+    if (session !== undefined) await pushDeltas(remote, store, session, { next: image, ref, from, keepXz });
     return { name: formatImageRef(ref), ...result };
   },
   view: () => undefined,

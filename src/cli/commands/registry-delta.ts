@@ -9,7 +9,7 @@ import { openRegistryStorage } from "../../registry/storage.ts";
 import { openStore } from "../../store/open.ts";
 import { command } from "../command.ts";
 import { readImageRef } from "../image-names.ts";
-import { readDeltaCount } from "../push-deltas.ts";
+import { KEEP_XZ, readDeltaCount } from "../push-deltas.ts";
 import { makeRegistryDeltas } from "../registry-deltas.ts";
 import { remoteContext } from "../remote-flags.ts";
 
@@ -21,6 +21,7 @@ export const registryDeltaCommand = command({
     "serves, which does it itself after each push when its configuration has [deltas]. Needs space for the images' files in /var/tmp (TMPDIR).",
   flags: {
     from: { type: "string", value: "N", default: "3", summary: "from so many images" },
+    "keep-xz": KEEP_XZ,
   },
   operands: [
     { name: "DIR", summary: "the registry's folder" },
@@ -51,7 +52,13 @@ export const registryDeltaCommand = command({
     using scratch = host.files.temporaryDirectory(`${textToByteName(host.env["TMPDIR"] ?? "/var/tmp")}/berth-deltas-`);
     using store = openStore(host, `${scratch.path}/composefs`, { keepBlobs: false, create: true, access: "shared" });
 
-    const request = { repository: ref.path, digest: manifest.digest, replaced: await repository.replaced(), count };
+    const request = {
+      repository: ref.path,
+      digest: manifest.digest,
+      replaced: await repository.replaced(),
+      count,
+      keepXz: values["keep-xz"],
+    };
     const remote = remoteContext(context, { authfile: undefined });
     const deltas = await makeRegistryDeltas(remote, registry, store, request);
     return { repository: ref.path, digest: manifest.digest, deltas };

@@ -47,7 +47,7 @@ const DELTAS_MAX_MS = 4 * 3600 * 1000;
 
 /** A process of its own, which yields to the server's: it takes gigabytes and minutes, and a push must notice nothing. */
 function deltasInBackground({ host, progress }: Pick<Context, "host" | "progress">, directory: string): MakeDeltas {
-  return async ({ repository, digest }, { count, signal }) => {
+  return async ({ repository, digest }, { count, keepXz, signal }) => {
     const image = `${repository}@${digest}`;
     const argv = [
       "nice",
@@ -60,6 +60,7 @@ function deltasInBackground({ host, progress }: Pick<Context, "host" | "progress
       "none",
       "--from",
       String(count),
+      ...(keepXz ? ["--keep-xz"] : []),
       directory,
       image,
     ];

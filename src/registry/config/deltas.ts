@@ -1,5 +1,5 @@
 /** [deltas]: what the registry makes itself for machines, after a push. */
-import { count, list, maybe, table, type ValueOf, withDefault } from "./fields.ts";
+import { count, flag, list, maybe, table, type ValueOf, withDefault } from "./fields.ts";
 import { repositoryGlob } from "./globs.ts";
 
 export const deltasSection = maybe(
@@ -7,6 +7,10 @@ export const deltasSection = maybe(
     from: withDefault(
       count("From so many images: those that lost a tag, the last first, then those of the highest tags", 1),
       3,
+    ),
+    keepXz: withDefault(
+      flag("Compare xz files (Debian 13's kernel modules) as they are: larger deltas, quick to apply"),
+      false,
     ),
     repositories: withDefault(list("Globs of repositories", repositoryGlob("Glob")), ["**"]),
   }),

@@ -7,7 +7,7 @@ import { parseRoute } from "../route.ts";
 import { createDeltaJobs, type DeltaJob, type DeltaJobs, type MakeDeltas } from "./delta-jobs.ts";
 
 const digest = (number: number): Digest => parseDigest(`sha256:${number.toString(16).padStart(64, "0")}`);
-const CONFIG = { from: 2, repositories: ["team/**"] };
+const CONFIG = { from: 2, keepXz: true, repositories: ["team/**"] };
 
 function put(target: string, number: number, change: Partial<LogEntry> = {}): LogEntry {
   const route = parseRoute(target.replace(/\?.*/, ""));
@@ -27,7 +27,7 @@ function open(makeDeltas: MakeDeltas): Opened {
   const jobs = createDeltaJobs(CONFIG, {
     makeDeltas: (job, options) => {
       opened.begun.push(job);
-      assert.equal(options.count, 2);
+      assert.deepEqual([options.count, options.keepXz], [2, true]);
       return makeDeltas(job, options);
     },
     progress: { warn: (text) => void opened.warnings.push(text) },

@@ -18,7 +18,7 @@ export interface DeltaJob {
 /** Makes deltas from up to `count` images before it. */
 export type MakeDeltas = (
   job: DeltaJob,
-  options: { readonly count: number; readonly signal: AbortSignal },
+  options: { readonly count: number; readonly keepXz: boolean; readonly signal: AbortSignal },
 ) => Promise<void>;
 
 export interface DeltaJobs {
@@ -56,7 +56,7 @@ export function createDeltaJobs(
   const work = async (): Promise<void> => {
     for (let job = queue[0]; job !== undefined && !signal.aborted; job = queue[0]) {
       try {
-        await makeDeltas(job, { count: config.from, signal });
+        await makeDeltas(job, { count: config.from, keepXz: config.keepXz, signal });
         ended("made");
       } catch (error) {
         if (!signal.aborted) fail(job, isFailure(error) ? error.message : String(error));
