@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { struct } from "./struct.ts";
+import { struct, writeInt53LE } from "./struct.ts";
 
 const fields = {
   small: "u8",
@@ -79,4 +79,17 @@ test("u53 rejects what is not a safe integer", () => {
   assert.throws(() => Wide.read(Buffer.from("0000000000002000", "hex"), 0), /size at 0: it does not fit in 53 bits/);
   assert.throws(() => Wide.write(Buffer.alloc(8), 0, { size: -1 }), RangeError);
   assert.throws(() => Wide.write(Buffer.alloc(8), 0, { size: 2 ** 53 }), RangeError);
+});
+
+test("offsets say where fields stand", () => {
+  assert.deepEqual(Record.offsets, { small: 0, pad: 1, half: 2, word: 4, big: 8, signed: 16, raw: 24 });
+});
+
+test("writeInt53LE() writes safe integers and rejects other numbers", () => {
+  const bytes = Buffer.alloc(8);
+  for (const value of [0, -1, 2 ** 32, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER]) {
+    writeInt53LE(bytes, value, 0);
+    assert.equal(bytes.readBigInt64LE(0), BigInt(value));
+  }
+  for (const value of [2 ** 53, 1.5, Number.NaN]) assert.throws(() => writeInt53LE(bytes, value, 0), RangeError);
 });

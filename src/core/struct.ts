@@ -159,6 +159,7 @@ function writeWide(bytes: Buffer, at: number, field: Field, value: number, littl
 
 /** A safe integer in 64 bits, as fields u53 and i53 hold it. Throws RangeError for any other number. */
 export function writeInt53LE(bytes: Buffer, value: number, at: number): void {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`Cannot write ${value}: it is no safe integer`);
   const high = Math.floor(value / WORD);
   bytes.writeUInt32LE(value - high * WORD, at);
   bytes.writeInt32LE(high, at + 4);

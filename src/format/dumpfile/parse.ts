@@ -140,7 +140,8 @@ function parseLine(state: State, line: string, lineNumber: number): void {
     digest: line.slice(contentEnd + 1, digestEnd),
   };
   if (attributesText.startsWith("@")) {
-    if (requireKind(attributesText.slice(1, fieldEnd(attributesText, 0))) === "directory") {
+    const mode = attributesText.slice(1, fieldEnd(attributesText, 0));
+    if (requireKind(parseMode(mode), mode) === "directory") {
       throw new SyntaxError(`directory "${path}" cannot be a hard link`);
     }
     addLink(state, path, payloads.payload, lineNumber);
@@ -184,7 +185,7 @@ function parseAttributes(text: string, xattrs: Xattrs): Attributes {
   const modeBits = parseMode(mode);
   const [mtimeSec, mtimeNsec] = parseTime(mtime);
   return {
-    kind: requireKind(mode),
+    kind: requireKind(modeBits, mode),
     nlink: parseNumber(nlink, "NLINK", U32),
     device: parseNumber(rdev, "RDEV", U32),
     stat: {
@@ -198,9 +199,9 @@ function parseAttributes(text: string, xattrs: Xattrs): Attributes {
   };
 }
 
-function requireKind(mode: string): NodeKind {
-  const kind = kindOfMode(parseMode(mode));
-  if (kind === undefined) throw new SyntaxError(`MODE "${mode}" has no file type`);
+function requireKind(mode: number, text: string): NodeKind {
+  const kind = kindOfMode(mode);
+  if (kind === undefined) throw new SyntaxError(`MODE "${text}" has no file type`);
   return kind;
 }
 

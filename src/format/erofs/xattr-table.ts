@@ -2,7 +2,7 @@
  * XattrTable: every (name, value) pair of an image once, with the number of inodes that have it. Pairs of more than one inode
  * go to the shared area and get an id; the others stand beside their inode.
  */
-import type { Xattrs } from "../../tree/node.ts";
+import { usualPayload, type Xattrs } from "../../tree/node.ts";
 import { alignUp, BLOCK_BYTES, XattrEntry, XattrHeader, XATTR_PREFIXES } from "./layout.ts";
 import { ESCAPED_PREFIX, METACOPY, OVERLAY_PREFIX, REDIRECT } from "./overlay.ts";
 import { xxh32 } from "./xxh32.ts";
@@ -149,8 +149,8 @@ export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[
     idsAt = bytes.writeUInt32LE(pair.sharedId, idsAt);
     sharedCount += 1;
   }
-  bytes.writeUInt32LE(nameFilter >>> 0, offset);
-  bytes[offset + 4] = sharedCount;
+  bytes.writeUInt32LE(nameFilter >>> 0, offset + XattrHeader.offsets.nameFilter);
+  bytes[offset + XattrHeader.offsets.sharedCount] = sharedCount;
   let at = idsAt;
   let sharedSeen = 0;
   for (const pair of pairs) {
@@ -162,9 +162,10 @@ export function writeXattrs(bytes: Buffer, offset: number, pairs: readonly Pair[
 
 export function writeEntry(bytes: Buffer, offset: number, pair: Pair): number {
   const { name } = pair;
-  bytes[offset] = name.suffix.length;
-  bytes[offset + 1] = name.index;
-  bytes.writeUInt16LE(pair.valueBytes, offset + 2);
+  const { offsets } = XattrEntry;
+  bytes[offset + offsets.nameLength] = name.suffix.length;
+  bytes[offset + offsets.nameIndex] = name.index;
+  bytes.writeUInt16LE(pair.valueBytes, offset + offsets.valueLength);
   const at = offset + XattrEntry.sizeBytes;
   writeValue(bytes, at + bytes.write(name.suffix, at, "latin1"), pair);
   return offset + pair.entryBytes;
@@ -183,10 +184,7 @@ function writeValue(bytes: Buffer, at: number, { form, text, valueBytes }: Pair)
       }
       return;
     case "redirect":
-      bytes.write("/", at, "latin1");
-      bytes.write(text, at + 2, "latin1");
-      bytes.copyWithin(at + 1, at + 2, at + 4);
-      bytes.write("/", at + 3, "latin1");
+      bytes.write(`/${usualPayload(text)}`, at, "latin1");
       return;
   }
 }
