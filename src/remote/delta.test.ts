@@ -84,13 +84,13 @@ interface Update {
   readonly deltaBytes: number;
 }
 
-/** v1, v2 and a delta between them in the registry; the machine has v1. */
-async function openUpdate(world: World): Promise<Update> {
+/** v1, v2 and a delta between them in the registry, changed as wanted; the machine has v1. */
+async function openUpdate(world: World, change: Partial<Delta> = {}): Promise<Update> {
   const { builder, client, machine } = world;
   const old = await publish(world, tree("1"), "v1");
   const next = await publish(world, tree("2"), "v2");
   const delta = await deltaBetween(builder, old, next);
-  await pushDelta(client.context, await world.session(), { delta, next });
+  await pushDelta(client.context, await world.session(), { delta: { ...delta, ...change }, next });
   await pullImage(client.context, machine, refOf("v1"));
   client.requests.length = 0;
   client.lines.length = 0;
@@ -265,14 +265,10 @@ test("a delta that is smaller than any can be does not hide the good one", async
 
 test("a delta that needs a program which is not here is passed over before anything of it is fetched", async () => {
   using world = openWorld();
-  const { client, builder, machine } = world;
-  const old = await publish(world, tree("1"), "v1");
-  const next = await publish(world, tree("2"), "v2");
-  const delta = await deltaBetween(builder, old, next);
-  await pushDelta(client.context, await world.session(), { delta: { ...delta, needs: ["no-such-program"] }, next });
+  const { client, machine } = world;
+  const { next } = await openUpdate(world, { needs: ["no-such-program"] });
   const [offer] = await listDeltas(await world.session(), next.digest);
   assert.deepEqual(offer?.needs, ["no-such-program"]);
-  await pullImage(client.context, machine, refOf("v1"));
   const resolved = await resolveImage(client.context, refOf("v2"));
   const { config } = await fetchConfig(resolved);
   const plan = await planTransfer({ context: client.context, store: machine, resolved, config });
@@ -285,20 +281,15 @@ test("a delta that needs a program which is not here is passed over before anyth
 
 test("tables of contents are asked for once a delta that decided it is no good", async () => {
   using world = openWorld();
-  const { builder, client, machine } = world;
-  const old = await publish(world, tree("1"), "v1");
-  const next = await publish(world, tree("2"), "v2");
-  const delta = await deltaBetween(builder, old, next);
-  await pushDelta(client.context, await world.session(), { delta, next });
-  await pullImage(client.context, machine, refOf("v1"));
+  const { client } = world;
+  const { next, deltaBytes } = await openUpdate(world);
   const ranges: string[] = [];
   client.fault = async (request, pass) => {
     const response = await pass(request);
-    if (isDelta(response, delta.bytes)) return answer(404, "");
+    if (isDelta(response, deltaBytes)) return answer(404, "");
     if (request.headers?.["range"] !== undefined) ranges.push(request.headers["range"]);
     return response;
   };
-  client.lines.length = 0;
   await pull(world);
   assert.ok(ranges.length > 1, "tables, then files");
   assert.ok(client.lines.some((line) => line.includes("1 of 3 files reused")));

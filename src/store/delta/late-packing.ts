@@ -5,7 +5,7 @@
 import { Failure } from "../../core/failure.ts";
 import type { XzSettings } from "../../format/xz/xz-file.ts";
 import type { Repository } from "../repository.ts";
-import { cutRuns } from "./xz.ts";
+import { cutAlike } from "./xz.ts";
 import { openXzScratch, type XzScratch } from "./xz-scratch.ts";
 
 export interface LateObject {
@@ -46,13 +46,11 @@ export function createLatePacking(repository: Repository, signal: AbortSignal | 
     if (failed !== undefined) throw failed.error;
   };
   const start = async (): Promise<void> => {
-    const alike = [...Map.groupBy(added, ({ settings }) => JSON.stringify(settings)).values()];
+    const runs = cutAlike(added, ({ expanded }) => expanded.length);
     added = [];
-    for (const run of alike.flatMap((objects) => cutRuns(objects, ({ expanded }) => expanded.length))) {
-      const [first] = run;
-      if (first === undefined) continue;
+    for (const { run, settings } of runs) {
       await waitFor(repository.host.cores - 1);
-      const work: Promise<void> = packRun(run, first.settings)
+      const work: Promise<void> = packRun(run, settings)
         .catch((error: unknown) => void (failed ??= { error }))
         .finally(() => running.delete(work));
       running.add(work);

@@ -7,7 +7,7 @@ import type { XzFile, XzSettings } from "../../format/xz/xz-file.ts";
 import type { Repository } from "../repository.ts";
 import { objectPath } from "../streams.ts";
 import type { PlanInput } from "./plan-contents.ts";
-import { cutRuns, expandXz, halves, readXz } from "./xz.ts";
+import { cutAlike, expandXz, halves, readXz } from "./xz.ts";
 import { openXzScratch, type XzScratch } from "./xz-scratch.ts";
 
 export interface ProvenXz extends XzFile {
@@ -48,12 +48,10 @@ export async function proveXz(
       for (const { objectId, ...file } of run) proven.set(objectId, file);
     else for (const half of halves(run)) await prove(half, settings);
   };
-  const alike = Map.groupBy(candidates, ({ settings }) => JSON.stringify(settings));
-  const runs = [...alike.values()].flatMap((files) => cutRuns(files, ({ expandedBytes }) => expandedBytes));
-  await mapConcurrent(runs, { limit: host.cores, ...(signal && { signal }) }, async (run) => {
-    const [first] = run;
-    if (first !== undefined) await prove(run, first.settings);
-  });
+  const runs = cutAlike(candidates, ({ expandedBytes }) => expandedBytes);
+  await mapConcurrent(runs, { limit: host.cores, ...(signal && { signal }) }, ({ run, settings }) =>
+    prove(run, settings),
+  );
   return proven;
 }
 

@@ -33,6 +33,18 @@ export function cutRuns<Item>(items: readonly Item[], bytesOf: (item: Item) => n
   return runs;
 }
 
+/** cutRuns() for files that `xz` packs: all of a run with the same settings. */
+export function cutAlike<Item extends { readonly settings: XzSettings }>(
+  items: readonly Item[],
+  bytesOf: (item: Item) => number,
+): { readonly settings: XzSettings; readonly run: readonly Item[] }[] {
+  const alike = Map.groupBy(items, ({ settings }) => JSON.stringify(settings)).values();
+  return [...alike].flatMap((each) => {
+    const [first] = each;
+    return first === undefined ? [] : cutRuns(each, bytesOf).map((run) => ({ settings: first.settings, run }));
+  });
+}
+
 /** undefined for a file that is none, or that grows beyond CONTENT_BYTES_MAX. */
 export function readXz(files: Pick<Files, "open" | "read">, path: string): XzFile | undefined {
   {
