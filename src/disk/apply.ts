@@ -3,11 +3,12 @@
  * synced, or not at all.
  */
 import { byteNameToText } from "../core/bytes.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { InstalledDeployment } from "../deploy/install.ts";
 import { MACHINE_STORE } from "../store/paths.ts";
-import type { Host, Lock } from "../host/host.ts";
+import type { Host } from "../host/host.ts";
+import { lockAlone } from "../host/lock-alone.ts";
 import { requireSpace } from "../store/space.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import { describeStep } from "./format-plan.ts";
@@ -62,7 +63,13 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
   );
   requireSpace(host, storeDirectory, plan.stagingBytes, "make a disk");
   host.files.makeDirectory(options.output);
-  using _lock = lockOutput(host, options.output);
+  // Two runs into one folder would both succeed, and the later would replace what the earlier has made.
+  using _lock = lockAlone(
+    host.files,
+    options.output,
+    `Cannot write a disk to "${byteNameToText(options.output)}": another one is being made there`,
+    "wait until it is made, or name another folder with -o",
+  );
   // Once more: one may have been made since the request was checked.
   if (!options.replace) requireFreeName(host, options.output, options.request.type);
 
@@ -75,18 +82,6 @@ export async function applyDiskPlan(host: Host, plan: DiskPlan, options: ApplyOp
     await bench.run(step);
   }
   return bench.result();
-}
-
-/** Two runs into one folder would both succeed, and the later would replace what the earlier has made. */
-function lockOutput(host: Pick<Host, "files">, output: string): Lock {
-  try {
-    return host.files.lock(output, "exclusive", { wait: false });
-  } catch (error) {
-    if (!isFailure(error, "busy")) throw error;
-    throw new Failure("busy", `Cannot write a disk to "${byteNameToText(output)}": another one is being made there`, {
-      hint: "wait until it is made, or name another folder with -o",
-    });
-  }
 }
 
 interface Bench {

@@ -4,8 +4,9 @@
  */
 import { byteNameToText } from "../core/bytes.ts";
 import type { DigestAlgorithm } from "../core/digest.ts";
-import { Failure, isFailure } from "../core/failure.ts";
+import { Failure } from "../core/failure.ts";
 import type { Host, Lock } from "../host/host.ts";
+import { lockAlone } from "../host/lock-alone.ts";
 import { assembleLayer } from "./assemble-layer.ts";
 import { blobSize, hasBlob, readBlob } from "./blobs.ts";
 import { readContents } from "./contents.ts";
@@ -48,7 +49,7 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
   const algorithm = prepare(host, paths, options);
   const blobs = options.keepBlobs ? `${path.slice(0, path.lastIndexOf("/"))}/blobs` : undefined;
   if (blobs !== undefined) host.files.makeDirectory(blobs, { mode: 0o700 });
-  let lock = options.access === "exclusive" ? lockAlone(host, path) : host.files.lock(path, "shared", { wait: true });
+  let lock = options.access === "exclusive" ? lockStore(host, path) : host.files.lock(path, "shared", { wait: true });
   const unique = Buffer.from(host.random(8)).toString("hex");
   const verity = once(() => probeVerity(host, paths, algorithm, unique));
   let pool: ObjectPool | undefined;
@@ -74,7 +75,7 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
     lock.release();
     let exclusive: Lock | undefined;
     try {
-      exclusive = lockAlone(host, path);
+      exclusive = lockStore(host, path);
       return work();
     } finally {
       exclusive?.release();
@@ -87,15 +88,13 @@ export function openStore(host: Host, path: string, options: OpenStoreOptions): 
   });
 }
 
-function lockAlone(host: Pick<Host, "files">, path: string): Lock {
-  try {
-    return host.files.lock(path, "exclusive", { wait: false });
-  } catch (error) {
-    if (!isFailure(error, "busy")) throw error;
-    throw new Failure("busy", `Cannot have store "${byteNameToText(path)}" alone: another berth command uses it`, {
-      hint: "run this again when it has ended",
-    });
-  }
+function lockStore(host: Pick<Host, "files">, path: string): Lock {
+  return lockAlone(
+    host.files,
+    path,
+    `Cannot have store "${byteNameToText(path)}" alone: another berth command uses it`,
+    "run this again when it has ended",
+  );
 }
 
 function assemble(repository: Repository, owned: Pick<Store, "gc" | typeof Symbol.dispose>): Store {

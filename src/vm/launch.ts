@@ -4,7 +4,8 @@
  */
 import { byteNameToText } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
-import type { Host, Lock } from "../host/host.ts";
+import type { Host } from "../host/host.ts";
+import { lockAlone } from "../host/lock-alone.ts";
 import { qemuArgv, type VmPaths } from "./qemu-argv.ts";
 import type { DiskFormat, VmSpec } from "./spec.ts";
 import { formatVmSpec } from "./spec.ts";
@@ -30,7 +31,8 @@ export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & 
   const { paths } = options;
   const tools = findTools(host, spec);
   host.files.makeDirectory(paths.directory, { mode: 0o700 });
-  using _lock = lockMachine(host, spec, paths.directory);
+  const starting = `Cannot start VM "${spec.name}": it is just being started`;
+  using _lock = lockAlone(host.files, paths.directory, starting, "berth vm list");
   if (runningPid(host, spec.name) !== undefined) {
     throw new Failure("already-exists", `Cannot start VM "${spec.name}": it is running`, {
       hint: `berth vm stop ${spec.name}`,
@@ -43,15 +45,6 @@ export async function launch(host: Host, spec: VmSpec, options: LaunchOptions & 
     if (before === undefined) host.files.remove(paths.directory);
     else host.files.replace(paths.spec, before, { mode: 0o600 });
     throw error;
-  }
-}
-
-function lockMachine(host: Pick<Host, "files">, spec: VmSpec, directory: string): Lock {
-  try {
-    return host.files.lock(directory, "exclusive", { wait: false });
-  } catch (error) {
-    if (!isFailure(error, "busy")) throw error;
-    throw new Failure("busy", `Cannot start VM "${spec.name}": it is just being started`, { hint: "berth vm list" });
   }
 }
 
