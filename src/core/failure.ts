@@ -51,6 +51,16 @@ export class Failure extends Error {
   }
 }
 
+/** What `work` returns. A Failure that it throws becomes the cause of one with the same code and this message. */
+export function explained<T>(message: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!isFailure(cause)) throw cause;
+    throw new Failure(cause.code, message, { cause });
+  }
+}
+
 /** True when `error` is a Failure, of code `code` if one is given. */
 export function isFailure(error: unknown, code?: FailureCode): error is Failure {
   return error instanceof Failure && (code === undefined || error.code === code);

@@ -2,7 +2,7 @@
  * openService(): everything that a registry's configuration asks for, put together as one handler, without a socket: the API, the
  * token server, the page, copies of other registries, health, metrics, and what listens to each request (log, audit, metrics, webhooks).
  */
-import { Failure, isFailure } from "../core/failure.ts";
+import { explained } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpHandler } from "../host/host.ts";
 import { behindProxies } from "./access/behind-proxies.ts";
@@ -153,12 +153,7 @@ function openWebhooks(
 }
 
 function readSecret(host: Pick<Host, "files">, path: string, url: string): string {
-  try {
-    return host.files.readText(path).trim();
-  } catch (cause) {
-    if (!isFailure(cause)) throw cause;
-    throw new Failure(cause.code, `Cannot use the secret of webhook ${url}`, { cause });
-  }
+  return explained(`Cannot use the secret of webhook ${url}`, () => host.files.readText(path).trim());
 }
 
 function logRequest(progress: Progress, entry: LogEntry): void {

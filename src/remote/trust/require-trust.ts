@@ -7,7 +7,7 @@
 import type { KeyObject } from "node:crypto";
 import { textToByteName } from "../../core/bytes.ts";
 import type { Digest } from "../../core/digest.ts";
-import { Failure, isFailure } from "../../core/failure.ts";
+import { explained, Failure } from "../../core/failure.ts";
 import { formatImageRef, type ImageRef } from "../../oci/reference.ts";
 import type { RemoteContext } from "../context.ts";
 import type { Session } from "../session.ts";
@@ -134,13 +134,8 @@ function readKeys(context: RemoteContext, keys: Keys): readonly Buffer[] {
   return [...keys.paths.map((path) => readKey(context, path)), ...keys.data];
 }
 
-function readKey(context: RemoteContext, path: string): Buffer {
-  try {
-    return context.host.files.read(textToByteName(path));
-  } catch (cause) {
-    if (!isFailure(cause)) throw cause;
-    throw new Failure(cause.code, `Cannot use key ${path} of the policy`, { cause });
-  }
+function readKey({ host }: RemoteContext, path: string): Buffer {
+  return explained(`Cannot use key ${path} of the policy`, () => host.files.read(textToByteName(path)));
 }
 
 function readPublicKeys(context: RemoteContext, keys: Keys): readonly KeyObject[] {
