@@ -2,9 +2,9 @@
 import { spawnSync } from "node:child_process";
 
 /** What it printed. Throws with the end of stderr when it fails. */
-export function run(argv: readonly string[]): string {
+export function run(argv: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): string {
   const [file = "", ...rest] = argv;
-  const { status, stdout, stderr, error } = spawnSync(file, rest, { encoding: "utf8", maxBuffer: 1 << 26 });
+  const { status, stdout, stderr, error } = spawnSync(file, rest, { ...options, encoding: "utf8", maxBuffer: 1 << 26 });
   if (status !== 0) throw new Error(`${argv.join(" ").slice(0, 200)}: ${error?.message ?? stderr.slice(-1000)}`);
   return stdout;
 }

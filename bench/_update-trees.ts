@@ -9,7 +9,6 @@
  *
  * The numbers move with Debian. Needs root; about four minutes the first time.
  */
-import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
   copyFileSync,
@@ -24,6 +23,7 @@ import path from "node:path";
 import { findMirror } from "../src/build/base/apt-sources.ts";
 import { readHostSources } from "../src/build/base/archive.ts";
 import { createLinuxHost } from "../src/host/linux.ts";
+import { run } from "./_run.ts";
 
 export type TreeName = "OLD" | "NEW" | "FIX" | KernelTree;
 type KernelTree = "KERNEL-OLD" | "KERNEL-NEW";
@@ -71,7 +71,7 @@ function sourceLines(suite: "bookworm" | "trixie"): string[] {
 }
 
 function bootstrap(directory: string, sources: readonly string[]): void {
-  run([
+  make([
     "mmdebstrap",
     "--variant=minbase",
     "--mode=root",
@@ -84,14 +84,14 @@ function bootstrap(directory: string, sources: readonly string[]): void {
 }
 
 function fixFrom(directory: string, sources: readonly string[]): void {
-  run(["cp", "-a", "--reflink=auto", updateTree("OLD"), directory]);
+  make(["cp", "-a", "--reflink=auto", updateTree("OLD"), directory]);
   const list = path.join(directory, "etc/apt/sources.list");
   writeFileSync(list, "");
   for (const line of sources) appendFileSync(list, `${line}\n`);
   copyFileSync("/etc/resolv.conf", path.join(directory, "etc/resolv.conf"));
   const upgrade =
     "apt-get -o Acquire::Check-Valid-Until=false update -qq && apt-get install -y -qq --no-install-recommends --only-upgrade openssl libssl3";
-  run(["unshare", "-m", "sh", "-c", `mount -t proc proc "$0/proc"; chroot "$0" sh -c "${upgrade}"`, directory]);
+  make(["unshare", "-m", "sh", "-c", `mount -t proc proc "$0/proc"; chroot "$0" sh -c "${upgrade}"`, directory]);
   writeFileSync(list, `${sources[0] ?? ""}\n`);
 }
 
@@ -115,23 +115,19 @@ function unpackKernel(directory: string, name: KernelTree): void {
     ["APT::Sandbox::User", "root"],
     ["Acquire::Languages", "none"],
   ].flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-  run(["apt-get", ...options, "update", "-qq"]);
-  const kernels = run(["apt-cache", ...options, "pkgnames", "linux-image-6.12."])
+  make(["apt-get", ...options, "update", "-qq"]);
+  const kernels = make(["apt-cache", ...options, "pkgnames", "linux-image-6.12."])
     .split("\n")
     .filter((each) => /^linux-image-[0-9.]+\+deb13(\.[0-9]+)?-amd64$/.test(each))
     .sort((left, right) => left.localeCompare(right, "en", { numeric: true }));
   const kernel = kernels.at(name === "KERNEL-NEW" ? -1 : -2) ?? "";
   console.log(`${name}: ${kernel}`);
-  run(["apt-get", ...options, "download", "-qq", kernel], apt);
+  make(["apt-get", ...options, "download", "-qq", kernel], apt);
   const [file = ""] = globSync(`${kernel}_*.deb`, { cwd: apt });
-  run(["dpkg-deb", "-x", path.join(apt, file), directory]);
+  make(["dpkg-deb", "-x", path.join(apt, file), directory]);
   rmSync(apt, { recursive: true });
 }
 
-function run(argv: readonly string[], cwd = "/"): string {
-  const [file = "", ...rest] = argv;
-  const options = { encoding: "utf8", env: ENV, maxBuffer: 1 << 26, cwd } as const;
-  const { status, stdout, stderr, error } = spawnSync(file, rest, options);
-  if (status !== 0) throw new Error(`${argv.join(" ")}: ${error?.message ?? stderr.slice(-1000)}`);
-  return stdout;
+function make(argv: readonly string[], cwd = "/"): string {
+  return run(argv, { cwd, env: ENV });
 }
