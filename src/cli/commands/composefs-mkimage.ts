@@ -54,7 +54,10 @@ export const composefsMkimageCommand = command({
     const { output } = values;
     if (output !== undefined) context.host.files.replace(textToByteName(output), image, { mode: 0o644 });
     return {
-      digest: verityDigest(image, algorithm),
+      /** Hashed when it is shown. */
+      get digest() {
+        return verityDigest(image, algorithm);
+      },
       sizeBytes: image.length,
       output,
       print: output === undefined || values["print-digest"],
