@@ -1,5 +1,8 @@
 /** FileVersion: what differs once a file was written or replaced, unless that was within the few milliseconds of a tick of file times. */
 
+/** How long a look at a file counts where one is asked for at every request: those of the same moment share it. */
+export const LOOK_MS = 2;
+
 export interface FileVersion {
   readonly ino: number;
   readonly size: number;

@@ -42,7 +42,7 @@ const SMALL_READ_BYTES = 1024 * 1024;
 export function filesDriver(host: Pick<Host, "files" | "clock" | "random">, root: string): Driver {
   const { files } = host;
   const directories = durableDirectories(host);
-  const readRecord = createRecordCache(host);
+  const records = createRecordCache(host);
   const sessions = sessionTable(host, `${root}/uploads`);
   const recordPath = (key: string): string => `${root}/records/${key}`;
   const blobPath = (digest: Digest): string => {
@@ -51,11 +51,12 @@ export function filesDriver(host: Pick<Host, "files" | "clock" | "random">, root
   };
   return {
     async getRecord(key) {
-      return readRecord(recordPath(key));
+      return records.read(recordPath(key));
     },
     async putRecord(key, value, { durable } = { durable: true }) {
       const path = recordPath(key);
       directories.make(parentOf(path));
+      records.forget(path);
       if (durable) files.replace(path, value);
       else files.write(path, value);
     },
@@ -67,7 +68,9 @@ export function filesDriver(host: Pick<Host, "files" | "clock" | "random">, root
       return stat?.kind === "file" ? modifiedMs(stat) : undefined;
     },
     async deleteRecord(key, { durable } = { durable: true }) {
-      return removeFile(host, recordPath(key), { durable });
+      const path = recordPath(key);
+      records.forget(path);
+      return removeFile(host, path, { durable });
     },
     async listRecords(prefix) {
       return files.listIfAny(recordPath(prefix)).filter((name) => !name.startsWith("."));

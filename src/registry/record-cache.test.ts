@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost } from "../host/fake.ts";
+import { LOOK_MS } from "../host/file-version.ts";
 import { createRecordCache } from "./record-cache.ts";
 
 const PATH = "/records/tag";
@@ -13,8 +14,17 @@ function open() {
     reads += 1;
     return host.files.readTextIfAny(path);
   };
-  const read = createRecordCache({ clock: host.clock, files: { ...host.files, readTextIfAny } });
-  return { host, read: () => read(PATH), reads: () => reads };
+  let looks = 0;
+  const version: typeof host.files.version = (path) => {
+    looks += 1;
+    return host.files.version(path);
+  };
+  const cache = createRecordCache({ clock: host.clock, files: { ...host.files, readTextIfAny, version } });
+  const later = (): string | undefined => {
+    host.clock.advance(LOOK_MS);
+    return cache.read(PATH);
+  };
+  return { host, cache, read: () => cache.read(PATH), later, reads: () => reads, looks: () => looks };
 }
 
 test("createRecordCache() reads a file that stays as it is once", () => {
@@ -24,20 +34,30 @@ test("createRecordCache() reads a file that stays as it is once", () => {
   assert.equal(reads(), 1);
 });
 
-test("createRecordCache() sees each change that another process makes", () => {
-  const { host, read } = open();
+test("createRecordCache() sees each change that another process makes, a moment later", () => {
+  const { host, read, later } = open();
   host.clock.advance(5000);
   assert.equal(read(), "one");
   host.files.replace(PATH, "two");
-  assert.equal(read(), "two", "replaced, with the same length");
+  assert.equal(later(), "two", "replaced, with the same length");
   host.clock.advance(5000);
   assert.equal(read(), "two");
   host.files.write(PATH, "six");
-  assert.equal(read(), "six", "written in place");
+  assert.equal(later(), "six", "written in place");
   host.files.remove(PATH);
-  assert.equal(read(), undefined);
+  assert.equal(later(), undefined);
   host.files.replace(PATH, "one");
-  assert.equal(read(), "one");
+  assert.equal(read(), "one", "what was not there is looked for each time");
+});
+
+test("createRecordCache() looks at a file once for what is asked at the same moment, and again once it is forgotten", () => {
+  const { host, cache, read, later, looks } = open();
+  host.clock.advance(5000);
+  assert.deepEqual([read(), read(), read(), looks()], ["one", "one", "one", 1]);
+  assert.deepEqual([later(), looks()], ["one", 2]);
+  cache.forget(PATH);
+  host.files.replace(PATH, "two");
+  assert.deepEqual([read(), looks()], ["two", 3]);
 });
 
 test("createRecordCache() does not keep what may change again within the same tick of the file's clock, nor what is long", () => {

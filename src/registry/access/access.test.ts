@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { digestOf } from "../../core/digest.ts";
 import { type JsonObject, parseJsonObject } from "../../core/json.ts";
+import { LOOK_MS } from "../../host/file-version.ts";
 import { createLinuxHost } from "../../host/linux.ts";
 import { SCRATCH } from "../../host/scratch.ts";
 import { answering } from "../answering.ts";
@@ -38,7 +39,8 @@ const bearer = (token: string): Record<string, string> => ({ authorization: `Bea
 
 interface Opened extends Disposable {
   readonly registry: TestRegistry;
-  readonly path: string;
+  /** A file of the registry, as its users do who write it beside the server. */
+  write(name: string, text: string): void;
   get(path: string, headers?: Record<string, string>, method?: string): Promise<Response>;
   post(form: Record<string, string>): Promise<Response>;
   token(scopes: readonly string[], headers?: Record<string, string>): Promise<string>;
@@ -47,11 +49,16 @@ interface Opened extends Disposable {
 
 function open(rules: string, options: { tokens?: boolean; certificate?: string } = {}): Opened {
   const real = createLinuxHost();
+  let elapsedMs = 0;
   // No limit ends while a test is slow.
-  const host = { ...real, clock: { ...real.clock, elapsed: () => 0 } };
+  const host = { ...real, clock: { ...real.clock, elapsed: () => elapsedMs } };
   const directory = host.files.temporaryDirectory(`${SCRATCH}/berth-access-test-`);
   const at = (name: string): string => `${directory.path}/${name}`;
-  host.files.write(at("htpasswd"), USERS);
+  const write = (name: string, text: string): void => {
+    host.files.write(at(name), text);
+    elapsedMs += LOOK_MS;
+  };
+  write("htpasswd", USERS);
   const tokens = options.tokens === false ? "" : '[auth.tokens]\nkey = "token.key"\nlifetime = "60s"\n';
   const config = parseRegistryConfig(
     `listen=":1"\n[storage]\ndriver="files"\ndirectory="d"\n[auth.htpasswd]\nfile="htpasswd"\n[auth.robots]\nfile="robots.json"\n${tokens}${rules}`,
@@ -72,7 +79,6 @@ function open(rules: string, options: { tokens?: boolean; certificate?: string }
     send(new Request(`http://registry.test${path}`, { headers, method }));
   return {
     registry: inner,
-    path: directory.path,
     get,
     post: (form) =>
       send(new Request("http://registry.test/token", { method: "POST", body: new URLSearchParams(form) })),
@@ -82,6 +88,7 @@ function open(rules: string, options: { tokens?: boolean; certificate?: string }
       assert.equal(got.status, 200);
       return String((await json(got))["token"]);
     },
+    write,
     addRobot(changes = {}) {
       const { id, key, hash } = createKey((sizeBytes) => host.random(sizeBytes));
       const robot = {
@@ -93,7 +100,7 @@ function open(rules: string, options: { tokens?: boolean; certificate?: string }
         repositories: ["team/*"],
         actions: ["pull"] as const,
       };
-      host.files.write(at("robots.json"), formatRobots([{ ...robot, ...changes }]));
+      write("robots.json", formatRobots([{ ...robot, ...changes }]));
       return key;
     },
     [Symbol.dispose]: () => {
@@ -276,7 +283,7 @@ test("docker's login: a refresh token, then tokens by POST; a new password ends 
   const misused = await opened.post({ grant_type: "refresh_token", refresh_token: token });
   assert.equal(misused.status, 401, "an access token is no refresh token");
 
-  opened.registry.host.files.write(`${opened.path}/htpasswd`, await quickHtpasswdLine("anna", "changed!"));
+  opened.write("htpasswd", await quickHtpasswdLine("anna", "changed!"));
   assert.equal((await opened.get("/v2/team/os/manifests/v1", bearer(token))).status, 401);
   assert.equal((await opened.post({ grant_type: "refresh_token", refresh_token })).status, 401);
 });
