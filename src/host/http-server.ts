@@ -268,21 +268,25 @@ async function send(
     outgoing.end();
     return;
   }
-  if (body instanceof Uint8Array) {
-    if (body.length > ONE_WRITE_BYTES) outgoing.end(body);
+  if (body instanceof Uint8Array && body.length <= ONE_WRITE_BYTES) {
     // Node writes a text and the head before it in one call, and bytes in a second one.
-    else outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
+    outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"), "latin1");
     return;
   }
-  if (isFile(body)) await sendFile(body, outgoing);
+  if (body instanceof Uint8Array) outgoing.write(body);
+  else if (isFile(body)) await sendFile(body, outgoing);
   else {
     for await (const chunk of body) {
       if (outgoing.destroyed) return;
       if (!outgoing.write(chunk)) await drained(outgoing);
     }
   }
+  // After end() the connection counts as idle, and close() would cut off what the socket has not taken yet.
+  if (outgoing.writableLength > 0) await written(outgoing, NOTHING);
   outgoing.end();
 }
+
+const NOTHING = new Uint8Array();
 
 /** Of files on their way out. They are filled again and again, so that a thousand downloads leave nothing to collect. */
 const idleBuffers: Uint8Array[] = [];

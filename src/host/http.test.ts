@@ -255,6 +255,16 @@ test("a refusal leaves the client that still sends the time to read it", async (
   assert.equal(hadError, false, "the connection was reset while the client sent");
 });
 
+test("a stop does not cut off an answer that its client reads slowly", async () => {
+  const body = Buffer.alloc(16_000_000);
+  const headers = new Map([["content-length", String(body.length)]]);
+  const server = await network.serve(async () => ({ status: 200, headers, body }), { host: "127.0.0.1", port: 0 });
+  const answer = await network.request({ method: "GET", url: `http://127.0.0.1:${server.port}` });
+  const closed = server.close();
+  assert.equal((await collectBytes(answer.body)).length, body.length);
+  await closed;
+});
+
 test("a request with two hosts, none, or one that is no host is refused", async () => {
   await using server = await serving(async () => new Response(null));
   for (const hosts of ["Host: a\r\nHost: b\r\n", "", "Host: a b\r\n"]) {
