@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { digestOf } from "../src/core/digest.ts";
 import { createLinuxHost } from "../src/host/linux.ts";
-import { unpackProgram } from "./support/debian-program.ts";
+import { unpackPackages } from "./support/debian-packages.ts";
 import { startLoginRegistry } from "./support/login-registry.ts";
 
 const host = createLinuxHost();
@@ -14,13 +14,13 @@ test("oras pushes, attaches, discovers, pulls, copies and deletes", async () => 
   await using registry = await startLoginRegistry(host, directory.path);
   host.files.makeDirectory(at("debian"));
   // bookworm has none.
-  const program = await unpackProgram(host, at("debian"), { name: "oras", suite: "trixie" });
+  const root = await unpackPackages(host, at("debian"), { suite: "trixie", packages: ["oras"] });
   const { address, user, password } = registry;
   const [one, two] = [`${address}/art/one`, `${address}/art/two`];
 
   const oras = async (words: readonly string[], stdin?: string): Promise<string> => {
     const options = { timeoutMs: 60_000, cwd: directory.path, ...(stdin !== undefined && { stdin }) };
-    return (await host.exec([program, ...words], options)).stdout.toString();
+    return (await host.exec([`${root}/usr/bin/oras`, ...words], options)).stdout.toString();
   };
   const access = (side = ""): string[] => [
     `--${side}ca-file=${registry.certificate}`,
