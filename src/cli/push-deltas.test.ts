@@ -93,6 +93,35 @@ test("a predecessor that is not in the store is told and left out", async () => 
   );
 });
 
+test("a predecessor that is damaged in the store is an error that names the object, and no delta is pushed", async () => {
+  using registry = openTestRegistry();
+  using builder = openStore(host, `${registry.root}/builder/composefs`, {
+    keepBlobs: true,
+    create: true,
+    access: "shared",
+  });
+  const { context } = createTestClient({ [REGISTRY]: registry.handler });
+  const push = async (tag: string): Promise<StoredImage> => {
+    const tar = await fixtureTar({ "": null, file: noise(1000, tag) });
+    const layer = await builder.addLayer(streamOf(tar));
+    const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+    await pushImage(context, builder, image, refOf(tag));
+    return image;
+  };
+  const [old, next] = [await push("1"), await push("2")];
+  const objectId = builder.putObject(noise(1000, "1"));
+  host.files.write(builder.objectPath(objectId), "damaged");
+  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), refOf("2")), {
+    access: "pull,push",
+  });
+  const wanted = { next, ref: refOf("2"), from: [{ tag: "1", digest: old.digest }], keepXz: false };
+  await assert.rejects(
+    pushDeltas(context, builder, session, wanted),
+    (error) => isFailure(error, "corrupt") && error.message.includes(objectId),
+  );
+  assert.deepEqual(await listDeltas(session, next.digest), []);
+});
+
 test("--keep-xz without --delta-from is a usage error", async () => {
   const { status, err } = await runWords(createFakeHost(), [pushCommand], ["push", "--keep-xz", "localhost/os"]);
   assert.equal(status, 2);

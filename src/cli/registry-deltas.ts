@@ -3,7 +3,7 @@
  * storage: images go through a store that is only for this, deltas into the registry beside their new image.
  */
 import type { Digest } from "../core/digest.ts";
-import { isFailure } from "../core/failure.ts";
+import { Failure, isFailure } from "../core/failure.ts";
 import { silent } from "../core/progress.ts";
 import type { HttpHandler } from "../host/host.ts";
 import { isConfigType } from "../oci/media-types.ts";
@@ -14,7 +14,7 @@ import { pullImage } from "../remote/pull.ts";
 import { readRepositoryImage } from "../remote/repository-image.ts";
 import type { ResolvedImage } from "../remote/resolve.ts";
 import type { Session } from "../remote/session.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, StoredImage } from "../store/store.ts";
 import { localSession } from "./local-session.ts";
 import { pushDeltas } from "./push-deltas.ts";
 
@@ -29,7 +29,7 @@ export interface DeltaRequest {
   readonly keepXz: boolean;
 }
 
-/** All deltas to the image that there are now. Failure "not-found", "unsupported" for what is no image. */
+/** All deltas to the image that there are now. Failure "not-found", "unsupported" for what is no image, "corrupt" for a damaged blob. */
 export async function makeRegistryDeltas(
   context: RemoteContext,
   registry: HttpHandler,
@@ -40,8 +40,8 @@ export async function makeRegistryDeltas(
   const next = await readRepositoryImage(session, request.digest);
   const before = await imagesBefore(session, request);
   if (before.length > 0) {
-    const pull = (resolved: ResolvedImage): ReturnType<typeof pullImage> =>
-      pullImage({ ...context, progress: silent }, store, resolved.ref, { resolved, tag: false });
+    const pull = (resolved: ResolvedImage): Promise<StoredImage> =>
+      pullOwn({ ...context, progress: silent }, store, resolved);
     const image = await pull(next);
     for (const { resolved } of before) await pull(resolved);
     await pushDeltas(context, store, session, {
@@ -52,6 +52,23 @@ export async function makeRegistryDeltas(
     });
   }
   return listDeltas(session, request.digest);
+}
+
+/** Failure "corrupt" where the registry's own content is damaged. */
+async function pullOwn(context: RemoteContext, store: Store, resolved: ResolvedImage): Promise<StoredImage> {
+  try {
+    return await pullImage(context, store, resolved.ref, { resolved, tag: false });
+  } catch (cause) {
+    if (!isFailure(cause, "digest-mismatch")) throw cause;
+    throw new Failure(
+      "corrupt",
+      `Cannot make deltas with image "${resolved.digest}": the registry's content is damaged`,
+      {
+        cause,
+        hint: "put damaged blobs aside with berth registry check --repair, then push the images again",
+      },
+    );
+  }
 }
 
 interface ImageBefore extends PreviousImage {

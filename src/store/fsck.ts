@@ -2,10 +2,10 @@
  * fsck: hashes every object and blob again and follows every name. With `repair` what is damaged is taken away, and with it the
  * names that cannot be kept, so that the next pull or build brings them again; nothing else is touched.
  */
-import { createDigester, type Digest, digestAlgorithm, digestOf, parseDigest } from "../core/digest.ts";
+import { digestAlgorithm, digestOf, parseDigest } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { type Progress, silent } from "../core/progress.ts";
-import { createVerityHasher } from "../format/verity/verity.ts";
+import { hashBlob, hashObject } from "./hash-file.ts";
 import { isObjectId, objectName, parseObjectLink, parseStreamName, TEMPORARY_PREFIX } from "./layout.ts";
 import type { Repository } from "./repository.ts";
 import type { FsckProblem } from "./store.ts";
@@ -15,8 +15,6 @@ export interface FsckOptions {
   readonly repair: boolean;
   readonly progress?: Progress;
 }
-
-const CHUNK_BYTES = 1024 * 1024;
 
 export function checkRepository(repository: Repository, options: FsckOptions): FsckProblem[] {
   const problems: FsckProblem[] = [];
@@ -38,20 +36,22 @@ type Report = (path: string, what: string) => void;
 
 /** Returns the objects that are what their name says, as `xx/rest`. */
 function checkObjects(repository: Repository, report: Report, progress: Progress): Set<string> {
-  const { files } = repository.host;
+  const { algorithm, host } = repository;
+  const { files } = host;
   const good = new Set<string>();
   const task = progress.task("Checking objects", { unit: "bytes" });
+  const advance = (bytes: number): void => task.advance(bytes);
   for (const fan of files.list(repository.paths.objects)) {
     const directory = `${repository.paths.objects}/${fan}`;
     if (fan.startsWith(TEMPORARY_PREFIX)) continue;
     for (const rest of files.listIfAny(directory)) {
       const path = `${directory}/${rest}`;
       const id = `${fan}${rest}`;
-      if (files.lstat(path)?.kind !== "file" || !isObjectId(id, repository.algorithm)) {
+      if (files.lstat(path)?.kind !== "file" || !isObjectId(id, algorithm)) {
         report(path, "it is no object");
         continue;
       }
-      const actual = readQuietly(() => hashObject(repository, path, (count) => task.advance(count)));
+      const actual = readQuietly(() => hashObject(files, path, { algorithm, advance }));
       if (actual === id) good.add(objectName(id));
       else report(path, actual === undefined ? "it cannot be read" : `its content has the digest ${actual}`);
     }
@@ -120,36 +120,10 @@ function checkBlobs(repository: Repository, report: Report): void {
     for (const hex of files.listIfAny(`${repository.blobs}/${algorithm}`)) {
       const path = `${repository.blobs}/${algorithm}/${hex}`;
       const digest = readQuietly(() => parseDigest(`${algorithm}:${hex}`));
-      const actual = digest === undefined ? undefined : readQuietly(() => hashBlob(repository, path, digest));
+      const actual = digest === undefined ? undefined : readQuietly(() => hashBlob(files, path, digest));
       if (digest === undefined || actual !== digest)
         report(path, actual === undefined ? "it is no readable blob" : `its content hashes to ${actual}`);
     }
-  }
-}
-
-function hashObject(repository: Repository, path: string, advance: (bytes: number) => void): string {
-  const hasher = createVerityHasher(repository.algorithm);
-  eachChunk(repository, path, (chunk) => {
-    hasher.update(chunk);
-    advance(chunk.length);
-  });
-  return hasher.finish().id;
-}
-
-function hashBlob(repository: Repository, path: string, digest: Digest): Digest {
-  const digester = createDigester(digestAlgorithm(digest));
-  eachChunk(repository, path, (chunk) => digester.update(chunk));
-  return digester.digest();
-}
-
-function eachChunk(repository: Repository, path: string, see: (chunk: Buffer) => void): void {
-  using file = repository.host.files.open(path, "read");
-  const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, Math.max(file.sizeBytes(), 1)));
-  for (let position = 0; ; ) {
-    const count = file.read(buffer, position);
-    if (count === 0) return;
-    see(buffer.subarray(0, count));
-    position += count;
   }
 }
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost } from "../../host/fake.ts";
+import { addFixtureImage, fixtureLayer, fixtureTar, noise } from "../../store/testing.ts";
+import { openWorkstationStore } from "../../store/workstation.ts";
+import { lookup } from "../../tree/walk.ts";
 import { runWords } from "../testing.ts";
 import { deltaCreateCommand } from "./delta-create.ts";
 
@@ -21,3 +24,35 @@ for (const [words, pattern, status] of [
     assert.equal(host.files.readText("/folder/x"), "old");
   });
 }
+
+test("delta create of a damaged store is one clear error: it names the object, and nothing is written or pushed", async () => {
+  const host = createFakeHost({ files: { "/folder/x": "old" } });
+  const names = ["registry.test/os:1", "registry.test/os:2"] as const;
+  let damaged = "";
+  {
+    using store = openWorkstationStore(host);
+    for (const name of names) {
+      const image = await addFixtureImage(
+        store,
+        [fixtureLayer(await fixtureTar({ "": null, file: noise(3000, name) }))],
+        name,
+      );
+      const file = lookup(store.readTree(image.config.rootfs.diff_ids), "file");
+      assert.ok(file?.kind === "file" && file.content.kind === "external" && file.content.objectId !== undefined);
+      damaged = file.content.objectId;
+    }
+    host.files.write(store.objectPath(damaged), "damaged");
+  }
+  const { status, err } = await runWords(
+    host,
+    [deltaCreateCommand],
+    ["delta", "create", ...names, "-o", "/folder/x", "--push"],
+  );
+  assert.equal(status, 1);
+  assert.match(
+    err,
+    new RegExp(`^error: Cannot read object "${damaged}" of the store: its content has the digest `, "m"),
+  );
+  assert.match(err, /berth store fsck --repair, then pull or build the image again/);
+  assert.equal(host.files.readText("/folder/x"), "old");
+});

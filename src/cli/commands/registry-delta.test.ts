@@ -158,6 +158,28 @@ for (const [words, status, message] of [
   });
 }
 
+for (const damaged of ["1", "2"]) {
+  test(`registry delta of a registry where a layer of :${damaged} is damaged names the blob, and makes nothing`, async () => {
+    using world = openWorld();
+    const images = { "1": await world.push("1", "1"), "2": await world.push("2", "2") };
+    const [layer] = images[damaged === "1" ? "1" : "2"].manifest.layers;
+    assert.ok(layer !== undefined);
+    const hex = layer.digest.slice("sha256:".length);
+    const blob = `${world.path}/data/blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+    const bytes = host.files.read(blob);
+    host.files.write(blob, bytes.fill(0, bytes.length - 100));
+    const { status, err } = await world.delta(world.path, "team/os:2");
+    assert.equal(status, 1);
+    assert.match(
+      err,
+      /^error: Cannot make deltas with image "sha256:.*": the registry's content is damaged: Cannot accept /m,
+    );
+    assert.match(err, new RegExp(`${layer.digest}: its bytes hash to sha256:`));
+    assert.match(err, /berth registry check --repair/);
+    assert.deepEqual(await world.olds("2"), []);
+  });
+}
+
 test("registry delta of a folder that is no registry is refused", async () => {
   using world = openWorld();
   const { status, err } = await world.delta(`${world.path}/data`, "team/os:1");

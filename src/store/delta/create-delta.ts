@@ -16,11 +16,13 @@ import {
 import { type PackedGroup, writeDelta } from "../../format/delta/delta-file.ts";
 import type { Repository } from "../repository.ts";
 import type { StoredImage } from "../store.ts";
-import { objectPath } from "../streams.ts";
+import { streamName } from "../layout.ts";
+import { findStream, objectPath } from "../streams.ts";
 import { type ContentSource, type EncodeJob } from "./encode-group.ts";
 import { encodeAll } from "./encode-pool.ts";
 import { type LayerParts, type NamedObject, readLayerParts, readNamedObjects } from "./layer-parts.ts";
 import { matchObjects, type SizedObject } from "./match-objects.ts";
+import { createObjectCheck, damagedObject, type ObjectCheck } from "./object-check.ts";
 import { planContents, type PlannedContent } from "./plan-contents.ts";
 
 export interface Delta {
@@ -46,7 +48,7 @@ export interface CreateDeltaOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Failure "bad-input" when `next` has no layer that `old` lacks. */
+/** Failure "bad-input" when `next` has no layer that `old` lacks, "corrupt" naming an object that is damaged, "not-found" without a layer. */
 export async function createDelta(
   repository: Repository,
   old: StoredImage,
@@ -61,9 +63,11 @@ export async function createDelta(
       `Cannot make a delta to image "${next.digest}": it has no layer that ${old.digest} lacks`,
     );
   }
+  const check = createObjectCheck(repository, options.signal);
+  check([...oldLayers, ...layers].flatMap((diffId) => findStream(repository, streamName("layer", diffId)) ?? []));
   const before = readLayerParts(repository, oldLayers);
   const after = readLayerParts(repository, layers);
-  const contents = await planAll(repository, { before, after, oldLayers, layers }, options);
+  const contents = await planAll(repository, { before, after, oldLayers, layers, check }, options);
   const index = assembleIndex(repository, { before, after, oldLayers, contents });
   const groups = groupContents(index.contents);
   const objects = contents.filter(({ packing }) => packing.kind !== "choices");
@@ -88,10 +92,16 @@ interface Sides {
   readonly after: LayerParts;
 }
 
-/** All new objects, in the order in which the delta makes them. */
+interface PlanParts extends Sides {
+  readonly oldLayers: readonly Digest[];
+  readonly layers: readonly Digest[];
+  readonly check: ObjectCheck;
+}
+
+/** All new objects, in the order in which the delta makes them; they and their bases are sound. */
 async function planAll(
   repository: Repository,
-  { before, after, oldLayers, layers }: Sides & { oldLayers: readonly Digest[]; layers: readonly Digest[] },
+  { before, after, oldLayers, layers, check }: PlanParts,
   { keepXz = false, signal }: CreateDeltaOptions,
 ): Promise<PlannedContent[]> {
   const sizes = new Map<string, number>();
@@ -107,8 +117,12 @@ async function planAll(
   const objects = after.objects
     .filter((objectId) => !had.has(objectId))
     .map((objectId) => ({ objectId, sizeBytes: sizes.get(objectId) ?? 0 }));
-  const input = { objects, matches: matchObjects(olds, news), available: sizes };
-  return planContents(repository, input, { keepXz, signal });
+  const matches = matchObjects(olds, news);
+  check(objects.map(({ objectId }) => objectId));
+  check(matches.values());
+  const contents = await planContents(repository, { objects, matches, available: sizes }, { keepXz, signal });
+  check(contents.flatMap(({ bases }) => bases.map(({ objectId }) => objectId)));
+  return contents;
 }
 
 function assembleIndex(
@@ -216,9 +230,7 @@ export function segmentBytes(segments: readonly Segment[]): number {
 function sizeOf(repository: Repository, objectId: string): number {
   const size = repository.host.files.stat(objectPath(repository, objectId))?.size;
   if (size !== undefined) return size;
-  throw new Failure("corrupt", `Cannot read object "${objectId}" of the store: it is missing`, {
-    hint: "run berth store fsck --repair, then pull or build the image again",
-  });
+  throw damagedObject(objectId, "it is missing");
 }
 
 function unique(diffIds: readonly Digest[]): Digest[] {
