@@ -17,6 +17,7 @@ import {
 import { INDEX } from "../oci/media-types.ts";
 import { readText, refusal } from "./answer.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
+import { isTransient } from "./retry.ts";
 import type { Session } from "./session.ts";
 
 const PAGES_MAX = 100;
@@ -89,7 +90,7 @@ async function askReferrers(
   let target = `referrers/${subject}${query}`;
   for (let page = 0; page < PAGES_MAX; page += 1) {
     const response = await session.request("GET", target);
-    if (response.status >= 500) {
+    if (response.status >= 500 || isTransient(response.status)) {
       throw new Failure(
         "network",
         `Cannot list what refers to "${session.name}@${subject}": ${await refusal(response)}`,

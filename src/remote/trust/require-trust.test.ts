@@ -3,47 +3,20 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { digestHex, digestOf } from "../../core/digest.ts";
 import { isFailure } from "../../core/failure.ts";
-import { type Manifest, parseIndex, parseManifest } from "../../oci/manifest.ts";
+import { type Manifest, parseManifest } from "../../oci/manifest.ts";
 import { INDEX, MANIFEST } from "../../oci/media-types.ts";
 import { parseImageRef } from "../../oci/reference.ts";
 import { openTestRegistry, type TestRegistry } from "../../registry/testing.ts";
 import { pullImage } from "../pull.ts";
 import { resolveImage } from "../resolve.ts";
-import { createMemoryStore, createTestClient, REGISTRY, type TestClient } from "../testing.ts";
+import { createMemoryStore, REGISTRY } from "../testing.ts";
 import { signImage } from "./sign.ts";
 import { SIGNATURE_ANNOTATION, SIMPLE_SIGNING } from "./signatures.ts";
 import { generateKeyPair, parsePrivateKey, parsePublicKey } from "./sigstore-key.ts";
+import { key, machine, pair, ref, referrersOf, sigstore } from "./testing.ts";
 import { verifyImage } from "./verify.ts";
 
-const pair = generateKeyPair("", randomBytes);
-const other = generateKeyPair("", randomBytes);
-const key = parsePrivateKey(pair.privateKey, "");
-const otherKey = parsePrivateKey(other.privateKey, "");
-const ref = parseImageRef(`${REGISTRY}/team/os:v1`);
-const keyData = Buffer.from(pair.publicKey).toString("base64");
-const sigstore = { type: "sigstoreSigned", keyData };
-const ATTACHMENTS = "default-docker: {use-sigstore-attachments: true}";
-
-interface World {
-  readonly requirements?: readonly object[];
-  readonly registriesD?: string;
-  readonly others?: Readonly<Record<string, TestRegistry>>;
-  readonly registriesConf?: string;
-}
-
-/** A machine whose policy for the registry is `requirements`. */
-function machine(registry: TestRegistry, world: World = {}): TestClient {
-  const { requirements = [sigstore], registriesD = ATTACHMENTS, others = {}, registriesConf = "" } = world;
-  const { files } = registry.host;
-  const settings = `${registry.root}/home/.config/containers`;
-  files.makeDirectory(`${settings}/registries.d`);
-  const policy = { default: [{ type: "reject" }], transports: { docker: { [REGISTRY]: requirements } } };
-  files.write(`${settings}/policy.json`, JSON.stringify(policy));
-  files.write(`${settings}/registries.d/a.yaml`, registriesD);
-  files.write(`${settings}/registries.conf`, registriesConf);
-  const handlers = Object.fromEntries(Object.entries(others).map(([name, { handler }]) => [name, handler]));
-  return createTestClient({ [REGISTRY]: registry.handler, ...handlers }, { env: { HOME: `${registry.root}/home` } });
-}
+const otherPair = generateKeyPair("", randomBytes);
 
 const isDenied = (pattern: RegExp, hint?: RegExp) => (error: unknown) => {
   assert.ok(isFailure(error, "denied"), String(error));
@@ -58,11 +31,6 @@ async function pushIndex(registry: TestRegistry, manifest: { digest: string; byt
   const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [entry] });
   await registry.call("PUT", "/v2/team/os/manifests/v1", { body, headers: { "content-type": INDEX } });
   return digestOf(body);
-}
-
-async function referrersOf(registry: TestRegistry, digest: string): Promise<readonly string[]> {
-  const response = await registry.call("GET", `/v2/team/os/referrers/${digest}`);
-  return parseIndex(await response.text()).manifests.map((entry) => entry.digest);
 }
 
 test("an image passes with a signature by the policy's key, and not without, and nothing is fetched before", async () => {
@@ -80,7 +48,7 @@ test("an image passes with a signature by the policy's key, and not without, and
     client.requests.filter((line) => line.includes("/blobs/")),
     [],
   );
-  await signImage(client.context, ref, { key: otherKey });
+  await signImage(client.context, ref, { key: parsePrivateKey(otherPair.privateKey, "") });
   await assert.rejects(
     resolveImage(client.context, ref),
     isDenied(/found no good signature \(\S+\.sig: it is signed by another key/),
@@ -102,9 +70,9 @@ test("signing twice changes nothing; a second key's signature stands beside the 
   const [once, listed] = [await read(tag), await read(referrers)];
   await signImage(context, ref, { key });
   assert.deepEqual([await read(tag), await read(referrers)], [once, listed]);
-  await signImage(context, ref, { key: otherKey });
+  await signImage(context, ref, { key: parsePrivateKey(otherPair.privateKey, "") });
   assert.equal(JSON.parse(await read(tag)).layers.length, 2);
-  for (const text of [pair.publicKey, other.publicKey]) {
+  for (const text of [pair.publicKey, otherPair.publicKey]) {
     assert.equal((await verifyImage(context, ref, { key: parsePublicKey(text) })).signatures.length, 1);
   }
 });

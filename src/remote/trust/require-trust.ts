@@ -7,14 +7,14 @@
 import type { KeyObject } from "node:crypto";
 import { textToByteName } from "../../core/bytes.ts";
 import type { Digest } from "../../core/digest.ts";
-import { explained, Failure } from "../../core/failure.ts";
+import { explained, Failure, type FailureCode } from "../../core/failure.ts";
 import { formatImageRef, type ImageRef } from "../../oci/reference.ts";
 import type { RemoteContext } from "../context.ts";
 import type { Session } from "../session.ts";
-import { checkSigstoreSignature, checkSimpleSignature } from "./check-signature.ts";
+import { checkSigstoreSignature, checkSimpleSignature, type Verdict } from "./check-signature.ts";
 import { type Keys, readImagePolicy, type Requirement } from "./policy.ts";
 import { readSignaturePlaces, type SignaturePlaces } from "./registries-d.ts";
-import { sigstoreSignatures, simpleSignatures } from "./signatures.ts";
+import { type BrokenSignature, sigstoreSignatures, simpleSignatures } from "./signatures.ts";
 import { parsePublicKey } from "./sigstore-key.ts";
 
 export interface ImageToTrust {
@@ -29,19 +29,24 @@ export interface ImageToTrust {
 interface Refusal {
   /** What the policy does: "rejects it". */
   readonly reason: string;
-  readonly hint?: string;
+  readonly hint?: string | undefined;
+  /** "denied" unless something else is known. */
+  readonly code?: FailureCode | undefined;
 }
 
-/** Failure "denied" naming scope, requirement and what was found; "bad-input" for a policy or key that is malformed. */
+/**
+ * Failure "denied" naming scope, requirement and what was found; "network" or "unauthorized" when nothing good was found and a place could
+ * not be looked at; "bad-input" for a policy or key that is malformed.
+ */
 export async function requireTrust(context: RemoteContext, image: ImageToTrust): Promise<void> {
   const policy = readImagePolicy(context.host, image.ref);
   if (policy === undefined) return;
   for (const requirement of policy.requirements) {
     const refusal = await judge(context, image, requirement);
     if (refusal === undefined) continue;
-    const { reason, hint = `who is trusted for what is said in ${policy.file}` } = refusal;
+    const { reason, code = "denied", hint = `who is trusted for what is said in ${policy.file}` } = refusal;
     const name = formatImageRef(image.ref);
-    throw new Failure("denied", `Cannot use "${name}": the policy for "${policy.scope}" in ${policy.file} ${reason}`, {
+    throw new Failure(code, `Cannot use "${name}": the policy for "${policy.scope}" in ${policy.file} ${reason}`, {
       hint,
     });
   }
@@ -75,16 +80,15 @@ async function judgeSignedBy(
   const place = placeOf(ref, session);
   const { lookaside, directory } = await readSignaturePlaces(context.host, place);
   const keyrings = readKeys(context, keys);
-  const bad: string[] = [];
-  for (const digest of digests) {
-    for await (const signature of simpleSignatures(context, lookaside, place, digest)) {
-      const verdict = await checkSimpleSignature(context, signature, keyrings, identity, { ref, digest });
-      if (verdict.kind === "good") return undefined;
-      bad.push(`${signature.where}: ${verdict.reason}`);
-    }
-  }
+  const none = await judgeSignatures(
+    digests,
+    (digest) => simpleSignatures(context, lookaside, place, digest),
+    (signature, digest) => checkSimpleSignature(context, signature, keyrings, identity, { ref, digest }),
+  );
+  if (none === undefined) return undefined;
   return {
-    reason: `wants signedBy ${describeKeys(keys)}, and found ${describeFound(bad, digests)}`,
+    code: none.outage?.code,
+    reason: `wants signedBy ${describeKeys(keys)}, and found ${none.found}`,
     hint: `signatures are looked for in ${lookaside}; another place is a "lookaside" in ${directory}`,
   };
 }
@@ -98,18 +102,45 @@ async function judgeSigstoreSigned(
   const places = await readSignaturePlaces(context.host, placeOf(ref, session));
   if (!places.usesSigstoreAttachments) return attachmentsOff(wanted, session, places);
   const publicKeys = readPublicKeys(context, keys);
+  const none = await judgeSignatures(
+    digests,
+    (digest) => sigstoreSignatures(session, digest),
+    (signature, digest) => checkSigstoreSignature(signature, publicKeys, identity, { ref, digest }),
+  );
+  if (none === undefined) return undefined;
+  const { found, outage } = none;
+  const sign = `sign it with: berth sign ${formatImageRef(ref)} --key FILE`;
+  return {
+    code: outage?.code,
+    reason: `${wanted}, and found ${found}`,
+    hint: outage === undefined ? sign : (outage.hint ?? "try again when the registry answers"),
+  };
+}
+
+interface NoneGood {
+  readonly found: string;
+  /** The first place that could not be looked at. */
+  readonly outage: Failure | undefined;
+}
+
+/** undefined as soon as one of them is good. */
+async function judgeSignatures<Signature extends { readonly where: string }>(
+  digests: readonly Digest[],
+  list: (digest: Digest) => AsyncIterable<Signature | BrokenSignature>,
+  check: (signature: Signature | BrokenSignature, digest: Digest) => Verdict | Promise<Verdict>,
+): Promise<NoneGood | undefined> {
   const bad: string[] = [];
+  let outage: Failure | undefined;
   for (const digest of digests) {
-    for await (const signature of sigstoreSignatures(session, digest)) {
-      const verdict = checkSigstoreSignature(signature, publicKeys, identity, { ref, digest });
+    for await (const signature of list(digest)) {
+      const verdict = await check(signature, digest);
       if (verdict.kind === "good") return undefined;
       bad.push(`${signature.where}: ${verdict.reason}`);
+      if ("broken" in signature) outage ??= signature.outage;
     }
   }
-  return {
-    reason: `${wanted}, and found ${describeFound(bad, digests)}`,
-    hint: `sign it with: berth sign ${formatImageRef(ref)} --key FILE`,
-  };
+  const found = bad.length === 0 ? `no signature of ${digests.join(" or ")}` : `no good signature (${bad.join("; ")})`;
+  return { found, outage };
 }
 
 /** The containers tools then see no signature either, and do not say why. */
@@ -119,10 +150,6 @@ function attachmentsOff(wanted: string, session: Session, { directory }: Signatu
     reason: `${wanted}, and signatures in registry ${host} are not looked for, because use-sigstore-attachments is off`,
     hint: `write into ${directory}/${host}.yaml: docker: {"${host}": {use-sigstore-attachments: true}}`,
   };
-}
-
-function describeFound(bad: readonly string[], digests: readonly Digest[]): string {
-  return bad.length === 0 ? `no signature of ${digests.join(" or ")}` : `no good signature (${bad.join("; ")})`;
 }
 
 /** The address of the mirror or location that the image came from: its signatures are there too. */

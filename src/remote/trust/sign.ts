@@ -86,7 +86,11 @@ async function ownSignature(
 ): Promise<string | undefined> {
   const publicKey = createPublicKey(key);
   for await (const other of sigstoreSignatures(session, digest)) {
-    if ("broken" in other) continue;
+    if ("broken" in other) {
+      // It may be what we are looking for.
+      if (other.outage !== undefined) throw other.outage;
+      continue;
+    }
     if (payload.equals(other.payload) && verifyPayload(publicKey, payload, other.signature)) return other.signature;
   }
   return undefined;

@@ -1,13 +1,13 @@
 /**
  * Where signatures of a manifest are found: sigstore's in the registry beside the image, under the tag `sha256-<hex>.sig` and as
  * referrers; OpenPGP ones in a lookaside store, numbered from 1. An entry that cannot be read is told as one, never thrown: whoever may
- * write one signature must not be able to hide the others.
+ * write one signature must not be able to hide the others, and where one form cannot be asked for, the other may be good.
  *
  * @see cosign "Signature Specification"; containers/image docs/signature-protocols.md
  */
 import { collectBytes, textToByteName } from "../../core/bytes.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../core/digest.ts";
-import { Failure, isFailure } from "../../core/failure.ts";
+import { Failure, type FailureCode, isFailure } from "../../core/failure.ts";
 import { verified } from "../../core/verified.ts";
 import { type Descriptor, type Manifest, parseManifest } from "../../oci/manifest.ts";
 import { expandDockerHub, type ImageRef } from "../../oci/reference.ts";
@@ -30,10 +30,12 @@ export interface SimpleSignature {
   readonly message: Buffer;
 }
 
-/** One that is there and cannot be read. */
+/** One that is there and cannot be read, or a place where nobody could look. */
 export interface BrokenSignature {
   readonly where: string;
   readonly broken: string;
+  /** Why nobody could look: a good signature may lie there. */
+  readonly outage?: Failure;
 }
 
 /** A layer of this type is a claim; its signature is the annotation. */
@@ -42,10 +44,12 @@ export const SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature";
 /** The artifact type of a manifest with signatures, as a referrer. */
 export const SIGNATURE_ARTIFACT = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
+/** Codes of a registry that answers, if at all, with something else than what it has. */
+const OUTAGES: ReadonlySet<FailureCode> = new Set(["network", "unauthorized", "denied"]);
 const SIGNATURES_MAX = 128;
 const SIGNATURE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** The tag form first: whoever has found a good one there need not ask for referrers. Failure "network". */
+/** The tag form first: whoever has found a good one there need not ask for referrers. */
 export async function* sigstoreSignatures(
   session: Session,
   digest: Digest,
@@ -81,12 +85,13 @@ async function* signaturesIn(
   }
 }
 
-/** What `read` gives; a BrokenSignature when it is no outage but what lies there. */
+/** What `read` gives; a BrokenSignature for what lies there malformed, and for a registry that does not give it. */
 async function readOrBroken<T>(where: string, read: () => T | Promise<T>): Promise<T | BrokenSignature> {
   try {
     return await read();
   } catch (error) {
     if (isFailure(error, "bad-input") || isFailure(error, "digest-mismatch")) return { where, broken: error.message };
+    if (isFailure(error) && OUTAGES.has(error.code)) return { where, broken: error.message, outage: error };
     throw error;
   }
 }
@@ -113,7 +118,7 @@ export async function readSignatureManifest(session: Session, selector: string):
   }
 }
 
-/** `lookaside` is a URL without a slash at its end. Failure "network". */
+/** `lookaside` is a URL without a slash at its end. Ends at the first number that is not there, or that cannot be asked for. */
 export async function* simpleSignatures(
   context: RemoteContext,
   lookaside: string,
@@ -129,6 +134,7 @@ export async function* simpleSignatures(
     });
     if (found === undefined) return;
     yield found;
+    if ("outage" in found) return;
   }
 }
 

@@ -21,7 +21,10 @@ export interface VerifiedImage {
   readonly signatures: readonly { readonly where: string; readonly claim: Claim }[];
 }
 
-/** Failure "check-failed" when no signature is good, "not-found" for an unknown image. */
+/**
+ * Failure "check-failed" when no signature is good, "network", "unauthorized" or "denied" when none is and a place could not be looked at,
+ * "not-found" for an unknown image.
+ */
 export async function verifyImage(
   context: RemoteContext,
   ref: ImageRef,
@@ -39,16 +42,19 @@ export async function verifyImage(
   const { digest } = manifest;
   const signatures: { where: string; claim: Claim }[] = [];
   const bad: string[] = [];
+  let outage: Failure | undefined;
   for await (const signature of sigstoreSignatures(session, digest)) {
     const verdict = checkSigstoreSignature(signature, [options.key], identity, { ref, digest });
     if (verdict.kind === "good") signatures.push({ where: signature.where, claim: verdict.claim });
     else bad.push(`${signature.where}: ${verdict.reason}`);
+    if ("broken" in signature) outage ??= signature.outage;
   }
   if (signatures.length > 0) return { digest, signatures };
+  const sign = `a signature is made with: berth sign ${formatRepository(ref)}@${digest} --key FILE`;
   throw new Failure(
-    "check-failed",
+    outage?.code ?? "check-failed",
     `Cannot verify "${name}": ${bad.length === 0 ? `it has no signature for ${digest}` : bad.join("; ")}`,
-    { hint: `a signature is made with: berth sign ${formatRepository(ref)}@${digest} --key FILE` },
+    { hint: outage === undefined ? sign : (outage.hint ?? "try again when the registry answers") },
   );
 }
 
