@@ -161,8 +161,7 @@ function ended(child: ChildProcess, argv: readonly string[]): Promise<[number, s
 function end(child: ChildProcess, signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): void {
   child.kill(signal);
   setTimeout(() => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
     // A grandchild may hold the pipes open for ever.
     child.stdout?.destroy();
     child.stderr?.destroy();

@@ -182,6 +182,18 @@ test("exec() ends a program that runs too long or is interrupted", async () => {
   );
 });
 
+test("exec() does not wait for a child of the program that it ended", { timeout: 20_000 }, async () => {
+  const lasting = ["sh", "-c", "sleep 30 & echo $!; wait"];
+  let pid = 0;
+  const onStdout = (chunk: Uint8Array): void => void (pid = Number(Buffer.from(chunk).toString()));
+  try {
+    await assert.rejects(host.exec(lasting, { timeoutMs: 200, onStdout }), (error) => isFailure(error, "exec-failed"));
+    assert.equal(host.kill(pid, 0), true, "the child has not ended by itself");
+  } finally {
+    host.kill(pid, "SIGKILL");
+  }
+});
+
 test("exec() and spawn() of a missing program name it", async () => {
   await assert.rejects(host.exec(["no-such-program"], { timeoutMs: 1000 }), (error) =>
     isFailure(error, "missing-tool"),
