@@ -179,6 +179,8 @@ for (const [name, text] of [
   ],
   ["blocked that is no boolean", '[[registry]]\nlocation="a"\nblocked="yes"'],
   ["insecure that is no boolean", '[[registry]]\nlocation="a"\ninsecure=1'],
+  ["one prefix blocked and not", '[[registry]]\nlocation="a"\n[[registry]]\nprefix="a"\nblocked=true'],
+  ["one prefix secure and not", '[[registry]]\nprefix="a"\ninsecure=true\n[[registry]]\nprefix="a/"'],
   ["an unknown short-name-mode", 'short-name-mode="guess"'],
   ["search registries that are no list", 'unqualified-search-registries="docker.io"'],
   ["an alias that is no text", "[aliases]\nos=1"],

@@ -94,10 +94,12 @@ export function parseRegistriesConf(text: string): RegistriesConf {
   if (mode !== undefined && !["enforcing", "permissive", "disabled"].includes(mode)) {
     throw new SyntaxError("Cannot read short-name-mode: wanted enforcing, permissive or disabled");
   }
+  const registries = (optional(object["registry"], "registry", asArray) ?? []).map((rule, i) =>
+    parseRule(rule, `registry[${i}]`),
+  );
+  registries.forEach((rule, i) => requireAgreement(registries.slice(0, i), rule, `registry[${i}]`));
   return {
-    registries: (optional(object["registry"], "registry", asArray) ?? []).map((rule, i) =>
-      parseRule(rule, `registry[${i}]`),
-    ),
+    registries,
     credentialHelpers: texts("credential-helpers"),
     aliases: new Map(Object.entries(optional(object["aliases"], "aliases", asStringMap) ?? {})),
     searchRegistries: texts("unqualified-search-registries"),
@@ -181,6 +183,14 @@ function parseRule(value: unknown, what: string): RegistryRule {
       parseMirror(mirror, `${what}.mirror[${i}]`, mirrorByDigestOnly),
     ),
   };
+}
+
+/** The first of two rules with one prefix counts: a later one must not look as if it blocked something. */
+function requireAgreement(earlier: readonly RegistryRule[], { prefix, ...rule }: RegistryRule, what: string): void {
+  for (const name of ["blocked", "insecure"] as const) {
+    if (earlier.every((other) => other.prefix !== prefix || other[name] === rule[name])) continue;
+    throw new SyntaxError(`Cannot read ${what}.${name}: an earlier [[registry]] says otherwise of "${prefix}"`);
+  }
 }
 
 /** Anything but true and false is refused: `blocked = "yes"` must not mean no. */
