@@ -103,6 +103,25 @@ test("an upstream that is down is asked anew when it is back", async () => {
   assert.equal(await upstream.tagDigest("team/os", "v1", undefined), digest);
 });
 
+test("a list of tags that never ends is refused, what is no tag left out, and one that is long is read", async () => {
+  const long = Array.from({ length: 200_000 }, (_, i) => `t${i}`);
+  const client = createTestClient({
+    [REGISTRY]: async (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith("/v2/endless/")) {
+        return Response.json({ tags: ["v1"] }, { headers: { link: `<${pathname}?last=v1>; rel="next"` } });
+      }
+      return Response.json(
+        pathname.startsWith("/v2/odd/") ? { tags: ["v1", "", "../x", "a b", "\0"] } : { tags: long },
+      );
+    },
+  });
+  const upstream = open(client);
+  await assert.rejects(upstream.tags("endless"), (error) => isFailure(error, "bad-input"));
+  assert.deepEqual(await upstream.tags("odd"), ["v1"]);
+  assert.deepEqual(await upstream.tags("long"), long);
+});
+
 test("an answer that is malformed is the upstream's fault", async () => {
   const answers = [new Response('{"tags":[1]}'), new Response(null, { status: 200 })];
   const client = createTestClient({

@@ -6,6 +6,7 @@ import { MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
 import { DOCKER_INDEX, DOCKER_MANIFEST, INDEX, MANIFEST } from "../oci/media-types.ts";
 import type { UpstreamOptions } from "../registry/pull-through/open-pull-through.ts";
 import type { Upstream } from "../registry/pull-through/upstream.ts";
+import { isTag } from "../registry/route.ts";
 import { readText, refusal } from "../remote/answer.ts";
 import type { RemoteContext } from "../remote/context.ts";
 import { fetchBlob } from "../remote/fetch-blob.ts";
@@ -17,6 +18,7 @@ import type { TransportResponse } from "../remote/transport.ts";
 const ACCEPT = [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX].join(", ");
 const SESSIONS_MAX = 1000;
 const PAGES_MAX = 1000;
+const TAGS_MAX = 1_000_000;
 /** Somebody waits for the answer, and what is kept can stand in for it. */
 const RETRIES = 0;
 
@@ -88,21 +90,25 @@ export function connectUpstream(client: RemoteContext, options: UpstreamOptions)
     },
     async tags(path) {
       const tags: string[] = [];
-      let target: string | undefined = "tags/list";
-      for (let page = 0; target !== undefined && page < PAGES_MAX; page += 1) {
+      let target = "tags/list";
+      for (let page = 0; page < PAGES_MAX && tags.length < TAGS_MAX; page += 1) {
         const answer = await text(path, target);
         if (answer === undefined) return page === 0 ? undefined : tags;
-        tags.push(...wellFormed(location.host, () => parseTags(answer.text)));
+        for (const tag of wellFormed(location.host, () => parseTags(answer.text))) tags.push(tag);
+        if (answer.next === undefined) return tags;
         target = answer.next;
       }
-      return tags;
+      throw new Failure("bad-input", `Cannot list the tags of "${location.host}/${path}": the list does not end`);
     },
     referrers: async (path, subject) => listReferrers(await sessionFor(path), subject),
   };
 }
 
+/** Without what is no tag: nobody could ask for it, and it would be told as if this registry had it. */
 function parseTags(text: string): string[] {
-  return asArray(parseJsonObject(text, "tags")["tags"] ?? [], "tags.tags").map((tag) => asString(tag, "tags.tags[]"));
+  return asArray(parseJsonObject(text, "tags")["tags"] ?? [], "tags.tags")
+    .map((tag) => asString(tag, "tags.tags[]"))
+    .filter(isTag);
 }
 
 function wellFormed<T>(host: string, parse: () => T): T {

@@ -59,7 +59,8 @@ export function answering(
       response = await answer(call);
     } catch (thrown) {
       const known = asRegistryError(thrown, call.note.route);
-      if (known.status >= 500) error = thrown;
+      // A refusal that is meant, such as that of an upstream which is down, has its own line.
+      if (known.status >= 500 && known !== thrown) error = thrown;
       response = errorResponse(known, request.method === "HEAD");
     }
     response.headers.set("docker-distribution-api-version", "registry/2.0");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { digestOf } from "../core/digest.ts";
 import { Failure } from "../core/failure.ts";
+import { RegistryError } from "./errors.ts";
 import { htpasswdLine, parseHtpasswd, withoutUser, withUser } from "./htpasswd.ts";
 import { htpasswdAuth, openTestRegistry } from "./testing.ts";
 import { createLinuxHost } from "../host/linux.ts";
@@ -64,6 +65,13 @@ test("a driver that fails gives 500 without its text, and a line in the log; no 
   assert.ok(broken.log[0]?.error instanceof Failure);
   using full = openTestRegistry({ driver: failing(new Failure("no-space", "Cannot write")) });
   assert.equal((await full.call("POST", "/v2/team/os/blobs/uploads/")).status, 507);
+});
+
+test("a 503 that is meant is a line in the log, without a stack", async () => {
+  const down = new RegistryError(503, "UNKNOWN", "the upstream cannot be asked");
+  using registry = openTestRegistry({ authenticate: () => Promise.reject(down) });
+  assert.equal((await registry.call("GET", "/v2/")).status, 503);
+  assert.deepEqual([registry.log[0]?.status, registry.log[0]?.error], [503, undefined]);
 });
 
 test("htpasswd lets in the right password only, and follows changes of the file", async () => {

@@ -9,7 +9,7 @@ import { asArray, asString, optional, parseJsonObject } from "../core/json.ts";
 import { readText, refusal } from "./answer.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
 import type { Session } from "./session.ts";
-import type { TransportResponse } from "./transport.ts";
+import { givenAddress, type TransportResponse } from "./transport.ts";
 
 const PAGES_MAX = 10_000;
 const PAGE_BYTES_MAX = 16 * 1024 * 1024;
@@ -41,10 +41,11 @@ async function listPages(session: Session, first: string, field: string): Promis
     if (response.status !== 200) {
       throw new Failure("network", `Cannot list the ${field} of "${session.name}": ${await refusal(response)}`);
     }
-    found.push(...(await readNames(session, response, field)));
+    // A registry without pages lists more than one call takes as arguments.
+    for (const name of await readNames(session, response, field)) found.push(name);
     const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(response.headers["link"] ?? "")?.[1];
     if (next === undefined) return found;
-    target = new URL(next, response.url).href;
+    target = givenAddress(next, response.url).href;
   }
   throw new Failure(
     "bad-input",

@@ -12,7 +12,7 @@ import { refusal } from "./answer.ts";
 import type { RemoteContext } from "./context.ts";
 import type { Session } from "./session.ts";
 import { statusFailure, waitToRetry } from "./retry.ts";
-import type { TransportResponse } from "./transport.ts";
+import { givenAddress, type TransportResponse } from "./transport.ts";
 import { openUploadRecord, type UploadRecord } from "./upload-record.ts";
 
 export interface BlobToPush {
@@ -224,8 +224,8 @@ async function* counted(
 
 function uploadLocation(response: TransportResponse, session: Session): string {
   const location = response.headers["location"];
-  if (location === undefined || !URL.canParse(location, response.url)) {
+  if (location === undefined) {
     throw new Failure("network", `Cannot push to "${session.name}": the registry gave no upload address`);
   }
-  return new URL(location, response.url).href;
+  return givenAddress(location, response.url).href;
 }

@@ -19,6 +19,7 @@ import { readText, refusal } from "./answer.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
 import { isTransient } from "./retry.ts";
 import type { Session } from "./session.ts";
+import { givenAddress } from "./transport.ts";
 
 const PAGES_MAX = 100;
 
@@ -103,7 +104,7 @@ async function askReferrers(
     found.push(...readIndex(await readText(response, MANIFEST_BYTES_MAX), session, subject).manifests);
     const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(response.headers["link"] ?? "")?.[1];
     if (next === undefined) return found;
-    target = new URL(next, response.url).href;
+    target = givenAddress(next, response.url).href;
   }
   return found;
 }

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { streamOf } from "../core/bytes.ts";
+import { digestOf } from "../core/digest.ts";
 import { isFailure } from "../core/failure.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { parseImageRef } from "../oci/reference.ts";
 import { openTestRegistry } from "../registry/testing.ts";
 import { parseChallenges } from "./challenge.ts";
+import { listTags } from "./list-repositories.ts";
+import { createBlobPusher } from "./push-blob.ts";
+import { listReferrers } from "./referrers.ts";
 import { resolveImage } from "./resolve.ts";
 import { openSession } from "./session.ts";
 import { createTestClient, REGISTRY } from "./testing.ts";
@@ -95,6 +100,40 @@ test("a redirect to another host does not get the Authorization header; too many
     /more than 10 redirects/,
   );
 });
+
+for (const address of ["file:///etc/passwd", "http://[", "mailto:a@b.c"]) {
+  test(`an address of ${address} is no crash, wherever a registry gives it`, async () => {
+    const client = createTestClient({
+      [REGISTRY]: async (request) => {
+        const { pathname } = new URL(request.url);
+        if (pathname === "/v2/") return new Response("{}");
+        const headers = { location: address, link: `<${address}>; rel="next"` };
+        if (pathname.includes("/blobs/uploads/")) return new Response(null, { status: 202, headers });
+        if (pathname.includes("/blobs/")) return new Response(null, { status: 404 });
+        if (pathname.includes("/manifests/")) return new Response(null, { status: 307, headers });
+        return Response.json({ manifests: [], tags: [] }, { headers });
+      },
+    });
+    const session = await openSession(client.context, endpoint, { access: "pull,push" });
+    const push = {
+      blob: { mediaType: "a/b", digest: digestOf("x"), size: 1 },
+      onSent() {},
+      open: () => streamOf(Buffer.from("x")),
+    };
+    for (const call of [
+      () => session.request("GET", "manifests/v1", { retries: 0 }),
+      () => session.request("GET", address),
+      () => listReferrers(session, digestOf("x")),
+      () => listTags(session),
+      () => createBlobPusher(client.context, session).push(push),
+    ]) {
+      await assert.rejects(
+        call,
+        (error) => isFailure(error, "network") && error.message.includes("wanted one of HTTP"),
+      );
+    }
+  });
+}
 
 test("a redirect from https to http is refused unless the registry is insecure", async () => {
   const client = createTestClient({ "cdn.test": async () => new Response("x") });

@@ -13,7 +13,7 @@ import type { RemoteContext } from "./context.ts";
 import { type CredentialSearch, describeSearch, findCredentials } from "./credentials.ts";
 import { createMeter, type Moved } from "./meter.ts";
 import { type Endpoint, readRegistriesConf } from "./registries-conf.ts";
-import { createTransport, registryAddress, type Transport, type TransportResponse } from "./transport.ts";
+import { createTransport, givenAddress, registryAddress, type Transport, type TransportResponse } from "./transport.ts";
 
 export interface Session {
   readonly endpoint: Endpoint;
@@ -68,7 +68,7 @@ export async function openSession(
     name,
     moved,
     async request(method, target, request = {}) {
-      const url = new URL(target, `${base}${endpoint.path === "" ? "" : `${endpoint.path}/`}`);
+      const url = givenAddress(target, `${base}${endpoint.path === "" ? "" : `${endpoint.path}/`}`);
       const scopes = [
         ...ownScopes(url),
         ...(request.alsoRead === undefined ? [] : [`repository:${request.alsoRead}:pull`]),

@@ -66,6 +66,14 @@ export function registryAddress(registry: string): string {
   return registry === "docker.io" ? "registry-1.docker.io" : registry;
 }
 
+/** What the server at `base` names as the next address, which may be relative. Failure "network" for one that HTTP cannot go to. */
+export function givenAddress(text: string, base: string): URL {
+  const url = URL.parse(text, base);
+  if (url?.protocol === "https:" || url?.protocol === "http:") return url;
+  const given = JSON.stringify(text.slice(0, 200));
+  throw new Failure("network", `Cannot use the address ${given} of "${new URL(base).origin}": wanted one of HTTP`);
+}
+
 /** A URL drops the port that its scheme has anyway. */
 function isHostOf(url: URL, registry: string): boolean {
   return url.host === new URL(`${url.protocol}//${registryAddress(registry)}`).host;
@@ -112,9 +120,7 @@ async function followRedirects(
 function redirectTarget(response: HttpResponse, from: URL): URL | undefined {
   const location = response.headers["location"];
   if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return undefined;
-  if (!URL.canParse(location, from.href))
-    throw new Failure("network", `Cannot follow the redirect of "${from.origin}": it is no URL`);
-  return new URL(location, from.href);
+  return givenAddress(location, from.href);
 }
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
