@@ -1,6 +1,7 @@
 /** A registry with its own token server, as `berth registry init` makes one, over a real socket: all of it into a folder. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isFailure } from "../../core/failure.ts";
 import { silent } from "../../core/progress.ts";
 import { createLinuxHost } from "../../host/linux.ts";
 import { SCRATCH } from "../../host/scratch.ts";
@@ -48,4 +49,7 @@ test("after a login, the catalog of a registry with tokens is what the user may 
   await using to = await openPlace(context, `oci:${at("air")}`, { side: "destination", tags });
   const { copied } = await applySync(context, from, to, await planSync(from, to, { delete: false }));
   assert.equal(copied, 2);
+
+  await using mistaken = await openPlace(context, `${name}/team`, { side: "source", tags });
+  await assert.rejects(planSync(mistaken, to, { delete: true }), (error) => isFailure(error, "not-found"));
 });

@@ -53,7 +53,12 @@ export function createRegistryPlace(context: CopyContext, options: RegistryPlace
       const found: SyncImage[] = [];
       for (const repository of wanted ?? (await repositories())) {
         const session = await sessionOf(repository);
-        const names = (await listTags(session)).filter((tag) => tags.test(tag));
+        const all = await listTags(session);
+        if (side === "source" && path !== "" && all.length === 0) {
+          const hint = "a repository is named whole: HOST/team/os, not HOST/team";
+          throw new Failure("not-found", `Cannot sync from "${host}/${path}": there is no tag`, { hint });
+        }
+        const names = all.filter((tag) => tags.test(tag));
         const digests = await mapConcurrent(names, { limit: PARALLEL_TAGS }, (tag) => tagDigest(session, tag));
         for (const [i, tag] of names.entries()) {
           const digest = digests[i];
