@@ -13,6 +13,7 @@ import type { Host } from "../src/host/host.ts";
 import { createLinuxHost } from "../src/host/linux.ts";
 import { formatManifest, parseManifest } from "../src/oci/manifest.ts";
 import { makeImage } from "../src/remote/testing.ts";
+import { INDEX, MANIFEST } from "../src/oci/media-types.ts";
 import { signatureTag } from "../src/remote/trust/signatures.ts";
 import { programArgv, unpackPackages } from "./support/debian-packages.ts";
 import { type LoginRegistry, startLoginRegistry } from "./support/login-registry.ts";
@@ -114,11 +115,20 @@ function writePolicy({ host, at, address }: World, key: string, signedIdentity?:
 }
 
 /** As a machine with the policy does. */
-async function skopeoPulls({ host, at, certDir, skopeo }: World, reference: string): Promise<void> {
+async function skopeoPulls({ host, at, certDir, skopeo }: World, reference: string, ...words: string[]): Promise<void> {
   host.files.remove(at("pulled"));
   const policy = ["--policy", at(".config/containers/policy.json")];
   const places = ["--registries.d", at(".config/containers/registries.d")];
-  await skopeo(...policy, ...places, "copy", "--src-cert-dir", certDir, `docker://${reference}`, `dir:${at("pulled")}`);
+  await skopeo(
+    ...policy,
+    ...places,
+    "copy",
+    ...words,
+    "--src-cert-dir",
+    certDir,
+    `docker://${reference}`,
+    `dir:${at("pulled")}`,
+  );
 }
 
 /** Without the transparency log, which a key pair does not need. */
@@ -186,6 +196,23 @@ async function skopeoSigns(world: World): Promise<void> {
   await isRefusedByAll(world, "stranger.pub", reference, /it is signed by another key, or changed/);
 }
 
+/** skopeo asks for the signature of what it copies: one manifest, or with `--all` the index and each. */
+async function berthSignsIndex(world: World): Promise<void> {
+  const platform = { os: "linux", architecture: "amd64" };
+  const entry = { mediaType: MANIFEST, digest: image.digest, size: image.manifestBytes.length, platform };
+  writeImage(world, "index", image);
+  world.host.files.write(world.at(`index/${digestHex(image.digest)}.manifest.json`), image.manifestBytes);
+  world.host.files.write(
+    world.at("index/manifest.json"),
+    JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [entry] }),
+  );
+  const reference = await push(world, "berth-signs/index:v1", ["--all"], "index");
+  await world.berth("sign", "--key", world.at("berth.key"), reference);
+  await isAcceptedByAll(world, "berth.pub", reference);
+  await skopeoPulls(world, reference, "--all");
+  await isRefusedByAll(world, "stranger.pub", reference, /it is signed by another key, or changed/);
+}
+
 /** It names the repository only. */
 async function cosignSigns(world: World): Promise<void> {
   const reference = await push(world, "cosign-signs/os:v1");
@@ -202,6 +229,31 @@ async function cosignSigns(world: World): Promise<void> {
   await world.berth("sign", "--key", world.at("skopeo.private"), reference);
   await isAcceptedByAll(world, "skopeo.pub", reference);
   await cosignVerifies(world.cosign2, "berth.pub", reference);
+}
+
+/** Its signature is a bundle, which names no image: that is enough for cosign, and for no policy. */
+async function cosign3Signs(world: World): Promise<void> {
+  const reference = await push(world, "cosign3-signs/os:v1");
+  // Without the services that are asked by default.
+  await world.cosign3("signing-config", "create", "--out", "services.json");
+  const sign = ["sign", "--yes", "--signing-config", "services.json"];
+  await world.cosign3(...sign, "--key", "berth.key", reference);
+  await cosignVerifies(world.cosign3, "berth.pub", reference);
+  const verify = (key: string, ...words: string[]): Promise<string> =>
+    world.berth("verify", "--key", world.at(key), ...words, reference);
+  assert.match(await verify("berth.pub", "--any-name"), /signed by \S+ without a name \(\S+:sha256:/);
+  await assert.rejects(verify("stranger.pub", "--any-name"), /it is signed by another key, or changed/);
+  await assert.rejects(verify("berth.pub"), /it names no image, wanted the repository/);
+  writePolicy(world, "berth.pub", { type: "matchRepository" });
+  await assert.rejects(skopeoPulls(world, reference), /Source image rejected/);
+  await assert.rejects(world.berth("verify", reference), /it names no image, wanted the repository/);
+
+  // What berth adds is found by all, beside the bundle.
+  await world.berth("sign", "--key", world.at("skopeo.private"), reference);
+  writePolicy(world, "skopeo.pub");
+  await skopeoPulls(world, reference);
+  await world.berth("verify", reference);
+  await cosignVerifies(world.cosign2, "skopeo.pub", reference);
 }
 
 /** The tag is where all look; cosign looks for referrers when it is told to. */
@@ -315,8 +367,10 @@ test("berth, skopeo and cosign accept each other's signatures, and refuse the sa
   writeImage(world, "other-image", otherImage);
   await makeKeys(world);
   await t.test("signed by berth, with keys of each", () => berthSigns(world));
+  await t.test("an index signed by berth", () => berthSignsIndex(world));
   await t.test("signed by skopeo, with keys of each", () => skopeoSigns(world));
   await t.test("signed by cosign", () => cosignSigns(world));
+  await t.test("signed by cosign 3", () => cosign3Signs(world));
   await t.test("a referrer alone", () => referrerAlone(world));
   await t.test("another image's signature, and a changed one", () => tampered(world));
   await t.test("every kind of signedIdentity", () => identities(world));

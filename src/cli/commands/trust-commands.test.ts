@@ -61,6 +61,8 @@ for (const [words, pattern, status] of [
   [["verify", "--key", "/bad", "--identity", "r.io/x:", IMAGE], /--identity "r.io\/x:": wanted/, 2],
   [["verify", "--key", "/bad", IMAGE], /Cannot use public key "\/bad"/, 1],
   [["verify", "--identity", "r.io/x", IMAGE], /--identity needs --key/, 2],
+  [["verify", "--any-name", IMAGE], /--any-name needs --key/, 2],
+  [["verify", "--key", "/bad", "--any-name", "--identity", "r.io/x", IMAGE], /exclude each other/, 2],
 ] as const) {
   test(`berth ${words.join(" ")} is one clear error`, async () => {
     using registry = openTestRegistry();

@@ -6,6 +6,7 @@ import type { ImageRef } from "../../oci/reference.ts";
 import { formatRepository } from "../../oci/reference.ts";
 import type { RemoteContext } from "../../remote/context.ts";
 import { resolveImage } from "../../remote/resolve.ts";
+import type { Claim } from "../../remote/trust/claim.ts";
 import { readImagePolicy } from "../../remote/trust/policy.ts";
 import { requireSignedName } from "../../remote/trust/signed-identity.ts";
 import { parsePublicKey } from "../../remote/trust/sigstore-key.ts";
@@ -25,10 +26,11 @@ export const verifyCommand = command({
   name: "verify",
   summary: "Verify the signatures of an image in a registry",
   description:
-    "With --key one sigstore signature by that key, of this digest and for this repository, must be there. Without it the policy.json of this machine is asked, as at a pull.",
+    "With --key one sigstore signature by that key, of this digest and for this repository, must be there. cosign 3 signs without a name: --any-name takes that too. Without a key the policy.json of this machine is asked, as at a pull.",
   flags: {
     key: { type: "string", value: "FILE", summary: "Public key: cosign.pub" },
     identity: { type: "string", value: "REF", summary: "The name that the signature must give the image" },
+    "any-name": { type: "boolean", summary: "Take a signature whatever it calls the image, as cosign does" },
     ...REMOTE_FLAGS,
   },
   operands: [{ name: "IMAGE", summary: "HOST/NAME[:TAG][@DIGEST]" }],
@@ -40,15 +42,24 @@ export const verifyCommand = command({
     const ref = readRemoteRef(context.host, name);
     if (values.identity !== undefined) requireSignedName(values.identity);
     const remote = remoteContext(context, values);
-    if (values.key !== undefined) return byKey(remote, ref, values.key, values.identity);
-    if (values.identity !== undefined) throw new Failure("usage", "Cannot verify: --identity needs --key");
+    const anyName = values["any-name"] === true;
+    if (anyName && values.identity !== undefined)
+      throw new Failure("usage", "Cannot verify: --any-name and --identity exclude each other");
+    if (values.key !== undefined) return byKey(remote, ref, values.key, { identity: values.identity, anyName });
+    if (anyName || values.identity !== undefined)
+      throw new Failure("usage", `Cannot verify: ${anyName ? "--any-name" : "--identity"} needs --key`);
     return byPolicy(remote, ref);
   },
   view: ({ repository, digest, reasons }) =>
     `Verified ${repository}@${digest}\n${reasons.map((reason) => `  ${reason}\n`).join("")}`,
 });
 
-async function byKey(remote: RemoteContext, ref: ImageRef, path: string, identity?: string): Promise<Verified> {
+async function byKey(
+  remote: RemoteContext,
+  ref: ImageRef,
+  path: string,
+  name: { readonly identity: string | undefined; readonly anyName: boolean },
+): Promise<Verified> {
   const pem = remote.host.files.readText(textToByteName(path));
   let key: ReturnType<typeof parsePublicKey>;
   try {
@@ -56,9 +67,13 @@ async function byKey(remote: RemoteContext, ref: ImageRef, path: string, identit
   } catch (error) {
     throw new Failure("bad-input", `Cannot use public key "${path}"`, { cause: error });
   }
-  const { digest, signatures } = await verifyImage(remote, ref, { key, identity });
-  const reasons = signatures.map(({ where, claim }) => `signed by ${path} as ${claim.dockerReference} (${where})`);
+  const { digest, signatures } = await verifyImage(remote, ref, { key, ...name });
+  const reasons = signatures.map(({ where, claim }) => `signed by ${path} ${describeName(claim)} (${where})`);
   return { repository: formatRepository(ref), digest, reasons };
+}
+
+function describeName({ dockerReference }: Claim): string {
+  return dockerReference === undefined ? "without a name" : `as ${dockerReference}`;
 }
 
 async function byPolicy(remote: RemoteContext, ref: ImageRef): Promise<Verified> {

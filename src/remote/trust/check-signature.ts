@@ -6,6 +6,7 @@ import type { KeyObject } from "node:crypto";
 import type { Digest } from "../../core/digest.ts";
 import type { ImageRef } from "../../oci/reference.ts";
 import type { RemoteContext } from "../context.ts";
+import { parseStatement } from "./bundle.ts";
 import { type Claim, parseClaim, SIGSTORE_CLAIM, SIMPLE_CLAIM } from "./claim.ts";
 import { openSigned } from "./gpg.ts";
 import type { BrokenSignature, SigstoreSignature, SimpleSignature } from "./signatures.ts";
@@ -28,10 +29,11 @@ export function checkSigstoreSignature(
   subject: Subject,
 ): Verdict {
   if ("broken" in entry) return { kind: "bad", reason: entry.broken };
-  const { payload, signature } = entry;
-  if (!keys.some((key) => verifyPayload(key, payload, signature)))
+  const { kind, text, signed, signature } = entry;
+  if (!keys.some((key) => verifyPayload(key, signed, signature)))
     return { kind: "bad", reason: "it is signed by another key, or changed" };
-  return checkClaim(payload.toString("utf8"), SIGSTORE_CLAIM, identity, subject);
+  const read = (): Claim => (kind === "claim" ? parseClaim(text, SIGSTORE_CLAIM) : parseStatement(text));
+  return checkClaim(read, identity, subject);
 }
 
 /** Failure "missing-tool" without gpgv. */
@@ -45,25 +47,21 @@ export async function checkSimpleSignature(
   if ("broken" in entry) return { kind: "bad", reason: entry.broken };
   const opened = await openSigned(context.host, entry.message, keyrings, context.signal);
   if (opened.kind === "refused") return { kind: "bad", reason: opened.reason };
-  return checkClaim(opened.content, SIMPLE_CLAIM, identity, subject);
+  return checkClaim(() => parseClaim(opened.content, SIMPLE_CLAIM), identity, subject);
 }
 
-function checkClaim(
-  text: string,
-  type: Parameters<typeof parseClaim>[1],
-  identity: SignedIdentity,
-  { ref, digest }: Subject,
-): Verdict {
+function checkClaim(read: () => Claim, identity: SignedIdentity, { ref, digest }: Subject): Verdict {
   let claim: Claim;
   try {
-    claim = parseClaim(text, type);
+    claim = read();
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     return { kind: "bad", reason: error.message };
   }
   if (claim.digest !== digest) return { kind: "bad", reason: `it is for ${claim.digest}` };
   if (!matchesIdentity(identity, ref, claim.dockerReference)) {
-    const reason = `it is for ${claim.dockerReference}, wanted ${describeIdentity(identity, ref)}`;
+    const found = claim.dockerReference === undefined ? "it names no image" : `it is for ${claim.dockerReference}`;
+    const reason = `${found}, wanted ${describeIdentity(identity, ref)}`;
     return { kind: "bad", reason };
   }
   return { kind: "good", claim };

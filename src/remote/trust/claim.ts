@@ -8,9 +8,23 @@ import { type Digest, parseDigest } from "../../core/digest.ts";
 import { asExactObject, asString, parseUniqueJsonObject } from "../../core/json.ts";
 
 export interface Claim {
-  /** A reference or a repository. */
-  readonly dockerReference: string;
+  /** A reference or a repository; undefined where signatures give no name. */
+  readonly dockerReference: string | undefined;
   readonly digest: Digest;
+}
+
+export interface NamedClaim extends Claim {
+  readonly dockerReference: string;
+}
+
+/** A claim, or a statement in a bundle, as it was found: nothing of it is checked. */
+export interface SignedClaim {
+  readonly kind: "claim" | "statement";
+  readonly text: string;
+  /** The bytes under the signature. */
+  readonly signed: Buffer;
+  /** In base64. */
+  readonly signature: string;
 }
 
 /** The `critical.type` of both kinds of signatures. */
@@ -18,7 +32,7 @@ export const SIGSTORE_CLAIM = "cosign container image signature";
 export const SIMPLE_CLAIM = "atomic container signature";
 
 /** Throws SyntaxError. */
-export function parseClaim(text: string, type: typeof SIGSTORE_CLAIM | typeof SIMPLE_CLAIM): Claim {
+export function parseClaim(text: string, type: typeof SIGSTORE_CLAIM | typeof SIMPLE_CLAIM): NamedClaim {
   const object = asExactObject(parseUniqueJsonObject(text, "claim"), "claim", ["critical", "optional"]);
   const critical = asExactObject(object["critical"], "claim.critical", ["type", "image", "identity"]);
   const found = asString(critical["type"], "claim.critical.type");
@@ -35,7 +49,7 @@ export function parseClaim(text: string, type: typeof SIGSTORE_CLAIM | typeof SI
 }
 
 /** The claim of a sigstore signature; no clock in it, so that the same claim gives the same bytes. */
-export function formatSigstoreClaim(claim: Claim): string {
+export function formatSigstoreClaim(claim: NamedClaim): string {
   return JSON.stringify({
     critical: {
       identity: { "docker-reference": claim.dockerReference },

@@ -91,7 +91,7 @@ async function ownSignature(
       if (other.outage !== undefined) throw other.outage;
       continue;
     }
-    if (payload.equals(other.payload) && verifyPayload(publicKey, payload, other.signature)) return other.signature;
+    if (payload.equals(other.signed) && verifyPayload(publicKey, payload, other.signature)) return other.signature;
   }
   return undefined;
 }

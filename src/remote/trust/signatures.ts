@@ -1,7 +1,8 @@
 /**
  * Where signatures of a manifest are found: sigstore's in the registry beside the image, under the tag `sha256-<hex>.sig` and as
- * referrers; OpenPGP ones in a lookaside store, numbered from 1. An entry that cannot be read is told as one, never thrown: whoever may
- * write one signature must not be able to hide the others, and where one form cannot be asked for, the other may be good.
+ * referrers (cosign 3's are bundles); OpenPGP ones in a lookaside store, numbered from 1. An entry that cannot be read is told as one,
+ * never thrown: whoever may write one signature must not be able to hide the others, and where one form cannot be asked for, the other
+ * may be good.
  *
  * @see cosign "Signature Specification"; containers/image docs/signature-protocols.md
  */
@@ -17,12 +18,11 @@ import { fetchManifest } from "../fetch-manifest.ts";
 import { listReferrers } from "../referrers.ts";
 import type { Session } from "../session.ts";
 import { createTransport } from "../transport.ts";
+import { BUNDLE, parseBundle, PREDICATE_ANNOTATION, SIGNED_PREDICATE } from "./bundle.ts";
+import type { SignedClaim } from "./claim.ts";
 
-export interface SigstoreSignature {
+export interface SigstoreSignature extends SignedClaim {
   readonly where: string;
-  readonly payload: Buffer;
-  /** In base64. */
-  readonly signature: string;
 }
 
 export interface SimpleSignature {
@@ -57,9 +57,20 @@ export async function* sigstoreSignatures(
   const seen = new Set<string>();
   yield* signaturesIn(session, signatureTag(digest), seen);
   const where = `${session.name}@${digest}`;
-  const referrers = await readOrBroken(where, () => listReferrers(session, digest, SIGNATURE_ARTIFACT));
-  if ("broken" in referrers) yield referrers;
-  else for (const referrer of referrers.slice(0, SIGNATURES_MAX)) yield* signaturesIn(session, referrer.digest, seen);
+  const referrers = await readOrBroken(where, () => listReferrers(session, digest));
+  if ("broken" in referrers) return yield referrers;
+  for (const isWanted of [isSignature, isBundle])
+    for (const referrer of referrers.filter(isWanted).slice(0, SIGNATURES_MAX))
+      yield* signaturesIn(session, referrer.digest, seen);
+}
+
+function isSignature({ artifactType }: Descriptor): boolean {
+  return artifactType === SIGNATURE_ARTIFACT;
+}
+
+/** A bundle that is, for all its manifest says, no attestation. */
+function isBundle({ artifactType, annotations }: Descriptor): boolean {
+  return artifactType === BUNDLE && (annotations?.[PREDICATE_ANNOTATION] ?? SIGNED_PREDICATE) === SIGNED_PREDICATE;
 }
 
 /** Those not `seen` under another selector. A broken one is not seen: elsewhere the same may be good. */
@@ -72,17 +83,21 @@ async function* signaturesIn(
   const layers = await readOrBroken(where, async () => (await readSignatureManifest(session, selector))?.layers ?? []);
   if ("broken" in layers) return yield layers;
   for (const layer of layers.slice(0, SIGNATURES_MAX)) {
-    const signature = layer.annotations?.[SIGNATURE_ANNOTATION];
-    const identity = `${layer.digest} ${signature}`;
-    if (layer.mediaType !== SIMPLE_SIGNING || signature === undefined || seen.has(identity)) continue;
-    const found = await readOrBroken(where, async () => ({
-      where,
-      payload: await fetchPayload(session, layer),
-      signature,
-    }));
+    const read = readerOf(layer);
+    const identity = `${layer.digest} ${layer.annotations?.[SIGNATURE_ANNOTATION]}`;
+    if (read === undefined || seen.has(identity)) continue;
+    const found = await readOrBroken(where, async () => ({ where, ...read(await fetchPayload(session, layer)) }));
     if (!("broken" in found)) seen.add(identity);
     yield found;
   }
+}
+
+/** undefined for what is no signature. The reader throws SyntaxError. */
+function readerOf({ mediaType, annotations }: Descriptor): ((blob: Buffer) => SignedClaim) | undefined {
+  if (mediaType === BUNDLE) return (blob) => parseBundle(blob.toString("utf8"));
+  const signature = annotations?.[SIGNATURE_ANNOTATION];
+  if (mediaType !== SIMPLE_SIGNING || signature === undefined) return undefined;
+  return (blob) => ({ kind: "claim", text: blob.toString("utf8"), signed: blob, signature });
 }
 
 /** What `read` gives; a BrokenSignature for what lies there malformed, and for a registry that does not give it. */
@@ -90,7 +105,9 @@ async function readOrBroken<T>(where: string, read: () => T | Promise<T>): Promi
   try {
     return await read();
   } catch (error) {
-    if (isFailure(error, "bad-input") || isFailure(error, "digest-mismatch")) return { where, broken: error.message };
+    const isMalformed =
+      error instanceof SyntaxError || isFailure(error, "bad-input") || isFailure(error, "digest-mismatch");
+    if (isMalformed) return { where, broken: error.message };
     if (isFailure(error) && OUTAGES.has(error.code)) return { where, broken: error.message, outage: error };
     throw error;
   }

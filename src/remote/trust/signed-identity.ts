@@ -17,7 +17,9 @@ export type SignedIdentity =
   | { readonly kind: "exactReference"; readonly dockerReference: string }
   | { readonly kind: "exactRepository"; readonly dockerRepository: string }
   /** The signatures were made under another name: `prefix` of the image stands for `signedPrefix`. */
-  | { readonly kind: "remapIdentity"; readonly prefix: string; readonly signedPrefix: string };
+  | { readonly kind: "remapIdentity"; readonly prefix: string; readonly signedPrefix: string }
+  /** Whatever it is called, or not at all. No policy says so. */
+  | { readonly kind: "anyName" };
 
 /** Throws SyntaxError naming the field. */
 export function parseSignedIdentity(value: unknown, what: string): SignedIdentity {
@@ -59,9 +61,10 @@ export function parseSignedIdentity(value: unknown, what: string): SignedIdentit
   }
 }
 
-/** Does the name `signed` in a signature count for `ref`? */
-export function matchesIdentity(identity: SignedIdentity, ref: ImageRef, signed: string): boolean {
-  const found = readName(signed);
+/** Does the name `signed` in a signature, or none, count for `ref`? */
+export function matchesIdentity(identity: SignedIdentity, ref: ImageRef, signed: string | undefined): boolean {
+  if (identity.kind === "anyName") return true;
+  const found = signed === undefined ? undefined : readName(signed);
   const wanted = nameOf(ref);
   if (found === undefined) return false;
   switch (identity.kind) {
@@ -104,6 +107,8 @@ export function describeIdentity(identity: SignedIdentity, ref: ImageRef): strin
       return `the repository ${identity.dockerRepository}`;
     case "remapIdentity":
       return describeWanted(remap(wanted, identity));
+    case "anyName":
+      return "any name";
   }
 }
 

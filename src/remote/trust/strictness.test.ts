@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseUniqueJsonObject } from "../../core/json.ts";
 import { parseImageRef } from "../../oci/reference.ts";
+import { parseBundle, parseStatement } from "./bundle.ts";
 import { parseClaim, SIGSTORE_CLAIM } from "./claim.ts";
 import { parsePolicy, requirementsFor } from "./policy.ts";
 import { matchesIdentity, parseSignedIdentity } from "./signed-identity.ts";
@@ -39,6 +40,12 @@ const word = fc.constantFrom(
   "remapIdentity",
   "prefix",
   "signedPrefix",
+  "mediaType",
+  "dsseEnvelope",
+  "payloadType",
+  "signatures",
+  "subject",
+  "digest",
   "__proto__",
   "r.io",
 );
@@ -61,6 +68,8 @@ test("policies, claims, identities and keys are read, or refused with a SyntaxEr
           () => parsePolicy(text),
           () => parsePolicy(`{"default":[${text}]}`),
           () => parseClaim(text, SIGSTORE_CLAIM),
+          () => parseBundle(text),
+          () => parseStatement(text),
           () => parsePublicKey(text),
           () => parsePrivateKey(text, ""),
         ].every(throwsOnlySyntaxErrors),

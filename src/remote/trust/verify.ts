@@ -1,6 +1,6 @@
 /**
  * verifyImage(): the signatures of an image by one key, without a policy: what a pipeline asks before it goes on. An image's name in
- * the signature must be of its repository, unless another is named.
+ * the signature must be of its repository, unless another is named, or none is asked for.
  */
 import type { KeyObject } from "node:crypto";
 import type { Digest } from "../../core/digest.ts";
@@ -28,10 +28,10 @@ export interface VerifiedImage {
 export async function verifyImage(
   context: RemoteContext,
   ref: ImageRef,
-  options: { readonly key: KeyObject; readonly identity?: string | undefined },
+  options: { readonly key: KeyObject; readonly identity?: string | undefined; readonly anyName?: boolean },
 ): Promise<VerifiedImage> {
   const name = formatImageRef(ref);
-  const identity = readIdentity(options.identity);
+  const identity: SignedIdentity = options.anyName === true ? { kind: "anyName" } : readIdentity(options.identity);
   const [endpoint] = pullEndpoints(readRegistriesConf(context.host), ref).filter(({ isMirror }) => !isMirror);
   if (endpoint === undefined) throw new Failure("not-found", `Cannot find image "${name}": no registry to ask`);
   const session = await openSession(context, endpoint, { access: "pull" });
