@@ -26,7 +26,10 @@ export const registryServeCommand = command({
   operands: [{ name: "DIR", summary: "the registry's folder" }],
   async run(values, [directory = ""], context) {
     const listen = values.listen === undefined ? undefined : listenFlag(values.listen);
-    const client = remoteContext(context, { authfile: undefined });
+    // A stop lets running requests end, and some of them wait for another registry.
+    const ended = new AbortController();
+    using _ended = { [Symbol.dispose]: () => ended.abort() };
+    const client = remoteContext({ ...context, signal: ended.signal }, { authfile: undefined });
     await using registry = await startRegistry(context.host, textToByteName(directory), {
       listen,
       progress: context.progress,
