@@ -57,6 +57,11 @@ export function parseImageRef(text: string): ImageRef {
   return { host, path, tag, digest };
 }
 
+/** `team/os`, without host, tag and digest. */
+export function isRepositoryPath(text: string): boolean {
+  return PATH.test(text);
+}
+
 /** Back to text: `host/path[:tag][@digest]`. */
 export function formatImageRef(ref: ImageRef): string {
   return `${formatRepository(ref)}${ref.tag === undefined ? "" : `:${ref.tag}`}${ref.digest === undefined ? "" : `@${ref.digest}`}`;

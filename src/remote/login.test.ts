@@ -129,6 +129,13 @@ test("docker.io's other names are the same login", async () => {
   assert.deepEqual(JSON.parse(base.host.files.readText(authFile)), { auths: {} });
 });
 
+test("a login is kept only under a name that is looked for", async () => {
+  const client = createTestClient({});
+  for (const path of ["team/os:1", `team/os@sha256:${"0".repeat(64)}`, "Team", "/os"])
+    await assert.rejects(logIn(client.context, `${REGISTRY}/${path}`, anna), (error) => isFailure(error, "usage"));
+  assert.deepEqual(client.requests, []);
+});
+
 test("parseRegistryName() takes hosts and paths below them, and rejects the rest", () => {
   assert.deepEqual(parseRegistryName("https://r.io:5000/"), { host: "r.io:5000", key: "r.io:5000" });
   assert.deepEqual(parseRegistryName("r.io/team"), { host: "r.io", key: "r.io/team" });

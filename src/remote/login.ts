@@ -8,6 +8,7 @@
 import { textToByteName } from "../core/bytes.ts";
 import { Failure, isFailure } from "../core/failure.ts";
 import { asStringMap, parseJsonObject } from "../core/json.ts";
+import { isRepositoryPath } from "../oci/reference.ts";
 import { type AuthFile, normalizeKey, parseAuthFile, withEntry, withoutEntries } from "./auth-file.ts";
 import type { RemoteContext } from "./context.ts";
 import { authFiles, FILES_HELPER, findCredentials, helperKey, runHelper } from "./credentials.ts";
@@ -31,6 +32,12 @@ export async function logIn(
   login: { readonly username: string; readonly password: string },
 ): Promise<{ readonly keptIn: string }> {
   const { host, key } = parseRegistryName(registry);
+  if (key.includes("/") && !isRepositoryPath(key.slice(key.indexOf("/") + 1))) {
+    throw new Failure(
+      "usage",
+      `Cannot log in to ${JSON.stringify(registry)}: wanted HOST or HOST/REPOSITORY, without a tag`,
+    );
+  }
   const credentials = { kind: "password", ...login } as const;
   await tryLogin(context, host, credentials);
   const place = readPlace(context);
