@@ -76,6 +76,14 @@ for (const [kind, to, codes] of [
   });
 }
 
+test("an archive takes away what a killed copy to it has left", async () => {
+  using world = openWorld();
+  host.files.makeDirectory(world.at("out.tar.0123456789ab"));
+  host.files.write(world.at("out.tar.0123456789ab/archive"), "begun");
+  await world.copy(`dir:${world.at("seed")}`, `oci-archive:${world.at("out.tar")}`);
+  assert.deepEqual(host.files.list(world.at("")), ["out.tar", "seed"]);
+});
+
 test("a copy that was broken off goes on with the bytes that came, and skips whole blobs", async () => {
   using world = openWorld();
   const hex = digestHex(digestOf(layer));

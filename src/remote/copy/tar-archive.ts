@@ -10,7 +10,7 @@ import { verified } from "../../core/verified.ts";
 import { BLOCK_BYTES, paddingOf } from "../../format/tar/header.ts";
 import { createTarParser } from "../../format/tar/parser.ts";
 import { encodeMemberHeader } from "../../format/tar/write.ts";
-import type { Host, OpenFile } from "../../host/host.ts";
+import type { Host, OpenFile, TemporaryDirectory } from "../../host/host.ts";
 import { requireOutputFile } from "../../host/output-file.ts";
 import type { FileReader, FileWriter } from "./file-set.ts";
 
@@ -41,13 +41,24 @@ export interface TarWriter extends FileWriter {
   putStream(name: string, source: AsyncIterable<Uint8Array>): Promise<number>;
 }
 
+/** In a directory of its own, which the next copy to the same archive takes away when this one is killed. */
+interface Unfinished {
+  readonly directory: TemporaryDirectory;
+  readonly path: string;
+  readonly file: OpenFile;
+}
+
 /** One file at a time goes in; the others wait. Failure "bad-input" when `path` is a folder, "not-found" when its folder is missing. */
-export function writeTar(host: Pick<Host, "files" | "random">, path: string, signal?: AbortSignal): TarWriter {
+export function writeTar(host: Pick<Host, "files">, path: string, signal?: AbortSignal): TarWriter {
   const { files } = host;
   requireOutputFile(files, path, `Cannot write archive "${byteNameToText(path)}"`);
-  const temporary = `${path}.${Buffer.from(host.random(6)).toString("hex")}.tmp`;
-  let file: OpenFile | undefined;
-  const output = (): OpenFile => (file ??= files.open(temporary, "create"));
+  let unfinished: Unfinished | undefined;
+  const begin = (): Unfinished => {
+    const directory = files.temporaryDirectory(`${path}.`);
+    const inside = `${directory.path}/archive`;
+    return { directory, path: inside, file: files.open(inside, "create") };
+  };
+  const output = (): OpenFile => (unfinished ??= begin()).file;
   const sizes = new Map<string, number>();
   /** putBytes() of the same name counts once, the last time. */
   const small = new Map<string, Uint8Array>();
@@ -103,17 +114,17 @@ export function writeTar(host: Pick<Host, "files" | "random">, path: string, sig
     finish() {
       for (const [name, bytes] of small) putSmall(name, bytes);
       output().write(Buffer.alloc(2 * BLOCK_BYTES), position);
-      output().sync();
-      output().close();
-      files.rename(temporary, path);
+      const whole = (unfinished ??= begin());
+      whole.file.sync();
+      whole.file.close();
+      files.rename(whole.path, path);
       isDone = true;
       files.sync(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".");
     },
     async [Symbol.asyncDispose]() {
       await last;
-      if (isDone || file === undefined) return;
-      file.close();
-      files.remove(temporary);
+      if (!isDone) unfinished?.file.close();
+      unfinished?.directory[Symbol.dispose]();
     },
   };
 }
