@@ -119,12 +119,14 @@ export function writeTar(host: Pick<Host, "files">, path: string, signal?: Abort
       whole.file.close();
       files.rename(whole.path, path);
       isDone = true;
+      whole.directory[Symbol.dispose]();
       files.sync(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".");
     },
     async [Symbol.asyncDispose]() {
       await last;
-      if (!isDone) unfinished?.file.close();
-      unfinished?.directory[Symbol.dispose]();
+      if (isDone || unfinished === undefined) return;
+      unfinished.file.close();
+      unfinished.directory[Symbol.dispose]();
     },
   };
 }
