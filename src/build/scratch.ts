@@ -1,8 +1,4 @@
-/**
- * Scratch: the directory of one running build, on the store's file system. It is locked while the build lives; what a killed build
- * left behind is removed by the next one.
- */
-import { isFailure } from "../core/failure.ts";
+/** Scratch: the directory of one running build, on the store's file system. What killed builds left behind is removed by the next one. */
 import { cacheRoot } from "./build-cache.ts";
 import type { Host, Mount } from "../host/host.ts";
 import type { Store } from "../store/store.ts";
@@ -19,10 +15,7 @@ export function openScratch(host: Host, store: Pick<Store, "path">): Scratch {
   const { files } = host;
   const root = `${cacheRoot(store)}/scratch`;
   files.makeDirectory(root, { mode: 0o700 });
-  removeAbandonedScratch(host, store);
-  const path = `${root}/${Buffer.from(host.random(8)).toString("hex")}`;
-  const lock = files.lock(`${path}.lock`, "exclusive", { wait: true });
-  files.makeDirectory(path, { mode: 0o700 });
+  const directory = files.temporaryDirectory(`${root}/`);
   let count = 0;
   let secrets: Mount | undefined;
   const name = (): string => {
@@ -30,12 +23,12 @@ export function openScratch(host: Host, store: Pick<Store, "path">): Scratch {
     return String(count);
   };
   const newDirectory = (): string => {
-    const directory = `${path}/${name()}`;
-    files.makeDirectory(directory);
-    return directory;
+    const path = `${directory.path}/${name()}`;
+    files.makeDirectory(path);
+    return path;
   };
   return {
-    path,
+    path: directory.path,
     name,
     newDirectory,
     secretDirectory() {
@@ -44,26 +37,7 @@ export function openScratch(host: Host, store: Pick<Store, "path">): Scratch {
     },
     [Symbol.dispose]() {
       secrets?.unmount();
-      files.remove(path);
-      files.remove(`${path}.lock`);
-      lock.release();
+      directory[Symbol.dispose]();
     },
   };
-}
-
-/** What killed builds left behind; that of running ones stays. */
-export function removeAbandonedScratch(host: Host, store: Pick<Store, "path">): void {
-  const { files } = host;
-  const root = `${cacheRoot(store)}/scratch`;
-  for (const name of files.listIfAny(root)) {
-    if (!name.endsWith(".lock")) continue;
-    const path = `${root}/${name.slice(0, -".lock".length)}`;
-    try {
-      using _lock = files.lock(`${root}/${name}`, "exclusive", { wait: false });
-      files.remove(path);
-      files.remove(`${root}/${name}`);
-    } catch (error) {
-      if (!isFailure(error, "busy") && !isFailure(error, "not-found")) throw error;
-    }
-  }
 }

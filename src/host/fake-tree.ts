@@ -147,14 +147,39 @@ function changes(
     refuseMounts(world, path, place.path);
     removeBelow(world, tree, path, place.mount, place.directory, place.name);
   };
+  /** Temporary directories whose maker lives. */
+  const held = new Set<string>();
+  const removeAbandoned = (prefix: string): void => {
+    const at = prefix.lastIndexOf("/") + 1;
+    const folder = tree.findIfAny(prefix.slice(0, at))?.inode;
+    if (folder?.kind !== "directory") return;
+    for (const [name, { kind }] of [...folder.children]) {
+      const path = `${prefix.slice(0, at)}${name}`;
+      const isOne = path.startsWith(prefix) && /^[0-9a-f]{12}$/.test(path.slice(prefix.length));
+      if (!isOne || kind !== "directory" || held.has(path)) continue;
+      try {
+        remove(path);
+      } catch (error) {
+        if (!isFailure(error, "busy")) throw error;
+      }
+    }
+  };
   return {
     makeDirectory,
     remove,
     temporaryDirectory: (prefix) => {
+      removeAbandoned(prefix);
       const path = `${prefix}${random(6).toString("hex")}`;
       const place = world.walk("make temporary directory", path, { follow: false });
       tree.insert("make directory", path, place, disk.create("directory", { mode: 0o700 }));
-      return { path, [Symbol.dispose]: () => remove(path) };
+      held.add(path);
+      return {
+        path,
+        [Symbol.dispose]: () => {
+          held.delete(path);
+          remove(path);
+        },
+      };
     },
     rename: (from, to) => rename(world, tree, from, to),
     exchange: (left, right) => {

@@ -1,5 +1,5 @@
 /** `berth store gc`: deletes what no image name reaches. */
-import { removeAbandonedScratch } from "../../build/scratch.ts";
+import { openScratch } from "../../build/scratch.ts";
 import { imagesInUse } from "../../containers/containers.ts";
 import { formatBytes } from "../../core/units.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
@@ -21,7 +21,8 @@ export const storeGcCommand = command({
   async run(_values, _operands, context) {
     const { host, dryRun, progress } = context;
     using store = openWorkstationStore(host);
-    if (!dryRun) removeAbandonedScratch(host, store);
+    // Whoever opens one removes those of killed builds.
+    if (!dryRun) openScratch(host, store)[Symbol.dispose]();
     return store.gc({ dryRun, progress, liveIds: imagesInUse(host, store) });
   },
   view(report) {
