@@ -5,6 +5,8 @@
  * when the source ends or fails: then what came before the failure comes first.
  */
 
+import { endOfTurn } from "./end-of-turn.ts";
+
 export interface GroupSize {
   readonly bytes: number;
   /** Small pieces cost more memory than their bytes. */
@@ -23,7 +25,7 @@ export async function* gather(
     for (;;) {
       const next: Promise<Step> = pieces.next().catch((reason: unknown) => ({ reason }));
       const isFull = bytes >= full.bytes || group.length >= full.pieces;
-      const soon = isFull ? undefined : await Promise.race([next, turn()]);
+      const soon = isFull ? undefined : await Promise.race([next, endOfTurn()]);
       if (group.length > 0 && (soon === undefined || !("value" in soon) || soon.done === true)) {
         yield group;
         group = [];
@@ -41,9 +43,3 @@ export async function* gather(
 }
 
 type Step = IteratorResult<Uint8Array, unknown> | { readonly reason: unknown };
-
-function turn(): Promise<undefined> {
-  return new Promise((resolve) => {
-    setImmediate(resolve, undefined);
-  });
-}

@@ -8,6 +8,7 @@
  */
 import type * as http from "node:http";
 import type { SecureContextOptions } from "node:tls";
+import { endOfTurn } from "../core/end-of-turn.ts";
 import { Failure } from "../core/failure.ts";
 import type {
   FileStream,
@@ -166,6 +167,7 @@ async function answer(
     refuse(outgoing, 500);
     return;
   }
+  // Answers that go out together wake the client up once, not one time each: with many requests at once that is a third of all work.
   await endOfTurn();
   try {
     await send(response, incoming, outgoing, connection);
@@ -173,22 +175,6 @@ async function answer(
     // The head is out: only a broken connection tells the client that the body is not whole.
     outgoing.destroy();
   }
-}
-
-let turn: Promise<void> | undefined;
-
-/**
- * When all requests that have arrived together were looked at. Answers that go out together wake the client up once, not one time
- * each: with many requests at once that is a third of all work.
- */
-function endOfTurn(): Promise<void> {
-  turn ??= new Promise((resolve) => {
-    setImmediate(() => {
-      turn = undefined;
-      resolve();
-    });
-  });
-  return turn;
 }
 
 function refuse(outgoing: http.ServerResponse, status: number): void {

@@ -1,0 +1,12 @@
+let turn: Promise<undefined> | undefined;
+
+/** Resolves when the event loop has taken in what had arrived: at the end of this turn, the same for all that ask in it. */
+export function endOfTurn(): Promise<undefined> {
+  turn ??= new Promise((resolve) => {
+    setImmediate(() => {
+      turn = undefined;
+      resolve(undefined);
+    });
+  });
+  return turn;
+}
