@@ -314,6 +314,8 @@ export interface HttpRequest {
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   readonly tls?: ClientTls;
   readonly signal?: AbortSignal | undefined;
+  /** For a new connection and its TLS handshake; with a proxy in between, for the way to the proxy and its answer. */
+  readonly connectTimeoutMs?: number;
   /** No byte for this long ends the exchange. */
   readonly idleTimeoutMs?: number;
 }

@@ -86,11 +86,15 @@ function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promis
   const repeatable = request.body === undefined || request.body instanceof Uint8Array;
   const via = proxy === undefined ? "" : ` through the proxy "${withoutPassword(proxy)}"`;
   const target = `"${url.protocol}//${url.host}"${via}`;
+  const { connectTimeoutMs } = request;
+  const isTunnel = proxy !== undefined && url.protocol === "https:";
   return new Promise((resolve, reject) => {
     const message = (url.protocol === "https:" ? httpsModule() : httpModule()).request(url, {
       agent,
       method: request.method,
       headers: { ...request.headers, ...lengthHeader(request) },
+      // Of a tunnel, Node counts what it takes to open it.
+      ...(isTunnel && connectTimeoutMs !== undefined && { timeout: connectTimeoutMs }),
       ...(request.signal !== undefined && { signal: request.signal }),
     });
     let answered = false;
@@ -108,6 +112,7 @@ function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promis
       if (stale && repeatable && !answered) reject(new StaleConnection());
       else reject(networkFailure(request, target, cause));
     });
+    if (connectTimeoutMs !== undefined && !isTunnel) limitConnecting(message, url, connectTimeoutMs);
     if (request.idleTimeoutMs !== undefined) {
       const timeoutMs = request.idleTimeoutMs;
       message.setTimeout(timeoutMs, () => message.destroy(new Error(`no byte for ${timeoutMs / 1000} s`)));
@@ -116,6 +121,16 @@ function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promis
       message.destroy();
       reject(cause instanceof Failure ? cause : networkFailure(request, target, cause));
     });
+  });
+}
+
+/** Node's own timeouts begin when there is a connection. */
+function limitConnecting(message: http.ClientRequest, url: URL, timeoutMs: number): void {
+  const timer = setTimeout(() => message.destroy(new Error(`no connection within ${timeoutMs / 1000} s`)), timeoutMs);
+  const done = (): void => clearTimeout(timer);
+  message.once("close", done).once("socket", (socket) => {
+    if (message.reusedSocket) done();
+    else socket.once(url.protocol === "https:" ? "secureConnect" : "connect", done);
   });
 }
 

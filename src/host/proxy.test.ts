@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request as httpRequest } from "node:http";
-import { connect, type Socket } from "node:net";
+import { connect, createServer as createNetServer, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { collectBytes } from "../core/bytes.ts";
 import { isFailure } from "../core/failure.ts";
@@ -168,4 +168,50 @@ test("a proxy that refuses, or is not there, is named in the error", async () =>
     (error) =>
       isFailure(error, "network") && /through the proxy "http:\/\/127.0.0.1:1": connection refused/.test(error.message),
   );
+});
+
+test("connecting has a limit of its own: of who never answers the handshake or the proxy's CONNECT, not of who answers late", async () => {
+  const pair = await createCertificate(host, ["reg.test", "127.0.0.1"]);
+  const sockets = new Set<Socket>();
+  const silent = createNetServer((socket) => sockets.add(socket.resume())).listen(0, "127.0.0.1");
+  using cleanup = new DisposableStack();
+  cleanup.defer(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+  await once(silent, "listening");
+  const address = silent.address();
+  const silentPort = typeof address === "object" ? address?.port : 0;
+  await using proxy = await startProxy();
+  const late = async (): Promise<Response> =>
+    new Promise((resolve) => setTimeout(() => resolve(new Response("late")), 1200));
+  const at = { host: "127.0.0.1", port: 0 };
+  await using plain = await network.serve(late, at);
+  await using secure = await network.serve(late, { ...at, tls: { cert: pair.certificate, key: pair.key } });
+  const getSoon = async (url: string): Promise<string> => {
+    const response = await network.request({
+      method: "GET",
+      url,
+      tls: { ca: [pair.certificate] },
+      connectTimeoutMs: 1000,
+    });
+    return (await collectBytes(response.body)).toString();
+  };
+  const isGivenUp = (error: unknown): boolean =>
+    isFailure(error, "network") && /no connection within 1 s|timed out after 1000ms/.test(error.message);
+
+  process.env = { ...env, HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url };
+  const urls = [
+    `http://127.0.0.1:${plain.port}/`,
+    `https://127.0.0.1:${secure.port}/`,
+    `http://reg.test:${plain.port}/`,
+    `https://reg.test:${secure.port}/`,
+  ];
+  assert.deepEqual(
+    await Promise.all(urls.map(getSoon)),
+    urls.map(() => "late"),
+  );
+  await assert.rejects(getSoon(`https://127.0.0.1:${silentPort}/`), isGivenUp);
+  process.env = { ...env, HTTPS_PROXY: `http://127.0.0.1:${silentPort}` };
+  await assert.rejects(getSoon("https://reg.test/"), isGivenUp);
 });

@@ -33,6 +33,7 @@ export type Transport = (request: TransportRequest) => Promise<TransportResponse
 
 const RETRIES = 4;
 const REDIRECTS_MAX = 10;
+const CONNECT_MS = 20_000;
 const IDLE_MS = 60_000;
 
 /** `registry` is the one that is reached, as a reference names it: its certificates are filed under that name. */
@@ -98,6 +99,7 @@ async function followRedirects(
         }),
       tls: tlsFor(url, request.insecure),
       signal: context.signal,
+      connectTimeoutMs: CONNECT_MS,
       idleTimeoutMs: IDLE_MS,
     });
     const target = redirectTarget(response, url);

@@ -165,6 +165,7 @@ async function post(host: WebhookHost, hook: Webhook, event: RegistryEvent): Pro
       url: hook.url,
       headers,
       body,
+      connectTimeoutMs: TIMEOUT_MS,
       idleTimeoutMs: TIMEOUT_MS,
     });
     response.discard();
