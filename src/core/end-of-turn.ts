@@ -1,6 +1,7 @@
+/** endOfTurn(): when the event loop has taken in what had arrived: the end of this turn, the same for all that ask in it. */
+
 let turn: Promise<undefined> | undefined;
 
-/** Resolves when the event loop has taken in what had arrived: at the end of this turn, the same for all that ask in it. */
 export function endOfTurn(): Promise<undefined> {
   turn ??= new Promise((resolve) => {
     setImmediate(() => {
