@@ -5,7 +5,7 @@
  * process or an operator changes is seen after that, what this process changes at once. Times of files are a few milliseconds coarse, so a
  * file that was written just now is not kept yet: a second write could look the same.
  */
-import { type FileVersion, isSameVersion, LOOK_MS } from "../host/file-version.ts";
+import { type FileVersion, isAsSeen, type Look, lookAt } from "../host/file-version.ts";
 import type { Host } from "../host/host.ts";
 
 const SETTLED_MS = 1000;
@@ -19,37 +19,23 @@ export interface RecordCache {
   forget(path: string): void;
 }
 
-interface Entry {
-  readonly version: FileVersion;
-  readonly text: string;
-  /** On the clock that only goes forward. */
-  lookedMs: number;
-}
-
 export function createRecordCache(host: Pick<Host, "files" | "clock">): RecordCache {
-  const { files, clock } = host;
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, { readonly look: Look; readonly text: string }>();
   return {
     read(path) {
       const known = entries.get(path);
-      const nowMs = clock.elapsed();
-      if (known !== undefined && nowMs < known.lookedMs + LOOK_MS) return known.text;
-      // Before the text: one that is replaced in between is kept with the older version, and read again.
-      const version = files.version(path);
-      if (version !== undefined && known !== undefined && isSameVersion(version, known.version)) {
-        known.lookedMs = nowMs;
-        return known.text;
-      }
+      if (known !== undefined && isAsSeen(host, path, known.look)) return known.text;
       entries.delete(path);
-      const text = version && files.readTextIfAny(path);
+      const look = lookAt(host, path);
+      const text = look.version && host.files.readTextIfAny(path);
       if (
         text !== undefined &&
-        version !== undefined &&
+        look.version !== undefined &&
         text.length <= TEXT_LENGTH_MAX &&
-        isSettled(version, clock.now())
+        isSettled(look.version, host.clock.now())
       ) {
         if (entries.size >= ENTRIES_MAX) entries.clear();
-        entries.set(path, { version, text, lookedMs: nowMs });
+        entries.set(path, { look, text });
       }
       return text;
     },

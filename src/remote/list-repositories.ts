@@ -8,8 +8,9 @@ import { Failure } from "../core/failure.ts";
 import { asArray, asString, optional, parseJsonObject } from "../core/json.ts";
 import { readText, refusal } from "./answer.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
+import { nextPage } from "./next-page.ts";
 import type { Session } from "./session.ts";
-import { givenAddress, type TransportResponse } from "./transport.ts";
+import type { TransportResponse } from "./transport.ts";
 
 const PAGES_MAX = 10_000;
 const PAGE_BYTES_MAX = 16 * 1024 * 1024;
@@ -43,9 +44,9 @@ async function listPages(session: Session, first: string, field: string): Promis
     }
     // A registry without pages lists more than one call takes as arguments.
     for (const name of await readNames(session, response, field)) found.push(name);
-    const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(response.headers["link"] ?? "")?.[1];
+    const next = nextPage(response);
     if (next === undefined) return found;
-    target = givenAddress(next, response.url).href;
+    target = next;
   }
   throw new Failure(
     "bad-input",

@@ -17,9 +17,9 @@ import {
 import { INDEX } from "../oci/media-types.ts";
 import { readText, refusal } from "./answer.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
+import { nextPage } from "./next-page.ts";
 import { isTransient } from "./retry.ts";
 import type { Session } from "./session.ts";
-import { givenAddress } from "./transport.ts";
 
 const PAGES_MAX = 100;
 
@@ -102,9 +102,9 @@ async function askReferrers(
       return undefined;
     }
     found.push(...readIndex(await readText(response, MANIFEST_BYTES_MAX), session, subject).manifests);
-    const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(response.headers["link"] ?? "")?.[1];
+    const next = nextPage(response);
     if (next === undefined) return found;
-    target = givenAddress(next, response.url).href;
+    target = next;
   }
   return found;
 }

@@ -14,7 +14,7 @@ import { readTree } from "./layers.ts";
 import { isObjectId, objectLink } from "./layout.ts";
 import { type Repository, syncRepository } from "./repository.ts";
 import type { ImageForm, MountImageOptions, StoredImage } from "./store.ts";
-import { objectPath, readObject } from "./streams.ts";
+import { objectPath, readObject, REPAIR_HINT } from "./streams.ts";
 
 /** Returns the image's id. */
 export function writeImage(repository: Repository, tree: Directory): string {
@@ -68,7 +68,7 @@ export function mountImage(repository: Repository, id: string, target: string, o
   const actual = measured ?? verityDigest(host.files.read(path), repository.algorithm);
   if (actual !== id) {
     throw new Failure("corrupt", `Cannot mount image "${id}": its content has the digest ${actual}`, {
-      hint: "run berth store fsck --repair, then pull or build the image again",
+      hint: REPAIR_HINT,
     });
   }
   const image = host.mounts.erofs(path, target);

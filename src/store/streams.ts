@@ -67,9 +67,11 @@ export function readObject(repository: Repository, objectId: string): Buffer {
   return repository.host.files.read(objectPath(repository, objectId));
 }
 
+export const REPAIR_HINT = "run berth store fsck --repair, then pull or build the image again";
+
 export function corrupt(name: string, cause: unknown): Failure {
   return new Failure("corrupt", `Cannot read "${name}" of the store: it is damaged`, {
     cause,
-    hint: "run berth store fsck --repair, then pull or build the image again",
+    hint: REPAIR_HINT,
   });
 }

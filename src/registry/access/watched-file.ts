@@ -1,6 +1,6 @@
 /** watchFile(): a parsed file, read again when it has changed, which is seen after LOOK_MS. An unusable file lets nobody in. */
 import { Failure } from "../../core/failure.ts";
-import { type FileVersion, isSameVersion, LOOK_MS } from "../../host/file-version.ts";
+import { isAsSeen, type Look, lookAt } from "../../host/file-version.ts";
 import type { Host } from "../../host/host.ts";
 
 /**
@@ -13,26 +13,17 @@ export function watchFile<T>(
   options: { readonly what: string; readonly mayBeMissing: boolean; readonly parse: (text: string) => T },
 ): () => T {
   const { what, mayBeMissing, parse } = options;
-  let seen: { readonly version: FileVersion | undefined; readonly value: T; lookedMs: number } | undefined;
+  let seen: { readonly look: Look; readonly value: T } | undefined;
   return () => {
-    const lookedMs = host.clock.elapsed();
-    if (seen !== undefined && lookedMs < seen.lookedMs + LOOK_MS) return seen.value;
-    const version = host.files.version(path);
-    if (seen !== undefined && isSame(version, seen.version)) {
-      seen.lookedMs = lookedMs;
-      return seen.value;
-    }
+    if (seen !== undefined && isAsSeen(host, path, seen.look)) return seen.value;
     seen = undefined;
+    const look = lookAt(host, path);
     try {
-      const value = parse(version === undefined && mayBeMissing ? "" : host.files.readText(path));
-      seen = { version, value, lookedMs };
+      const value = parse(look.version === undefined && mayBeMissing ? "" : host.files.readText(path));
+      seen = { look, value };
       return value;
     } catch (error) {
       throw new Failure("bad-input", `Cannot read ${what} "${path}": it is not usable`, { cause: error });
     }
   };
-}
-
-function isSame(one: FileVersion | undefined, other: FileVersion | undefined): boolean {
-  return one === undefined || other === undefined ? one === other : isSameVersion(one, other);
 }

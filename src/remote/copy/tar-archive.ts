@@ -113,8 +113,8 @@ export function writeTar(host: Pick<Host, "files">, path: string, signal?: Abort
     putBytes: (name, bytes) => void small.set(name, typeof bytes === "string" ? Buffer.from(bytes) : bytes),
     finish() {
       for (const [name, bytes] of small) putSmall(name, bytes);
-      output().write(Buffer.alloc(2 * BLOCK_BYTES), position);
       const whole = (unfinished ??= begin());
+      whole.file.write(Buffer.alloc(2 * BLOCK_BYTES), position);
       whole.file.sync();
       whole.file.close();
       files.rename(whole.path, path);

@@ -14,7 +14,7 @@ import type { Session } from "../session.ts";
 import { checkSigstoreSignature, checkSimpleSignature, type Verdict } from "./check-signature.ts";
 import { type Keys, readImagePolicy, type Requirement } from "./policy.ts";
 import { readSignaturePlaces, type SignaturePlaces } from "./registries-d.ts";
-import { type BrokenSignature, sigstoreSignatures, simpleSignatures } from "./signatures.ts";
+import { type BrokenSignature, hintFor, sigstoreSignatures, simpleSignatures } from "./signatures.ts";
 import { parsePublicKey } from "./sigstore-key.ts";
 
 export interface ImageToTrust {
@@ -109,11 +109,10 @@ async function judgeSigstoreSigned(
   );
   if (none === undefined) return undefined;
   const { found, outage } = none;
-  const sign = `sign it with: berth sign ${formatImageRef(ref)} --key FILE`;
   return {
     code: outage?.code,
     reason: `${wanted}, and found ${found}`,
-    hint: outage === undefined ? sign : (outage.hint ?? "try again when the registry answers"),
+    hint: hintFor(outage, `sign it with: berth sign ${formatImageRef(ref)} --key FILE`),
   };
 }
 

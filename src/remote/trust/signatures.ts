@@ -38,6 +38,11 @@ export interface BrokenSignature {
   readonly outage?: Failure;
 }
 
+/** What helps whoever found no good signature: signing, unless a place could not be looked at. */
+export function hintFor(outage: Failure | undefined, sign: string): string {
+  return outage === undefined ? sign : (outage.hint ?? "try again when the registry answers");
+}
+
 /** A layer of this type is a claim; its signature is the annotation. */
 export const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
 export const SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature";

@@ -12,7 +12,7 @@ import { pullEndpoints, readRegistriesConf } from "../registries-conf.ts";
 import { openSession } from "../session.ts";
 import { checkSigstoreSignature } from "./check-signature.ts";
 import type { Claim } from "./claim.ts";
-import { sigstoreSignatures } from "./signatures.ts";
+import { hintFor, sigstoreSignatures } from "./signatures.ts";
 import { parseSignedIdentity, type SignedIdentity } from "./signed-identity.ts";
 
 export interface VerifiedImage {
@@ -50,11 +50,10 @@ export async function verifyImage(
     if ("broken" in signature) outage ??= signature.outage;
   }
   if (signatures.length > 0) return { digest, signatures };
-  const sign = `a signature is made with: berth sign ${formatRepository(ref)}@${digest} --key FILE`;
   throw new Failure(
     outage?.code ?? "check-failed",
     `Cannot verify "${name}": ${bad.length === 0 ? `it has no signature for ${digest}` : bad.join("; ")}`,
-    { hint: outage === undefined ? sign : (outage.hint ?? "try again when the registry answers") },
+    { hint: hintFor(outage, `a signature is made with: berth sign ${formatRepository(ref)}@${digest} --key FILE`) },
   );
 }
 

@@ -5,7 +5,7 @@
 import { Failure, isFailure } from "../../core/failure.ts";
 import { hashObject } from "../hash-file.ts";
 import type { Repository } from "../repository.ts";
-import { objectPath } from "../streams.ts";
+import { objectPath, REPAIR_HINT } from "../streams.ts";
 
 /** Hashes each object once, however often it is asked about. Failure "corrupt" naming the first that is damaged. */
 export type ObjectCheck = (objectIds: Iterable<string>) => void;
@@ -26,7 +26,7 @@ export function createObjectCheck(repository: Repository, signal: AbortSignal | 
 export function damagedObject(objectId: string, state: string, cause?: unknown): Failure {
   return new Failure("corrupt", `Cannot read object "${objectId}" of the store: ${state}`, {
     cause,
-    hint: "run berth store fsck --repair, then pull or build the image again",
+    hint: REPAIR_HINT,
   });
 }
 
