@@ -13,15 +13,6 @@ export interface FileVersion {
   readonly changedMs: number;
 }
 
-export function isSameVersion(one: FileVersion, other: FileVersion): boolean {
-  return (
-    one.ino === other.ino &&
-    one.size === other.size &&
-    one.modifiedMs === other.modifiedMs &&
-    one.changedMs === other.changedMs
-  );
-}
-
 /** How long a look at a file counts where one is asked for at every request: those of the same moment share it. */
 export const LOOK_MS = 2;
 
@@ -42,10 +33,17 @@ export function lookAt({ files, clock }: Pick<Host, "files" | "clock">, path: st
 export function isAsSeen(host: Pick<Host, "files" | "clock">, path: string, known: Look): boolean {
   if (host.clock.elapsed() < known.atMs + LOOK_MS) return true;
   const { version, atMs } = lookAt(host, path);
-  const isSame =
-    version === undefined || known.version === undefined
-      ? version === known.version
-      : isSameVersion(version, known.version);
+  const isSame = isSameVersion(version, known.version);
   if (isSame) known.atMs = atMs;
   return isSame;
+}
+
+function isSameVersion(one: FileVersion | undefined, other: FileVersion | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return (
+    one.ino === other.ino &&
+    one.size === other.size &&
+    one.modifiedMs === other.modifiedMs &&
+    one.changedMs === other.changedMs
+  );
 }
