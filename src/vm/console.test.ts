@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeHost } from "../host/fake.ts";
-import { consoleMark, consoleTail, consoleText, plainText, showsSsh } from "./console.ts";
+import { consoleMark, consoleTail, consoleText, panicOf, plainText, showsSsh } from "./console.ts";
 import { vmPaths } from "./qemu-argv.ts";
 
 const STARTED = "[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n";
@@ -42,4 +42,12 @@ test("consoleText() gives what came after a mark, and nothing without a log", ()
 
 test("consoleTail() keeps the last lines that say something", () => {
   assert.equal(consoleTail("a\n\n  b\nc \nd\n\n"), "b | c | d");
+});
+
+test("panicOf() says why the current boot's kernel stopped for good", () => {
+  const panic = "[    7.8] Kernel panic - not syncing: Fatal exception in interrupt\n";
+  assert.equal(panicOf(KERNEL + STARTED), undefined);
+  assert.equal(panicOf(`${KERNEL}${panic}[    7.9] ---[ end Kernel panic`), "Fatal exception in interrupt");
+  assert.equal(panicOf(KERNEL + panic + KERNEL), undefined, "another boot since");
+  assert.equal(panicOf(`${KERNEL}${panic}[    7.9] Rebooting in 10 seconds..\n`), undefined);
 });

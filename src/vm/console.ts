@@ -42,6 +42,13 @@ export function showsSsh(text: string): boolean {
   return /Started\b.*\b(?:sshd?\.service|OpenBSD Secure Shell|OpenSSH)|\blogin: /.test(boot);
 }
 
+/** Why the current boot's kernel panicked; undefined when it did not, or is going to reboot by itself (`panic=`). */
+export function panicOf(text: string): string | undefined {
+  const boot = text.slice(lastIndexOf(text, /Linux version /g));
+  if (/Rebooting in \d+ seconds/.test(boot)) return undefined;
+  return /Kernel panic - not syncing: (.*)/.exec(boot)?.[1]?.trim();
+}
+
 function lastIndexOf(text: string, pattern: RegExp): number {
   let last = 0;
   for (const match of text.matchAll(pattern)) last = match.index;

@@ -5,7 +5,7 @@ import { systemFailure } from "../host/errors.ts";
 import { createFakeHost, type FakeEntry, type FakeHost } from "../host/fake.ts";
 import { detectAccelerator } from "./accelerator.ts";
 import { detectFormat } from "./launch.ts";
-import { createVm, openVm, removeVm } from "./machine.ts";
+import { createSpec, createVm, openVm, removeVm, type VmOptions } from "./machine.ts";
 import { formatVmSpec, type VmSpec } from "./spec.ts";
 import { endSharedConnections, quoteWord, sshArgv } from "./ssh.ts";
 import { freeVmName, listVms, pathsOf, runningPid } from "./state.ts";
@@ -30,6 +30,16 @@ function world(files: Readonly<Record<string, FakeEntry>>): FakeHost {
     processes: [77],
   });
 }
+
+test("createSpec() gives an emulated machine one processor, and any machine what was asked for", () => {
+  const host = createFakeHost({ files: { "/d.raw": "disk" } });
+  const cpus = (options: Partial<VmOptions>): number =>
+    createSpec(host, { name: "web", disks: ["/d.raw"], signal, ...options }).cpus;
+  assert.equal(cpus({ accelerator: "kvm" }), 2);
+  assert.equal(cpus({ accelerator: "tcg" }), 1);
+  assert.equal(cpus({}), 1, "detected");
+  assert.equal(cpus({ accelerator: "tcg", cpus: 4 }), 4);
+});
 
 test("runningPid() believes a pid file only when its process is that machine's QEMU", () => {
   assert.equal(runningPid(world({ "/proc/77/cmdline": ours }), "web"), 77);

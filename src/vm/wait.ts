@@ -4,7 +4,7 @@
  */
 import { Failure, isFailure } from "../core/failure.ts";
 import type { ExecResult, Host } from "../host/host.ts";
-import { consoleTail, consoleText, showsSsh } from "./console.ts";
+import { consoleTail, consoleText, panicOf, showsSsh } from "./console.ts";
 import type { VmPaths } from "./qemu-argv.ts";
 import { greets } from "./ssh.ts";
 import { runningPid } from "./state.ts";
@@ -45,7 +45,7 @@ export interface WaitContext {
   readonly signal: AbortSignal;
 }
 
-/** Failure "check-failed" when the machine ends, or no login works in time; "denied" when the key is refused. */
+/** Failure "check-failed" when the machine ends or panics, or no login works in time; "denied" when the key is refused. */
 export async function waitForSsh(context: WaitContext, options: WaitOptions): Promise<void> {
   const { host, signal } = context;
   const startedMs = host.clock.elapsed();
@@ -60,6 +60,12 @@ export async function waitForSsh(context: WaitContext, options: WaitOptions): Pr
         "check-failed",
         `Cannot wait for ssh of VM "${context.name}": it ended; its console shows: ${consoleTail(text)}`,
       );
+    }
+    const panic = panicOf(text);
+    if (panic !== undefined) {
+      throw new Failure("check-failed", `Cannot wait for ssh of VM "${context.name}": its kernel panicked: ${panic}`, {
+        hint: `what it said before: ${context.paths.consoleLog}`,
+      });
     }
     const nowMs = host.clock.elapsed();
     const sign = showsSsh(text);
