@@ -69,6 +69,18 @@ export function openTestRegistry(options: TestRegistryOptions = {}): TestRegistr
   );
 }
 
+/** Everybody is Anna, who may pull. */
+export const onlyReads: Authenticate = async () => ({
+  kind: "principal",
+  principal: {
+    user: "anna",
+    may: (action) => action === "pull",
+    mayList: () => true,
+    mayEnter: () => true,
+    challenge: () => undefined,
+  },
+});
+
 /** Basic logins of the users in this file, who may do everything. */
 export function htpasswdAuth({ host, path, realm }: { host: Host; path: string; realm: string }): Authenticate {
   const auth = { htpasswd: { file: path, realm }, robots: undefined, tokens: undefined };

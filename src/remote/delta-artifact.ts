@@ -13,7 +13,7 @@ import type { Delta } from "../store/delta/create-delta.ts";
 import type { StoredImage } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
 import { fetchManifest } from "./fetch-manifest.ts";
-import { createBlobPusher } from "./push-blob.ts";
+import { createBlobPusher, requireWritable } from "./push-blob.ts";
 import { listReferrers, pushReferrer } from "./referrers.ts";
 import type { Session } from "./session.ts";
 
@@ -32,6 +32,20 @@ export interface OfferedDelta {
   readonly bytes: number;
   /** Programs that a machine must have to use it; names may be new to us. */
   readonly needs: readonly string[];
+}
+
+/** That a delta to `next` can be pushed, to be asked before it is made. Failure "not-found", "unauthorized", "denied", "network". */
+export async function requireDeltaPlace(session: Session, next: Digest): Promise<void> {
+  if ((await fetchManifest(session, next)) === undefined) {
+    throw new Failure(
+      "not-found",
+      `Cannot put a delta beside "${session.name}@${next}": the registry does not have it`,
+      {
+        hint: "push the image first",
+      },
+    );
+  }
+  await requireWritable(session);
 }
 
 /** Uploads a delta beside its new image, which must be there. Returns the artifact's digest. Failure "network", "denied". */

@@ -56,6 +56,11 @@ export function createBlobPusher(context: RemoteContext, session: Session): Blob
   };
 }
 
+/** Begins an upload and cancels it: nothing else tells. Failure "unauthorized", "denied", "network". */
+export async function requireWritable(session: Session): Promise<void> {
+  await cancel(session, await begin(session));
+}
+
 /** Failure "network". */
 export async function hasRemoteBlob(session: Session, digest: Digest): Promise<boolean> {
   const head = await session.request("HEAD", `blobs/${digest}`);

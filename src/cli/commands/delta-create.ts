@@ -1,12 +1,14 @@
 /** `berth delta create`: what machines with one image must fetch to get another. */
 import { textToByteName } from "../../core/bytes.ts";
+import type { Digest } from "../../core/digest.ts";
 import { Failure } from "../../core/failure.ts";
 import { formatBytes, formatCount } from "../../core/units.ts";
 import { requireOutputFile } from "../../host/output-file.ts";
-import { formatRepository } from "../../oci/reference.ts";
-import { pushDelta } from "../../remote/delta-artifact.ts";
+import type { ImageRef } from "../../oci/reference.ts";
+import type { RemoteContext } from "../../remote/context.ts";
+import { pushDelta, requireDeltaPlace } from "../../remote/delta-artifact.ts";
 import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
-import { openSession } from "../../remote/session.ts";
+import { openSession, type Session } from "../../remote/session.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { findStoredImage, readImageRef } from "../image-names.ts";
@@ -44,18 +46,13 @@ export const deltaCreateCommand = command({
     const old = findStoredImage(store, oldName);
     const next = findStoredImage(store, newName);
     const ref = values.push ? readImageRef(next.names.find((name) => name === newName) ?? newName) : undefined;
+    const remote = remoteContext(context, values);
+    const session = ref === undefined || context.dryRun ? undefined : await openPlace(remote, ref, next.digest);
     const { progress, signal } = context;
     const delta = await store.createDelta(old, next, { keepXz: values["keep-xz"], progress, signal });
-    let artifact: string | undefined;
-    if (!context.dryRun) {
-      if (output !== undefined) context.host.files.replace(output, Buffer.concat(delta.chunks));
-      if (ref !== undefined) {
-        const remote = remoteContext(context, values);
-        const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
-        const session = await openSession(remote, endpoint, { access: "pull,push" });
-        artifact = `${formatRepository(ref)}@${await pushDelta(remote, session, { delta, next })}`;
-      }
-    }
+    if (output !== undefined && !context.dryRun) context.host.files.replace(output, Buffer.concat(delta.chunks));
+    const artifact =
+      session === undefined ? undefined : `${session.name}@${await pushDelta(remote, session, { delta, next })}`;
     const { chunks: _, ...facts } = delta;
     return { ...facts, artifact };
   },
@@ -68,3 +65,12 @@ export const deltaCreateCommand = command({
       "",
     ].join("\n"),
 });
+
+/** Asked before the delta is made, which takes minutes. */
+async function openPlace(remote: RemoteContext, ref: ImageRef, next: Digest): Promise<Session> {
+  const session = await openSession(remote, pushEndpoint(readRegistriesConf(remote.host), ref), {
+    access: "pull,push",
+  });
+  await requireDeltaPlace(session, next);
+  return session;
+}

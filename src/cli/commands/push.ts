@@ -4,6 +4,7 @@ import { formatBytes } from "../../core/units.ts";
 import type { ImageRef } from "../../oci/reference.ts";
 import { formatImageRef } from "../../oci/reference.ts";
 import { previousImages } from "../../remote/previous-images.ts";
+import { requireWritable } from "../../remote/push-blob.ts";
 import { pushImage } from "../../remote/push.ts";
 import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
 import { openSession } from "../../remote/session.ts";
@@ -60,18 +61,20 @@ export const pushCommand = command({
     const found = findStoredImage(store, name);
     const ref = readDestination(found, name, destination);
     const format = values["compression-format"];
+    const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
+    const session = await openSession(remote, endpoint, { access: "pull,push" });
+    // Compressing takes minutes.
+    if (format !== undefined) await requireWritable(session);
     const image =
       format === undefined ? found : await recompressImage(store, found, toEncoding(format), context.signal);
-    const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
     // Asked before the push: after it the tag names the new image.
-    const session = count === 0 ? undefined : await openSession(remote, endpoint, { access: "pull,push" });
-    const from = session === undefined ? [] : await previousImages(session, ref.tag, count);
+    const from = count === 0 ? [] : await previousImages(session, ref.tag, count);
     const result = await pushImage(remote, store, image, ref);
     const { sentBytes, skippedBytes } = result;
     context.progress.say(
       `Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`,
     );
-    if (session !== undefined) await pushDeltas(remote, store, session, { next: image, ref, from, keepXz });
+    if (count > 0) await pushDeltas(remote, store, session, { next: image, ref, from, keepXz });
     return { name: formatImageRef(ref), ...result };
   },
   view: () => undefined,
