@@ -1,6 +1,7 @@
 /** How to get into a machine: its forwarded ports, commands by ssh, waiting for a login, rebooting from inside. */
 import { Failure } from "../core/failure.ts";
 import type { ExecResult, Host } from "../host/host.ts";
+import { condition } from "./condition.ts";
 import { consoleMark } from "./console.ts";
 import { monitor } from "./monitor.ts";
 import { GUEST_SSH_PORT, type VmPaths } from "./qemu-argv.ts";
@@ -16,6 +17,8 @@ export interface VmAccess {
   sshPort(): Promise<number>;
   /** Runs a command: a string for the remote shell, or words. */
   ssh(command: string | readonly string[], options: SshOptions): Promise<ExecResult>;
+  /** For an error: does it run, and where are its processors. */
+  condition(): Promise<string>;
   bootId(options: SshOptions): Promise<string>;
   /** Failure "check-failed" when the machine ends or the time is over first. */
   waitForSsh(options: WaitOptions): Promise<void>;
@@ -54,8 +57,10 @@ export function createAccess(host: Host, name: string, options: { paths: VmPaths
   };
   const bootId = async (sshOptions: SshOptions): Promise<string> =>
     (await ssh("cat /proc/sys/kernel/random/boot_id", sshOptions)).stdout.toString("utf8").trim();
-  const context: WaitContext = { host, name, paths, sshPort, ssh, signal };
+  const describe = (): Promise<string> => condition(host, paths.qmp, signal);
+  const context: WaitContext = { host, name, paths, sshPort, ssh, condition: describe, signal };
   return {
+    condition: describe,
     forwards,
     sshPort,
     ssh,

@@ -22,6 +22,7 @@ function machine(consoleLog: string, options: { runs: boolean }): WaitContext {
     paths: pathsOf(host, "web"),
     sshPort: async () => 2222,
     ssh: async () => assert.fail("logs in"),
+    condition: async () => "paused (io-error)",
     signal,
   };
 }
@@ -37,5 +38,13 @@ test("waitForSsh() ends at once when the kernel panicked, with the reason", asyn
 test("waitForSsh() ends when the machine ended", async () => {
   await assert.rejects(waitForSsh(machine(KERNEL, { runs: false }), { timeoutMs: 900_000 }), {
     message: 'Cannot wait for ssh of VM "web": it ended; its console shows: [    0.000000] Linux version 6.12.0',
+  });
+});
+
+test("waitForSsh() says what the machine does when the time is over", async () => {
+  await assert.rejects(waitForSsh(machine(KERNEL, { runs: true }), { timeoutMs: 900 }), {
+    message:
+      'Cannot wait longer for ssh of VM "web": 0.9 s are over; its console shows: [    0.000000] Linux version 6.12.0',
+    hint: "QEMU says: paused (io-error)",
   });
 });

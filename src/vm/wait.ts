@@ -42,6 +42,7 @@ export interface WaitContext {
   readonly paths: VmPaths;
   readonly sshPort: () => Promise<number>;
   readonly ssh: (command: string, options: SshOptions) => Promise<ExecResult>;
+  readonly condition: () => Promise<string>;
   readonly signal: AbortSignal;
 }
 
@@ -86,6 +87,7 @@ export async function waitForSsh(context: WaitContext, options: WaitOptions): Pr
       throw new Failure(
         "check-failed",
         `Cannot wait longer for ssh of VM "${context.name}": ${options.timeoutMs / 1000} s are over; ${tail}`,
+        { hint: `QEMU says: ${await context.condition()}` },
       );
     }
     await host.clock.sleep(LOOK_EVERY_MS, signal);

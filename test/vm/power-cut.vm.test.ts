@@ -17,6 +17,7 @@ import { startVm, type Vm } from "../../src/vm/machine.ts";
 const berth = path.join(import.meta.dirname, "../../berth");
 const BASE = "localhost/debian-bootc:12";
 const BOOT_MS = 900_000;
+const CONSOLE_CHARACTERS = 8000;
 const never = new AbortController().signal;
 
 let work: string;
@@ -99,7 +100,7 @@ before(async () => {
   );
   await buildAndPush(port, "two");
   vm = await startVm(host, { name: "power", disks: [path.join(work, "out/disk.raw")], signal: never });
-  await vm.waitForSsh({ key: path.join(work, "key"), timeoutMs: BOOT_MS });
+  await boots(vm.waitForSsh({ key: path.join(work, "key"), timeoutMs: BOOT_MS }));
   await inside("echo kept > /etc/kept && echo kept > /var/kept && sync");
 });
 
@@ -109,13 +110,23 @@ after(async () => {
   rmSync(work, { recursive: true, force: true });
 });
 
+/** A machine that does not come back shows its last words, which end with it. */
+async function boots(wait: Promise<unknown>): Promise<void> {
+  try {
+    await wait;
+  } catch (error) {
+    console.log(vm.console().slice(-CONSOLE_CHARACTERS));
+    throw error;
+  }
+}
+
 /** Starts `script` in the machine, cuts the power after `delayMs`, boots again. Returns the edition that runs then. */
 async function cut(script: string, delayMs: number): Promise<string> {
   await inside(`systemd-run --quiet --collect sh -c '${script}'`);
   await host.clock.sleep(delayMs);
   await vm.kill();
   await vm.start();
-  await vm.waitForSsh({ key: path.join(work, "key"), timeoutMs: BOOT_MS });
+  await boots(vm.waitForSsh({ key: path.join(work, "key"), timeoutMs: BOOT_MS }));
   const status: unknown = JSON.parse(await inside("berth status --json"));
   assert.equal(typeof status, "object");
   assert.equal(
@@ -146,7 +157,7 @@ for (const delayMs of [2500, 5000]) {
 test("after all that an upgrade succeeds", async () => {
   if ((await inside("cat /usr/share/edition")) === "one") {
     await inside("berth upgrade");
-    await vm.reboot({ key: path.join(work, "key"), timeoutMs: BOOT_MS });
+    await boots(vm.reboot({ key: path.join(work, "key"), timeoutMs: BOOT_MS }));
   }
   assert.equal(await inside("cat /usr/share/edition"), "two");
   assert.equal(await inside("cat /etc/kept"), "kept");
@@ -156,7 +167,7 @@ test("a power cut during a rollback leaves one of the two, and a rollback then w
   if ((await cut("berth rollback", 1200)) === "two") {
     const queued: unknown = JSON.parse(await inside("berth status --json"));
     if (!JSON.stringify(queued).includes('"rollbackQueued":true')) await inside("berth rollback");
-    await vm.reboot({ key: path.join(work, "key"), timeoutMs: BOOT_MS });
+    await boots(vm.reboot({ key: path.join(work, "key"), timeoutMs: BOOT_MS }));
   }
   assert.equal(await inside("cat /usr/share/edition"), "one");
 });

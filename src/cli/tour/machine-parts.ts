@@ -1,4 +1,5 @@
 /** The parts of the story on the machine: disk, boot, local state, reboots. */
+import { openVm } from "../../vm/machine.ts";
 import { type CommandOptions, retry, type Stage } from "./stage.ts";
 import { authJson, inventory, LAB_REGISTRY_CONF, PASSWORD, REGISTRY, USER } from "./texts.ts";
 
@@ -167,8 +168,9 @@ export async function reboot(stage: Stage, machine: Machine): Promise<void> {
 }
 
 async function lastWords(stage: Stage): Promise<string> {
-  const console = await stage.quietly(["berth", "vm", "console", "--log", NAME]);
-  return console.trimEnd().split("\n").slice(-LAST_WORDS_LINES).join("\n");
+  const vm = openVm(stage.host, NAME, stage.signal);
+  const lines = vm.console().trimEnd().split("\n").slice(-LAST_WORDS_LINES);
+  return [...lines, `QEMU says: ${await vm.condition()}`].join("\n");
 }
 
 async function sshPort(stage: Stage): Promise<number> {
