@@ -3,7 +3,7 @@
  * exits. With `bootc` as its name it is the same program.
  */
 import { createInterface } from "node:readline/promises";
-import { Writable } from "node:stream";
+import { addAbortSignal, Writable } from "node:stream";
 import { Failure } from "../core/failure.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { commands } from "./commands.ts";
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const host = createLinuxHost();
   const status = await runProgram(process.argv.slice(2), commands, {
     host,
-    terminal: createTerminal(),
+    terminal: createTerminal(controller.signal),
     signal: controller.signal,
     version: VERSION,
   });
@@ -55,7 +55,7 @@ function watchOutput(controller: AbortController): { readonly failed: boolean } 
   return output;
 }
 
-function createTerminal(): Terminal {
+function createTerminal(signal: AbortSignal): Terminal {
   return {
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
@@ -64,32 +64,35 @@ function createTerminal(): Terminal {
     stderrColumns: process.stderr.isTTY === true ? (process.stderr.columns ?? 80) : undefined,
     async readStdin() {
       const chunks: Buffer[] = [];
-      for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
+      for await (const chunk of addAbortSignal(signal, process.stdin)) chunks.push(Buffer.from(chunk));
       return Buffer.concat(chunks).toString("utf8");
     },
-    ask,
+    ask: (question, { hidden = false } = {}) => ask(question, { hidden, signal }),
   };
 }
 
-async function ask(question: string, options: { hidden?: boolean } = {}): Promise<string> {
+async function ask(question: string, { hidden, signal }: { hidden: boolean; signal: AbortSignal }): Promise<string> {
+  const cannot = `Cannot ask "${question.trim()}"`;
   if (process.stdin.isTTY !== true) {
-    throw new Failure("usage", `Cannot ask "${question.trim()}": standard input is no terminal`, {
+    throw new Failure("usage", `${cannot}: standard input is no terminal`, {
       hint: "--help says how to give the answer without one",
     });
   }
   const quiet = new Writable({ write: (_chunk, _encoding, done) => done() });
-  process.stderr.write(question);
-  const lines = createInterface({
-    input: process.stdin,
-    output: options.hidden ? quiet : process.stderr,
-    terminal: true,
-  });
+  const lines = createInterface({ input: process.stdin, output: hidden ? quiet : process.stderr, terminal: true });
+  const left = new AbortController();
+  lines.once("close", () => left.abort());
+  // While lines are edited the terminal sends no signal for the key.
+  lines.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
+  if (hidden) process.stderr.write(question);
   try {
-    const answer = await lines.question("");
-    if (options.hidden) process.stderr.write("\n");
-    return answer;
+    return await lines.question(hidden ? "" : question, { signal: AbortSignal.any([signal, left.signal]) });
+  } catch (cause) {
+    if (!left.signal.aborted) throw cause;
+    throw new Failure("aborted", `${cannot}: the input ended, wanted an answer`);
   } finally {
     lines.close();
+    if (hidden) process.stderr.write("\n");
   }
 }
 
