@@ -106,7 +106,7 @@ export function formatManPage(commands: readonly Command[], version: string): st
   }
   lines.push(
     ".SH EXIT STATUS",
-    "0 done; 1 failure; 2 usage; 70 a bug of berth; 130 interrupted. \\fBberth run\\fR passes on the container's.",
+    "0 done; 1 failure; 2 usage; 70 a bug of berth; 129, 130, 143 ended by SIGHUP, Ctrl-C, SIGTERM. \\fBberth run\\fR passes on the container's.",
     ".SH SEE ALSO",
     "bootc(8), podman(1), systemd-boot(7)",
   );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 
@@ -43,5 +44,26 @@ test("a signal ends what reads standard input", async () => {
   // More than a pipe holds: what has taken it reads.
   child.stdin.write(Buffer.alloc(4 * 1024 * 1024), () => child.kill("SIGTERM"));
   const [code] = await once(child, "close");
-  assert.equal(code, 130);
+  assert.equal(code, 143);
 });
+
+for (const [name, status] of [
+  ["SIGHUP", 129],
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${name} unwinds what waits for a registry`, async (t) => {
+    const silent = createServer().listen(0, "127.0.0.1");
+    t.after(() => silent.close());
+    await once(silent, "listening");
+    const address = silent.address();
+    assert.ok(typeof address === "object" && address !== null);
+    const child = spawn(process.execPath, [MAIN, "login", "-u", "anna", "-p", "secret", `127.0.0.1:${address.port}`]);
+    silent.once("connection", () => child.kill(name));
+    let says = "";
+    child.stderr.on("data", (chunk: Buffer) => (says += chunk));
+    const [code] = await once(child, "close");
+    assert.equal(says, "error: interrupted\n");
+    assert.equal(code, status);
+  });
+}

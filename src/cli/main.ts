@@ -1,13 +1,13 @@
 /**
  * The program's entry: connects argv, the terminal and signals to the commands. The first Ctrl-C aborts and unwinds, the second
- * exits. With `bootc` as its name it is the same program.
+ * exits; so do SIGTERM and SIGHUP. With `bootc` as its name it is the same program.
  */
+import { constants } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { addAbortSignal, Writable } from "node:stream";
 import { Failure } from "../core/failure.ts";
 import { createLinuxHost } from "../host/linux.ts";
 import { commands } from "./commands.ts";
-import { EXIT_INTERRUPTED } from "./report-error.ts";
 import { runProgram, type Terminal } from "./run-command.ts";
 import { VERSION } from "./version.ts";
 
@@ -17,12 +17,13 @@ const REPEAT_MS = 1000;
 async function main(): Promise<void> {
   const controller = new AbortController();
   let firstMs = 0;
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
+  // SIGHUP: the terminal was closed.
+  for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
       // The terminal and a parent of ours may both send the first one.
-      if (controller.signal.aborted && performance.now() - firstMs > REPEAT_MS) process.exit(EXIT_INTERRUPTED);
+      if (controller.signal.aborted && performance.now() - firstMs > REPEAT_MS) process.exit(statusAfter(name));
       if (!controller.signal.aborted) firstMs = performance.now();
-      controller.abort();
+      controller.abort(interruption(name));
     });
   }
   const output = watchOutput(controller);
@@ -34,6 +35,16 @@ async function main(): Promise<void> {
     version: VERSION,
   });
   process.exitCode = output.failed ? 1 : status;
+}
+
+/** The reason of the abort is how the program ends. */
+function interruption(name: NodeJS.Signals): Failure {
+  return new Failure("aborted", "interrupted", { exitCode: statusAfter(name) });
+}
+
+/** As shells say it. */
+function statusAfter(name: NodeJS.Signals): number {
+  return 128 + constants.signals[name];
 }
 
 /**
@@ -48,7 +59,7 @@ function watchOutput(controller: AbortController): { readonly failed: boolean } 
       process.exitCode = 1;
       process.stderr.write(`error: Cannot write to standard output: ${error.code ?? error.message}\n`);
     }
-    controller.abort();
+    controller.abort(interruption("SIGPIPE"));
   });
   // Without a reader of our talk the work goes on.
   process.stderr.on("error", () => undefined);

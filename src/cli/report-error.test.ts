@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Failure } from "../core/failure.ts";
 import { reportError } from "./report-error.ts";
 
-const quiet = { aborted: false, debug: false };
+const quiet = { debug: false };
 
 test("reportError() tells the whole chain in one line and the nearest hint", () => {
   const cause = new Failure("network", 'Cannot reach "https://r:5000/v2/": connection refused', {
@@ -17,12 +17,11 @@ test("reportError() tells the whole chain in one line and the nearest hint", () 
   assert.equal(exitCode, 1);
 });
 
-test("reportError() gives usage 2, a bug 70 with its stack, an interrupt 130, a container its own", () => {
+test("reportError() gives usage 2, a bug 70 with its stack, a container its own", () => {
   assert.equal(reportError(new Failure("usage", "x"), quiet).exitCode, 2);
   const bug = reportError(new TypeError("undefined is not a function"), quiet);
   assert.equal(bug.exitCode, 70);
   assert.match(bug.text, /this is a bug:\nTypeError: undefined is not a function\n\s+at /);
-  assert.equal(reportError(new Error("x"), { aborted: true, debug: false }).exitCode, 130);
   assert.equal(reportError(new Failure("exec-failed", "x", { exitCode: 42 }), quiet).exitCode, 42);
 });
 
@@ -32,6 +31,6 @@ test("reportError() lets no control character and no password through", () => {
 });
 
 test("reportError() makes one line of several, with nothing after the last", () => {
-  const { text } = reportError(new SyntaxError("bad value\n  3 | x = [\n\n"), { aborted: false, debug: false });
+  const { text } = reportError(new SyntaxError("bad value\n  3 | x = [\n\n"), { debug: false });
   assert.equal(text, "error: bad value | 3 | x = [\n");
 });

@@ -12,11 +12,8 @@ export interface ErrorReport {
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 export const EXIT_BUG = 70;
-export const EXIT_INTERRUPTED = 130;
 
-/** `aborted`: the user pressed Ctrl-C, so whatever was thrown is a consequence of it. */
-export function reportError(error: unknown, options: { aborted: boolean; debug: boolean }): ErrorReport {
-  if (options.aborted) return { text: "error: interrupted\n", exitCode: EXIT_INTERRUPTED };
+export function reportError(error: unknown, options: { debug: boolean }): ErrorReport {
   if (!isExpected(error)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return { text: `berth failed in a way it should not; this is a bug:\n${clean(stack, true)}\n`, exitCode: EXIT_BUG };

@@ -53,10 +53,9 @@ export async function runProgram(
     return 0;
   } catch (error) {
     progress?.close();
-    const report = reportError(withRootHint(error, host, words), {
-      aborted: signal.aborted,
-      debug: host.env["BERTH_DEBUG"] !== undefined,
-    });
+    // After an interrupt, whatever was thrown is a consequence of it.
+    const cause = signal.aborted ? signal.reason : withRootHint(error, host, words);
+    const report = reportError(cause, { debug: host.env["BERTH_DEBUG"] !== undefined });
     terminal.stderr(report.text);
     return report.exitCode;
   }
