@@ -69,6 +69,8 @@ export interface ReadErofsOptions {
   readonly keep?: (path: string) => boolean;
 }
 
+const STUBS: ReadonlySet<string> = new Set(STUB_NAMES);
+
 /** Throws SyntaxError or RangeError for anything that is not a whole composefs image. Values are views into `image`. */
 export function readErofs(image: Uint8Array, options: ReadErofsOptions = {}): Directory {
   const opened = openImage(image);
@@ -131,7 +133,7 @@ function readChildren(reader: Reader, open: Open): void {
 }
 
 function isStub(inode: RawInode, name: string): boolean {
-  return inode.kind === "char" && inode.data === 0 && STUB_NAMES.includes(name);
+  return inode.kind === "char" && inode.data === 0 && STUBS.has(name);
 }
 
 function readLeaf(reader: Reader, inode: RawInode): LeafNames {
