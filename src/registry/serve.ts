@@ -79,7 +79,7 @@ export async function startRegistry(
     await Promise.race([ended, host.clock.sleep(shutdown.grace, grace.signal).catch(() => undefined)]);
     grace.abort();
     server.abort();
-    await Promise.all([...running, aside?.close()]);
+    await Promise.all([ended, aside?.close()]);
     storage[Symbol.dispose]();
   };
   let stopping: Promise<void> | undefined;

@@ -153,7 +153,7 @@ function openWebhooks(
 }
 
 function readSecret(host: Pick<Host, "files">, path: string, url: string): string {
-  return explained(`Cannot use the secret of webhook ${url}`, () => host.files.readText(path).trim());
+  return explained(`Cannot use the secret of webhook ${new URL(url).origin}`, () => host.files.readText(path).trim());
 }
 
 function logRequest(progress: Progress, entry: LogEntry): void {

@@ -33,17 +33,23 @@ interface Opened {
   readonly pauses: number[];
   readonly warnings: string[];
   readonly ended: string[];
+  /** Ends the time that close() gives to what waits. */
+  readonly giveUp: () => void;
 }
 
-/** `statuses`: what the receiver answers, one after the other, then 200; 0 is no answer at all. */
+const LAST_TRY_MS = 15_000;
+
+/** `statuses`: what the receiver answers, one after the other, then 200; 0 is a broken connection, -1 no answer at all. */
 function open(statuses: readonly number[] = [], hook: Webhook = HOOK): Opened {
   const left = [...statuses];
-  const opened: Omit<Opened, "webhooks"> = { got: [], pauses: [], warnings: [], ended: [] };
+  const { promise: timeIsOver, resolve: giveUp } = Promise.withResolvers<void>();
+  const opened: Omit<Opened, "webhooks"> = { got: [], pauses: [], warnings: [], ended: [], giveUp };
   const host = createFakeHost({
     network: {
       respond: async (request) => {
         const status = left.shift() ?? 200;
         if (status === 0) throw new Failure("network", "Cannot reach the receiver");
+        if (status === -1) await aborted(request.signal);
         const body = await request.text();
         const [event] = asArray(parseJsonObject(body, "body")["events"], "events");
         if (status === 200)
@@ -59,6 +65,7 @@ function open(statuses: readonly number[] = [], hook: Webhook = HOOK): Opened {
   const clock = {
     ...host.clock,
     sleep: async (durationMs: number, signal?: AbortSignal): Promise<void> => {
+      if (durationMs === LAST_TRY_MS) return Promise.race([timeIsOver, ...(signal ? [aborted(signal)] : [])]);
       opened.pauses.push(durationMs);
       if (signal?.aborted === true) throw new Failure("aborted", "stopped");
     },
@@ -69,6 +76,14 @@ function open(statuses: readonly number[] = [], hook: Webhook = HOOK): Opened {
   };
   const webhooks = createWebhooks({ ...host, clock }, [hook], options);
   return { ...opened, webhooks };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = (): void => reject(new Failure("aborted", "Cannot finish: interrupted"));
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end);
+  });
 }
 
 async function settled({ webhooks }: Opened): Promise<void> {
@@ -155,7 +170,7 @@ test("a receiver that never takes an event loses it after the last try, in the l
   assert.equal(opened.pauses.length, 11);
   assert.ok(Math.max(...opened.pauses) <= 300_000);
   assert.deepEqual(opened.ended, ["dropped", "delivered"]);
-  assert.match(opened.warnings[0] ?? "", /receiver\.test\/hook did not get: push team\/os: it answered 503/);
+  assert.match(opened.warnings[0] ?? "", /receiver\.test did not get: push team\/os: it answered 503/);
 });
 
 test("the queue is bounded: what does not fit is dropped at once", async () => {
@@ -173,4 +188,22 @@ test("close() tries what waits once more and ends", async () => {
   await opened.webhooks.close();
   assert.equal(opened.webhooks.waiting(), 0);
   assert.deepEqual(opened.ended, ["dropped", "dropped", "dropped", "delivered"]);
+});
+
+test("close() gives up when its time is over: a receiver that hangs does not hold up the stop", async () => {
+  const opened = open([-1]);
+  for (const tag of ["v1", "v2"]) opened.webhooks.observe(push(tag));
+  const closed = opened.webhooks.close();
+  opened.giveUp();
+  await closed;
+  assert.equal(opened.webhooks.waiting(), 0);
+  assert.deepEqual(opened.ended, ["dropped", "dropped"]);
+  assert.match(opened.warnings[1] ?? "", /did not get: push team\/os: the registry stops$/);
+});
+
+test("the log has no path or query of a receiver's URL", async () => {
+  const opened = open(Array<number>(12).fill(500), { ...HOOK, url: "https://receiver.test:8443/t0ken?key=t0ken" });
+  opened.webhooks.observe(push("v1"));
+  await settled(opened);
+  assert.match(opened.warnings[0] ?? "", /^Webhook https:\/\/receiver\.test:8443 did not get: /);
 });

@@ -7,7 +7,7 @@
  * @see distribution "Notifications"; the signature is GitHub's X-Hub-Signature-256
  */
 import { createHmac } from "node:crypto";
-import { isFailure } from "../../core/failure.ts";
+import { Failure, isFailure } from "../../core/failure.ts";
 import type { Progress } from "../../core/progress.ts";
 import type { Host } from "../../host/host.ts";
 import { compileGlob } from "../access/glob.ts";
@@ -37,7 +37,7 @@ export interface Webhooks {
   observe(entry: LogEntry): void;
   /** Events that wait, of all receivers. */
   waiting(): number;
-  /** What waits is tried once more, without a pause. */
+  /** What waits is tried once more, without a pause, and given up after 15 s. */
   close(): Promise<void>;
 }
 
@@ -55,6 +55,8 @@ const ATTEMPTS_MAX = 12;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5 * 60_000;
 const TIMEOUT_MS = 10_000;
+/** Of what waits when the registry stops, in all: a receiver that hangs must not hold it up. */
+const LAST_TRY_MS = 15_000;
 
 export function createWebhooks(host: WebhookHost, hooks: readonly Webhook[], options: WebhookOptions): Webhooks {
   const receivers = hooks.map((hook) => createReceiver(host, hook, options));
@@ -109,19 +111,22 @@ interface Receiver {
 function createReceiver(host: WebhookHost, hook: Webhook, options: WebhookOptions): Receiver {
   const globs = hook.repositories.map(compileGlob);
   const queue: RegistryEvent[] = [];
+  // The rest of a URL may be a secret.
+  const { origin } = new URL(hook.url);
   const closing = new AbortController();
+  const givenUp = new AbortController();
   let sending: Promise<void> | undefined;
   const drop = (event: RegistryEvent, why: string): void => {
     options.ended?.("dropped");
     const { action, target } = event;
-    options.progress.warn(`Webhook ${hook.url} did not get: ${action} ${target.repository}: ${why}`);
+    options.progress.warn(`Webhook ${origin} did not get: ${action} ${target.repository}: ${why}`);
   };
 
   /** undefined when it was taken, else why not. */
   const deliver = async (event: RegistryEvent): Promise<string | undefined> => {
     let why: string | undefined;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-      why = await post(host, hook, event);
+      why = await post(host, hook, event, givenUp.signal);
       if (why === undefined || closing.signal.aborted) return why;
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
       if (attempt < ATTEMPTS_MAX) await pause(host, pauseMs, closing.signal);
@@ -130,7 +135,7 @@ function createReceiver(host: WebhookHost, hook: Webhook, options: WebhookOption
   };
   const sendAll = async (): Promise<void> => {
     for (let event = queue[0]; event !== undefined; event = queue[0]) {
-      const why = await deliver(event);
+      const why = givenUp.signal.aborted ? "the registry stops" : await deliver(event);
       queue.shift();
       if (why === undefined) options.ended?.("delivered");
       else drop(event, why);
@@ -147,12 +152,21 @@ function createReceiver(host: WebhookHost, hook: Webhook, options: WebhookOption
     waiting: () => queue.length,
     async close() {
       closing.abort();
+      const done = new AbortController();
+      const late = pause(host, LAST_TRY_MS, done.signal).then(() => givenUp.abort(new Failure("aborted", "stopped")));
       await sending;
+      done.abort();
+      await late;
     },
   };
 }
 
-async function post(host: WebhookHost, hook: Webhook, event: RegistryEvent): Promise<string | undefined> {
+async function post(
+  host: WebhookHost,
+  hook: Webhook,
+  event: RegistryEvent,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const body = Buffer.from(JSON.stringify({ events: [event] }));
   const headers = {
     "content-type": "application/vnd.docker.distribution.events.v2+json",
@@ -165,6 +179,7 @@ async function post(host: WebhookHost, hook: Webhook, event: RegistryEvent): Pro
       url: hook.url,
       headers,
       body,
+      signal,
       connectTimeoutMs: TIMEOUT_MS,
       idleTimeoutMs: TIMEOUT_MS,
     });
