@@ -10,6 +10,7 @@ import type * as http from "node:http";
 import type { SecureContextOptions } from "node:tls";
 import { endOfTurn } from "../core/end-of-turn.ts";
 import { Failure } from "../core/failure.ts";
+import { requireCertificate, requireKeyPair } from "../core/key-pair.ts";
 import type {
   FileStream,
   HttpHandler,
@@ -100,6 +101,8 @@ function createServer(settings: http.ServerOptions, listener: http.RequestListen
   const useTls = ({ cert, key, clientCa }: ServerTls, message: string): void => {
     const context: SecureContextOptions = { cert, key, ...(clientCa !== undefined && { ca: clientCa }) };
     try {
+      requireKeyPair({ cert, key });
+      if (clientCa !== undefined) requireCertificate(clientCa);
       server.setSecureContext(context);
     } catch (cause) {
       throw new Failure("bad-input", message, { cause });

@@ -85,15 +85,21 @@ test("new TLS files are for new connections; a running one goes on; what cannot 
   const running = await network.request({ method: "GET", url: `https://127.0.0.1:${server.port}/slow`, tls: old });
   await assert.rejects(get(server.port, renewed));
 
-  const broken: ServerTls = { cert: pair("renewed").cert, key: pair("server").key };
-  assert.throws(
-    () => server.reloadTls(broken),
-    (error) => isFailure(error, "bad-input"),
-  );
-  assert.throws(
-    () => server.reloadTls({ cert: "", key: "x" }),
-    (error) => isFailure(error, "bad-input"),
-  );
+  const whole = pair("renewed");
+  const broken: readonly ServerTls[] = [
+    { ...whole, key: pair("server").key },
+    { ...whole, cert: "" },
+    { ...whole, cert: whole.cert.slice(0, 200) },
+    { ...whole, key: "" },
+    { ...whole, clientCa: "" },
+    { ...whole, clientCa: "none yet" },
+  ];
+  for (const files of broken) {
+    assert.throws(
+      () => server.reloadTls(files),
+      (error) => isFailure(error, "bad-input"),
+    );
+  }
   await assert.rejects(get(server.port, renewed));
 
   server.reloadTls(pair("renewed"));

@@ -14,26 +14,46 @@ import { certificatesFor } from "./certificates.ts";
 import { openSession } from "./session.ts";
 import { createTransport } from "./transport.ts";
 
-test("certs.d gives authorities and a client's pair, by the exact name with port", () => {
+test("certs.d gives authorities and a client's pair, by the exact name with port", async () => {
+  const linux = createLinuxHost();
+  const [own, another] = [await createCertificate(linux, ["anna"]), await createCertificate(linux, ["bert"])];
   const host = createFakeHost({
     env: { HOME: "/h" },
     files: {
       "/etc/containers/certs.d/r.io:5000/ca.crt": "CA1",
       "/h/.config/containers/certs.d/r.io:5000/own.crt": "CA0",
-      "/etc/docker/certs.d/r.io:5000/me.cert": "CERT",
-      "/etc/docker/certs.d/r.io:5000/me.key": "KEY",
+      "/etc/docker/certs.d/r.io:5000/me.cert": own.certificate,
+      "/etc/docker/certs.d/r.io:5000/me.key": own.key,
+      "/etc/docker/certs.d/junk/me.cert": "junk",
+      "/etc/docker/certs.d/junk/me.key": own.key,
+      "/etc/docker/certs.d/keyless/me.cert": own.certificate,
+      "/etc/docker/certs.d/keyless/me.key": "",
+      "/etc/docker/certs.d/mixed/me.cert": own.certificate,
+      "/etc/docker/certs.d/mixed/me.key": another.key,
       "/etc/containers/certs.d/half/me.cert": "CERT",
       "/etc/containers/certs.d/other/me.key": "KEY",
       "/only/x.crt": "CA2",
     },
   });
-  assert.deepEqual(certificatesFor(host, "r.io:5000"), { ca: ["CA0", "CA1"], cert: "CERT", key: "KEY" });
+  assert.deepEqual(certificatesFor(host, "r.io:5000"), { ca: ["CA0", "CA1"], cert: own.certificate, key: own.key });
   assert.deepEqual(certificatesFor(host, "r.io"), {});
   assert.deepEqual(certificatesFor(host, "r.io:5000", "/only"), { ca: ["CA2"] });
   assert.throws(
     () => certificatesFor(host, "r.io:5000", "/missing"),
     (error) => isFailure(error, "not-found"),
   );
+  for (const [name, why] of [
+    ["junk", "the certificate is no whole PEM"],
+    ["keyless", "the key is no whole PEM, or has a passphrase"],
+    ["mixed", "the key belongs to another certificate"],
+  ] as const) {
+    assert.throws(
+      () => certificatesFor(host, name),
+      (error) =>
+        isFailure(error, "bad-input") &&
+        error.message === `Cannot use "/etc/docker/certs.d/${name}/me.cert" and its key: ${why}`,
+    );
+  }
   for (const [name, missing] of [
     ["half", "me.key"],
     ["other", "me.cert"],

@@ -6,13 +6,14 @@
  */
 import { type ByteName, textToByteName } from "../core/bytes.ts";
 import { Failure } from "../core/failure.ts";
+import { type KeyPair, requireKeyPair } from "../core/key-pair.ts";
 import type { ClientTls } from "../host/host.ts";
 import { type ConfigHost, userConfigDirectory } from "./context.ts";
 
-/** Failure "bad-input" for a client certificate without its key, or a key alone; "not-found" for a `certDir` that is missing. */
+/** Failure "bad-input" for a client certificate without its own key, or a key alone; "not-found" for a `certDir` that is missing. */
 export function certificatesFor(host: ConfigHost, registry: string, certDir?: string): ClientTls {
   const ca: string[] = [];
-  let pair: { cert: string; key: string } | undefined;
+  let pair: KeyPair | undefined;
   for (const directory of certDir === undefined ? directoriesFor(host, registry) : [textToByteName(certDir)]) {
     const names = certDir === undefined ? host.files.listIfAny(directory) : host.files.list(directory);
     for (const name of names) {
@@ -27,11 +28,22 @@ export function certificatesFor(host: ConfigHost, registry: string, certDir?: st
         );
       }
       if (name.endsWith(".cert")) {
-        pair ??= { cert: host.files.readText(path), key: host.files.readText(`${directory}/${partner}`) };
+        pair ??= readPair(host, path, `${directory}/${partner}`);
       }
     }
   }
   return { ...(ca.length > 0 && { ca }), ...pair };
+}
+
+function readPair(host: ConfigHost, certPath: string, keyPath: string): KeyPair {
+  const pair = { cert: host.files.readText(certPath), key: host.files.readText(keyPath) };
+  try {
+    requireKeyPair(pair);
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new Failure("bad-input", `Cannot use "${certPath}" and its key: ${cause.message}`, { cause });
+  }
+  return pair;
 }
 
 function directoriesFor(host: ConfigHost, registry: string): readonly ByteName[] {
