@@ -14,6 +14,7 @@ test("formatTable() pads to the widest cell and leaves two blanks", () => {
     "ID     NAME\n1      a\n12345  é\n",
   );
   assert.equal(formatTable(["A", "B"], []), "A  B\n");
+  assert.equal(formatTable(["A"], Array(200_000).fill(["1"])).length, 400_002);
 });
 
 test("formatAge() speaks as podman does", () => {

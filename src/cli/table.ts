@@ -3,7 +3,9 @@
 /** Columns padded to their widest cell, two blanks between; the header is always there. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...lines.map((cells) => Array.from(cells[column] ?? "").length)));
+  const widths = header.map((_, column) =>
+    lines.reduce((widest, cells) => Math.max(widest, Array.from(cells[column] ?? "").length), 0),
+  );
   return lines
     .map((cells) =>
       header

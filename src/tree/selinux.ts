@@ -73,8 +73,9 @@ function readPolicy(tree: Directory, options: RelabelOptions): Policy | undefine
   const specifications: Specification[] = [];
   for (const suffix of ["", ".local", ".homedirs"]) {
     const text = readTextFile(tree, base + suffix, options);
-    if (text !== undefined) specifications.push(...parseContexts(text, base + suffix));
-    else if (suffix === "") {
+    if (text !== undefined) {
+      for (const specification of parseContexts(text, base + suffix)) specifications.push(specification);
+    } else if (suffix === "") {
       throw new Failure("bad-input", `Cannot label files: SELinux policy file "${base}" is missing in the image`, {
         hint: `/etc/selinux/config of the image names the policy "${type}": install it, or remove that file`,
       });

@@ -110,6 +110,11 @@ test("relabel(): the last specification that matches wins, types and <<none>> co
   });
 });
 
+test("relabel() reads a policy of more lines than a call takes arguments", () => {
+  const contexts = `/ top\n${Array.from({ length: 130_000 }, (_, i) => `/${i} other\n`).join("")}`;
+  assert.deepEqual(labels(withPolicy({ file_contexts: contexts }, {})), { "/": "top" });
+});
+
 test("relabel() follows substitutions for the alias and everything below it", () => {
   const tree = withPolicy(
     {

@@ -56,8 +56,8 @@ export async function checkStorage(driver: Driver, options: CheckOptions): Promi
   for (const name of names) {
     options.signal?.throwIfAborted();
     const isSparse = sparse.some((glob) => glob.test(name));
-    const found = await checkRepository(driver, openRepository(driver, name), isSparse);
-    problems.push(...found.filter(({ digest }) => digest === undefined || !damaged.has(digest)));
+    for (const problem of await checkRepository(driver, openRepository(driver, name), isSparse))
+      if (problem.digest === undefined || !damaged.has(problem.digest)) problems.push(problem);
   }
   return { blobs, bytes, repositories: names.length, problems };
 }

@@ -33,13 +33,14 @@ export async function planEviction(
     if (size === undefined) continue;
     const images: CopiedImage[] = [];
     for (const name of await listRepositories(driver)) {
-      if (name.startsWith(`${prefix}/`)) images.push(...(await readImages(driver, openRepository(driver, name))));
+      if (!name.startsWith(`${prefix}/`)) continue;
+      for (const image of await readImages(driver, openRepository(driver, name))) images.push(image);
     }
     const sizes = new Map<Digest, number>();
     for (const digest of images.flatMap(({ content }) => [...content])) {
       if (!sizes.has(digest)) sizes.set(digest, (await driver.blobSize(digest)) ?? 0);
     }
-    steps.push(...stepsTo(size, images, { sizes, before: now - graceMs }));
+    for (const step of stepsTo(size, images, { sizes, before: now - graceMs })) steps.push(step);
   }
   return steps;
 }
@@ -96,7 +97,7 @@ async function readImages(driver: Driver, repository: Repository): Promise<Copie
         tags: [...whole].flatMap((digest) => (tags.get(digest) ?? []).map((tag) => ({ tag, digest }))),
         manifests: [...whole],
         content: new Set([...whole, ...parts.filter((digest) => linked.has(digest))]),
-        usedMs: Math.max(...[...whole].map((digest) => manifests.get(digest)?.usedMs ?? 0)),
+        usedMs: whole.values().reduce((last, digest) => Math.max(last, manifests.get(digest)?.usedMs ?? 0), 0),
       };
     });
 }

@@ -170,14 +170,14 @@ function keptBy(nodes: ReadonlyMap<Digest, Node>): (digest: Digest) => readonly 
 
 /** So that when a manifest's turn comes nothing keeps it any more but what stays. */
 function keepersFirst(digests: readonly Digest[], keeps: (digest: Digest) => readonly Digest[]): Digest[] {
-  const sorted: Digest[] = [];
+  const levels: (readonly Digest[])[] = [];
   let rest = digests;
   while (rest.length > 0) {
     const kept = new Set(rest.flatMap(keeps));
     const free = rest.filter((digest) => !kept.has(digest));
-    if (free.length === 0) return [...sorted, ...rest];
-    sorted.push(...free);
+    if (free.length === 0) break;
+    levels.push(free);
     rest = rest.filter((digest) => kept.has(digest));
   }
-  return sorted;
+  return [...levels.flat(), ...rest];
 }

@@ -48,7 +48,7 @@ const CONFIG_BYTES_MAX = 16 * 1024 * 1024;
 export async function planCopy(source: ImageSource, sink: ImageSink, selection: CopySelection): Promise<CopyPlan> {
   const found = await selectTop(source, selection);
   await source.requireTrust([found.top.digest, ...found.indexes]);
-  const manifests = isIndexType(found.top.mediaType) ? await readBelow(source, found.top, 0) : [];
+  const manifests = isIndexType(found.top.mediaType) ? await Array.fromAsync(readBelow(source, found.top, 0)) : [];
   if (manifests.length > 0 && !sink.takesIndex) {
     throw new Failure(
       "unsupported",
@@ -150,16 +150,14 @@ function choose(index: Index, wanted: Platform, source: ImageSource): Descriptor
 }
 
 /** Every manifest below an index, inner first. */
-async function readBelow(source: ImageSource, top: ManifestDocument, depth: number): Promise<ManifestDocument[]> {
+async function* readBelow(source: ImageSource, top: ManifestDocument, depth: number): AsyncGenerator<ManifestDocument> {
   if (depth >= INDEX_DEPTH_MAX) throw tooDeep(source);
   const index = understand(source.name, () => parseIndex(top.bytes.toString("utf8"), top.mediaType));
-  const found: ManifestDocument[] = [];
   for (const { digest } of index.manifests) {
     const child = await source.manifest(digest);
-    if (isIndexType(child.mediaType)) found.push(...(await readBelow(source, child, depth + 1)));
-    found.push(child);
+    if (isIndexType(child.mediaType)) yield* readBelow(source, child, depth + 1);
+    yield child;
   }
-  return found;
 }
 
 interface ImageParts {

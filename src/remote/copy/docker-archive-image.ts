@@ -66,7 +66,7 @@ export async function readDockerArchiveImage(files: FileReader, { name, ref }: N
 
 export function writeDockerArchiveImage(files: TarWriter, { name, ref }: NamedImage): ImageSink {
   const layerFile = (diffId: Digest): string => `${digestHex(diffId)}.tar`;
-  const diffIds: Digest[] = [];
+  let diffIds: readonly Digest[] = [];
   let config: Digest | undefined;
   return {
     name,
@@ -78,7 +78,7 @@ export function writeDockerArchiveImage(files: TarWriter, { name, ref }: NamedIm
       if (role === "config") {
         const bytes = await collectBytes(verified(open(0), blob));
         config = blob.digest;
-        diffIds.push(...understand(name, () => parseImageConfig(bytes.toString("utf8"))).rootfs.diff_ids);
+        diffIds = understand(name, () => parseImageConfig(bytes.toString("utf8"))).rootfs.diff_ids;
         files.putBytes(`${digestHex(blob.digest)}.json`, bytes);
         return undefined;
       }

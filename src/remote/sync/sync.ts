@@ -101,7 +101,7 @@ async function referrersBelow(place: SyncPlace, repository: string, subject: Dig
   for (let depth = 0; depth < REFERRER_DEPTH_MAX && level.length > 0; depth += 1) {
     const next: Digest[] = [];
     for (const digest of level)
-      next.push(...(await place.referrers(repository, digest)).filter((each) => !found.has(each)));
+      for (const each of await place.referrers(repository, digest)) if (!found.has(each)) next.push(each);
     for (const digest of next) found.add(digest);
     level = next;
   }
