@@ -218,9 +218,28 @@ test("exportLayout() goes on where another was broken off", async (t) => {
   await assert.rejects(
     exportLayout(host, store, image, { directory: "/out", name: "1" }, { signal: controller.signal }),
   );
-  assert.deepEqual(host.files.list("/out/blobs/sha256"), []);
+  assert.deepEqual(host.files.list("/out"), ["oci-layout"]);
   await exportLayout(host, store, image, { directory: "/out", name: "1" });
   assert.equal((await importLayout(host, store, { directory: "/out", name: "1" })).digest, image.digest);
+});
+
+test("exportLayout() leaves nothing of one that was killed", async () => {
+  const host = createFakeHost({ durability: "optimistic" });
+  using store = openStore(host, "/d/composefs", { keepBlobs: true, create: true, access: "shared" });
+  const image = await addFixtureImage(store, [layer]);
+  const before = host.calls.length;
+  await exportLayout(host, store, image, { directory: "/whole", name: "1" });
+  const done = host.calls.slice(before).findIndex((call) => /^rename .*\/blobs\//.test(call));
+  host.crashAt(done + 1);
+  await assert.rejects(exportLayout(host, store, image, { directory: "/out", name: "1" }));
+  host.reboot();
+  assert.equal(
+    host.files.list("/out").some((name) => name.startsWith(".export-")),
+    true,
+  );
+  await exportLayout(host, store, image, { directory: "/out", name: "1" });
+  for (const folder of ["", "/blobs", "/blobs/sha256"])
+    assert.deepEqual(host.files.list(`/out${folder}`), host.files.list(`/whole${folder}`));
 });
 
 test("exportLayout() refuses a folder that holds something else", async () => {

@@ -2,7 +2,7 @@
  * importLayout() and exportLayout(): an image between the store and an `oci:` folder. Every blob is checked against its digest,
  * in and out; what is exported is byte for byte what was imported.
  */
-import { byteNameToText, collectBytes, textToByteName } from "../core/bytes.ts";
+import { byteNameToText, collectBytes, streamOf, textToByteName } from "../core/bytes.ts";
 import { mapConcurrent } from "../core/concurrency.ts";
 import type { Digest } from "../core/digest.ts";
 import { Failure, isFailure } from "../core/failure.ts";
@@ -120,6 +120,16 @@ export async function exportLayout(
   files.makeDirectory(folder);
   // First, so that an export that was broken off can be taken up again.
   files.replace(`${folder}/${LAYOUT_FILE}`, formatLayoutFile());
+  using unfinished = files.temporaryDirectory(`${folder}/.export-`);
+  const put = async (
+    blob: Descriptor,
+    source: AsyncIterable<Uint8Array>,
+    onBytes?: (count: number) => void,
+  ): Promise<void> => {
+    const path = `${unfinished.path}/blob`;
+    await writeVerified(host, path, blob, source, onBytes);
+    files.rename(path, makeBlobPath(host, folder, blob.digest));
+  };
   for (const [i, layer] of image.manifest.layers.entries()) {
     const diffId = image.config.rootfs.diff_ids[i];
     if (diffId === undefined || files.exists(blobPath(folder, layer.digest))) continue;
@@ -127,7 +137,7 @@ export async function exportLayout(
       total: layer.size,
       unit: "bytes",
     });
-    await writeBlob(host, folder, layer, layerBytes(store, layer, diffId), (count) => {
+    await put(layer, layerBytes(store, layer, diffId), (count) => {
       options.signal?.throwIfAborted();
       task.advance(count);
     });
@@ -143,7 +153,7 @@ export async function exportLayout(
     [image.manifest.config, image.configBytes],
     [descriptor, image.manifestBytes],
   ] as const) {
-    if (!files.exists(blobPath(folder, entry.digest))) files.replace(makeBlobPath(host, folder, entry.digest), bytes);
+    if (!files.exists(blobPath(folder, entry.digest))) await put(entry, streamOf(bytes));
   }
   files.syncFileSystem(folder);
   files.replace(`${folder}/${INDEX_FILE}`, JSON.stringify(addToIndex(index, descriptor, { ref: reference.name })));
@@ -216,27 +226,17 @@ function makeBlobPath(host: Host, folder: string, digest: Digest): string {
   return path;
 }
 
-async function writeBlob(
+async function writeVerified(
   host: Host,
-  folder: string,
+  path: string,
   descriptor: Descriptor,
   source: AsyncIterable<Uint8Array>,
-  onBytes: (count: number) => void,
+  onBytes: ((count: number) => void) | undefined,
 ): Promise<void> {
-  const path = makeBlobPath(host, folder, descriptor.digest);
-  const temporary = `${path}.${Buffer.from(host.random(6)).toString("hex")}.tmp`;
-  try {
-    {
-      using file = host.files.open(temporary, "create");
-      for await (const chunk of verified(source, descriptor)) {
-        file.write(chunk);
-        onBytes(chunk.length);
-      }
-    }
-    host.files.rename(temporary, path);
-  } catch (error) {
-    host.files.remove(temporary);
-    throw error;
+  using file = host.files.open(path, "create");
+  for await (const chunk of verified(source, descriptor)) {
+    file.write(chunk);
+    onBytes?.(chunk.length);
   }
 }
 
