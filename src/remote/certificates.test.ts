@@ -20,8 +20,8 @@ test("certs.d gives authorities and a client's pair, by the exact name with port
   const host = createFakeHost({
     env: { HOME: "/h" },
     files: {
-      "/etc/containers/certs.d/r.io:5000/ca.crt": "CA1",
-      "/h/.config/containers/certs.d/r.io:5000/own.crt": "CA0",
+      "/etc/containers/certs.d/r.io:5000/ca.crt": own.certificate,
+      "/h/.config/containers/certs.d/r.io:5000/own.crt": another.certificate,
       "/etc/docker/certs.d/r.io:5000/me.cert": own.certificate,
       "/etc/docker/certs.d/r.io:5000/me.key": own.key,
       "/etc/docker/certs.d/junk/me.cert": "junk",
@@ -32,12 +32,19 @@ test("certs.d gives authorities and a client's pair, by the exact name with port
       "/etc/docker/certs.d/mixed/me.key": another.key,
       "/etc/containers/certs.d/half/me.cert": "CERT",
       "/etc/containers/certs.d/other/me.key": "KEY",
-      "/only/x.crt": "CA2",
+      "/etc/containers/certs.d/garbage/ca.crt": "junk",
+      "/etc/containers/certs.d/empty/ca.crt": "",
+      "/etc/containers/certs.d/cut/ca.crt": own.certificate.slice(0, 200),
+      "/only/x.crt": own.certificate,
     },
   });
-  assert.deepEqual(certificatesFor(host, "r.io:5000"), { ca: ["CA0", "CA1"], cert: own.certificate, key: own.key });
+  assert.deepEqual(certificatesFor(host, "r.io:5000"), {
+    ca: [another.certificate, own.certificate],
+    cert: own.certificate,
+    key: own.key,
+  });
   assert.deepEqual(certificatesFor(host, "r.io"), {});
-  assert.deepEqual(certificatesFor(host, "r.io:5000", "/only"), { ca: ["CA2"] });
+  assert.deepEqual(certificatesFor(host, "r.io:5000", "/only"), { ca: [own.certificate] });
   assert.throws(
     () => certificatesFor(host, "r.io:5000", "/missing"),
     (error) => isFailure(error, "not-found"),
@@ -54,6 +61,14 @@ test("certs.d gives authorities and a client's pair, by the exact name with port
         error.message === `Cannot use "/etc/docker/certs.d/${name}/me.cert" and its key: ${why}`,
     );
   }
+  for (const name of ["garbage", "empty", "cut"]) {
+    assert.throws(
+      () => certificatesFor(host, name),
+      (error) =>
+        isFailure(error, "bad-input") &&
+        error.message === `Cannot use "/etc/containers/certs.d/${name}/ca.crt": the certificate is no whole PEM`,
+    );
+  }
   for (const [name, missing] of [
     ["half", "me.key"],
     ["other", "me.cert"],
@@ -67,9 +82,9 @@ test("certs.d gives authorities and a client's pair, by the exact name with port
 
 test("the directory is that of the name in the reference: with a port that https has anyway, and docker.io", async () => {
   const directories = ["r.io:443", "r.io", "docker.io", "registry-1.docker.io", "else.io"];
-  const files = Object.fromEntries(
-    directories.map((name) => [`/etc/containers/certs.d/${name}/ca.crt`, `CA of ${name}`]),
-  );
+  const { certificate } = await createCertificate(createLinuxHost(), ["anna"]);
+  const caOf = (name: string): string => `${certificate}CA of ${name}\n`;
+  const files = Object.fromEntries(directories.map((name) => [`/etc/containers/certs.d/${name}/ca.crt`, caOf(name)]));
   const used: (readonly string[] | undefined)[] = [];
   const fake = createFakeHost({ files, env: {} });
   const network: Host["network"] = {
@@ -93,12 +108,12 @@ test("the directory is that of the name in the reference: with a port that https
   ] as const) {
     used.splice(0);
     await createTransport(context, registry)({ method: "GET", url: `https://${address}/v2/`, insecure: false });
-    assert.deepEqual(used, [[`CA of ${registry}`], ["CA of else.io"]]);
+    assert.deepEqual(used, [[caOf(registry)], [caOf("else.io")]]);
   }
   used.splice(0);
   const endpoint = { host: "docker.io", path: "library/x", insecure: false, isMirror: false };
   await openSession(context, endpoint, { access: "pull" });
-  assert.deepEqual(used[0], ["CA of docker.io"]);
+  assert.deepEqual(used[0], [caOf("docker.io")]);
 });
 
 test("a registry that wants a client's certificate gets the one of certs.d", async () => {
