@@ -29,6 +29,7 @@ export function compareBytes(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
+/** All of a stream in one buffer. For content whose size somebody has limited. */
 export async function collectBytes(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of source) chunks.push(chunk);

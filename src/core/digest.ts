@@ -20,6 +20,7 @@ export function parseDigest(text: string): Digest {
   return text as Digest;
 }
 
+/** sha256 or sha512 in lower-case hexadecimal; other algorithms of the OCI image-spec are none here. */
 export function isDigest(text: string): text is Digest {
   return DIGEST.test(text);
 }
@@ -45,6 +46,7 @@ export interface Digester {
   digest(): Digest;
 }
 
+/** Hashes what comes in pieces. */
 export function createDigester(algorithm: DigestAlgorithm = "sha256"): Digester {
   const state = createHash(algorithm);
   return {

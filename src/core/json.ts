@@ -47,6 +47,7 @@ export function asExactObject(value: unknown, what: string, keys: readonly strin
   return object;
 }
 
+/** Throws SyntaxError that names `what` and the kind of value found, as all the readers here. */
 export function asObject(value: unknown, what: string): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(what, "an object", value);
   return value as JsonObject;

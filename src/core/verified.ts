@@ -36,11 +36,13 @@ export function requireNotLonger({ digest, size }: Expected, seenBytes: number):
   );
 }
 
+/** Failure "digest-mismatch" when content is shorter or longer than its descriptor says. */
 export function requireWhole({ digest, size }: Expected, seenBytes: number): void {
   if (seenBytes === size) return;
   throw new Failure("digest-mismatch", `Cannot accept content ${digest}: it ended after ${seenBytes} of ${size} bytes`);
 }
 
+/** Failure "digest-mismatch" with both digests. */
 export function requireDigest({ digest }: Expected, actual: Digest): void {
   if (actual === digest) return;
   throw new Failure("digest-mismatch", `Cannot accept content ${digest}: its bytes hash to ${actual}`);

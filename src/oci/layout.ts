@@ -49,6 +49,7 @@ export function layoutBlobPath(digest: Digest): string {
   return `blobs/${digestAlgorithm(digest)}/${digestHex(digest)}`;
 }
 
+/** @see OCI image-spec image-layout.md, "oci-layout file" */
 export function formatLayoutFile(): string {
   return JSON.stringify({ imageLayoutVersion: "1.0.0" });
 }

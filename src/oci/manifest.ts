@@ -48,6 +48,7 @@ export interface Index {
 /** Largest manifest accepted, in bytes (the distribution-spec asks for at least 4 MiB). */
 export const MANIFEST_BYTES_MAX = 8 * 1024 * 1024;
 
+/** Throws SyntaxError that names the field. @see OCI image-spec descriptor.md */
 export function parseDescriptor(value: unknown, what: string): Descriptor {
   const object = asObject(value, what);
   const annotations = optional(object["annotations"], `${what}.annotations`, asStringMap);
@@ -92,6 +93,7 @@ export function parseManifest(text: string, mediaType: string = MANIFEST): Manif
   };
 }
 
+/** Throws SyntaxError. `mediaType` is what the index was served as, for one that does not say it itself. */
 export function parseIndex(text: string, mediaType: string = INDEX): Index {
   const object = parseJsonObject(text, "index");
   const type = optional(object["mediaType"], "index.mediaType", asString) ?? mediaType;

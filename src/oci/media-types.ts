@@ -34,6 +34,7 @@ export function layerCompression(mediaType: string): Compression | undefined {
   }
 }
 
+/** OCI's or Docker's, as for the two below. */
 export function isIndexType(mediaType: string): boolean {
   return mediaType === INDEX || mediaType === DOCKER_INDEX;
 }

@@ -67,6 +67,7 @@ export function formatImageRef(ref: ImageRef): string {
   return `${formatRepository(ref)}${ref.tag === undefined ? "" : `:${ref.tag}`}${ref.digest === undefined ? "" : `@${ref.digest}`}`;
 }
 
+/** `host/path`, without tag and digest. */
 export function formatRepository(ref: ImageRef): string {
   return `${ref.host}/${ref.path}`;
 }

@@ -11,6 +11,7 @@ import { contentResponse, emptyResponse, type Exchange, headResponse, isUnchange
 import { multipartBody, parseRange, planMultipart } from "./ranges.ts";
 import type { Repository } from "./repository.ts";
 
+/** GET, HEAD, DELETE of a blob; RegistryError for what the specification names an error. @see OCI distribution-spec "Pulling blobs" */
 export async function handleBlob(exchange: Exchange, repository: Repository, digest: Digest): Promise<ServerResponse> {
   switch (exchange.request.method) {
     case "HEAD":

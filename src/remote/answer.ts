@@ -25,6 +25,7 @@ export async function readText(response: HttpResponse, limit: number): Promise<s
   return (await readBody(response, limit)).toString("utf8");
 }
 
+/** The whole body; Failure "bad-input" beyond `limit` bytes. */
 export async function readBody(response: HttpResponse, limit: number): Promise<Buffer> {
   const limited = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
     let seen = 0;

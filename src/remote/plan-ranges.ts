@@ -31,6 +31,7 @@ export function planRanges(wanted: Iterable<ByteRange>): ByteRange[] {
   });
 }
 
+/** Bytes that the ranges cover; `end` is exclusive. */
 export function bytesOf(ranges: readonly ByteRange[]): number {
   return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
 }

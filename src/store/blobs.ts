@@ -19,6 +19,7 @@ export function blobPath(blobs: string, digest: Digest): string {
   return `${blobs}/${digestAlgorithm(digest)}/${digestHex(digest)}`;
 }
 
+/** false in a store that keeps no blobs. */
 export function hasBlob(repository: Repository, digest: Digest): boolean {
   return repository.blobs !== undefined && repository.host.files.exists(blobPath(repository.blobs, digest));
 }

@@ -36,6 +36,7 @@ function toErofs(repository: Repository, tree: Directory): Uint8Array {
   }
 }
 
+/** false for what is no object id, and for a link whose object is gone. */
 export function hasImage(repository: Repository, id: string): boolean {
   const { files } = repository.host;
   const path = `${repository.paths.images}/${id}`;
@@ -51,6 +52,7 @@ export function imageId(repository: Repository, image: StoredImage, form: ImageF
   return id;
 }
 
+/** Failure "not-found" that names the image. */
 export function readImage(repository: Repository, id: string): Buffer {
   if (!hasImage(repository, id)) throw new Failure("not-found", `Cannot read image "${id}": it is not in the store`);
   return readObject(repository, id);

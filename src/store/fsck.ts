@@ -16,6 +16,7 @@ export interface FsckOptions {
   readonly progress?: Progress;
 }
 
+/** Hashes every object and follows every stream and image. `repair` removes what is damaged: the next pull brings it again. */
 export function checkRepository(repository: Repository, options: FsckOptions): FsckProblem[] {
   const problems: FsckProblem[] = [];
   const { files } = repository.host;

@@ -27,6 +27,7 @@ interface Marks {
   readonly blobs: Set<Digest>;
 }
 
+/** Removes what no name and no live id leads to. Failure "corrupt" where the names themselves are missing: all would be garbage. */
 export function collectGarbage(repository: Repository, options: GcOptions): GcReport {
   const { files } = repository.host;
   if (files.stat(repository.paths.streamRefs)?.kind !== "directory") {

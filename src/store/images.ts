@@ -102,6 +102,7 @@ export function removeImage(repository: Repository, digest: Digest): boolean {
   return true;
 }
 
+/** Failure "not-found" for an unknown manifest, "bad-input" for a name that no file can have. */
 export function tagImage(repository: Repository, name: string, digest: Digest): void {
   const stream = streamName("manifest", digest);
   if (findStream(repository, stream) === undefined) {
@@ -118,6 +119,7 @@ export function tagImage(repository: Repository, name: string, digest: Digest): 
   repository.host.files.replaceSymlink(`${repository.paths.names}/${fileName}`, `../../${stream}`);
 }
 
+/** false when there is no such name. The image stays until the next collection. */
 export function untagImage(repository: Repository, name: string): boolean {
   const { files } = repository.host;
   const path = [name, withTag(name)]

@@ -58,6 +58,7 @@ export function linkStream(repository: Repository, name: string, objectId: strin
   repository.host.files.replaceSymlink(`${repository.paths.streams}/${name}`, objectLink(objectId));
 }
 
+/** Where an object is, or would be. */
 export function objectPath(repository: Repository, objectId: string): string {
   return `${repository.paths.objects}/${objectName(objectId)}`;
 }
@@ -69,6 +70,7 @@ export function readObject(repository: Repository, objectId: string): Buffer {
 
 export const REPAIR_HINT = "run berth store fsck --repair, then pull or build the image again";
 
+/** Failure "corrupt" that names the stream and how to repair the store. */
 export function corrupt(name: string, cause: unknown): Failure {
   return new Failure("corrupt", `Cannot read "${name}" of the store: it is damaged`, {
     cause,

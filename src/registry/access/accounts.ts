@@ -17,6 +17,7 @@ export interface UserEntry {
   readonly groups: readonly string[];
 }
 
+/** In the order of the htpasswd file. Failure "bad-input" for a damaged one. */
 export function listUsers(host: Pick<Host, "files">, directory: string): UserEntry[] {
   const config = readRegistryConfig(host, directory);
   const users = readUsers(host, usersFile(config, directory));
@@ -72,6 +73,7 @@ export interface RobotEntry extends Grant {
   readonly expired: boolean;
 }
 
+/** Also those that have expired, and say so. */
 export function listRobots(host: Pick<Host, "files" | "clock">, directory: string): RobotEntry[] {
   const file = robotsFile(readRegistryConfig(host, directory), directory);
   return readRobots(host, file).map((robot) => robotEntry(robot, host.clock.now()));

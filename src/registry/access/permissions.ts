@@ -69,6 +69,7 @@ export function createPermissions(
 
 const KNOWN_MAX = 10_000;
 
+/** What a grant allows, as a question that is asked at each request. */
 export function compileGrant(grant: Grant): May {
   const actions = new Set(grant.actions);
   const patterns = grant.repositories.map(compileGlob);

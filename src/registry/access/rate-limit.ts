@@ -39,6 +39,7 @@ export function createRateLimiter(
   };
 }
 
+/** Status 429 with Retry-After in whole seconds, at least one. @see RFC 6585 section 4 */
 export function tooManyRequests(waitMs: number, message: string): RegistryError {
   return new RegistryError(429, "TOOMANYREQUESTS", message, {
     headers: { "retry-after": String(Math.max(1, Math.ceil(waitMs / 1000))) },

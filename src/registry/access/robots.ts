@@ -40,6 +40,7 @@ export interface NewKey {
   readonly hash: string;
 }
 
+/** `berth_ID_SECRET`: 8 and 32 random bytes. Only the hash is kept. */
 export function createKey(random: (sizeBytes: number) => Uint8Array): NewKey {
   const id = Buffer.from(random(8)).toString("hex");
   const key = `berth_${id}_${Buffer.from(random(32)).toString("base64url")}`;
@@ -55,10 +56,12 @@ export function findByKey(robots: readonly Robot[], key: string, now: number): R
   return timingSafeEqual(presented, wanted) && robot !== undefined && isLive(robot, now) ? robot : undefined;
 }
 
+/** `now` in milliseconds since the epoch. */
 export function isLive(robot: Robot, now: number): boolean {
   return robot.expires === undefined || now < robot.expires;
 }
 
+/** Its credential changes with its key, so that tokens of an old key end with it. */
 export function robotAccount(robot: Robot): Account {
   return { name: `robot:${robot.name}`, credential: robot.hash, grant: robot };
 }

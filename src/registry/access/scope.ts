@@ -26,6 +26,7 @@ export function parseScopes(texts: readonly string[]): Access[] {
     .flatMap(parseScope);
 }
 
+/** @see distribution docs/spec/auth/scope.md */
 export function formatScope({ type, name, actions }: Access): string {
   return `${type}:${name}:${actions.join(",")}`;
 }

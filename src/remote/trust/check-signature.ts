@@ -22,6 +22,7 @@ export type Verdict =
   | { readonly kind: "good"; readonly claim: Claim }
   | { readonly kind: "bad"; readonly reason: string };
 
+/** One signature against the keys, the wanted name and the digest; why not, where it does not count. @see containers-signature(5) */
 export function checkSigstoreSignature(
   entry: SigstoreSignature | BrokenSignature,
   keys: readonly KeyObject[],

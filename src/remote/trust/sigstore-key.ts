@@ -79,6 +79,7 @@ export function signPayload(key: KeyObject, payload: Uint8Array): string {
   return sign(hashFor(key), payload, key).toString("base64");
 }
 
+/** `signature` in base64, over the payload as it is. */
 export function verifyPayload(key: KeyObject, payload: Uint8Array, signature: string): boolean {
   return verify(hashFor(key), payload, key, Buffer.from(signature, "base64"));
 }

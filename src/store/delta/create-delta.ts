@@ -223,6 +223,7 @@ function planJobs(groups: readonly Segment[][], sourceOf: (content: number) => C
   }));
 }
 
+/** Bytes that the segments cover. */
 export function segmentBytes(segments: readonly Segment[]): number {
   return segments.reduce((sum, { start, end }) => sum + end - start, 0);
 }

@@ -23,6 +23,7 @@ export function createObjectCheck(repository: Repository, signal: AbortSignal | 
   };
 }
 
+/** Failure "corrupt" that names the object and how to repair the store. */
 export function damagedObject(objectId: string, state: string, cause?: unknown): Failure {
   return new Failure("corrupt", `Cannot read object "${objectId}" of the store: ${state}`, {
     cause,
