@@ -201,14 +201,32 @@ function networkFailure(request: HttpRequest, target: string, cause: unknown): F
     return new Failure("aborted", `Cannot finish ${request.method} ${target}: interrupted`, { cause });
   }
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const text = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  const given = cause instanceof Error ? cause.message : String(cause);
+  const text =
+    (code === "EPROTO" ? ALERTS.find(([alert]) => alert.test(given))?.[1] : undefined) ?? REASONS[code] ?? given;
   return new Failure("network", `Cannot reach ${target}: ${text}`, {
     cause,
-    ...(code.includes("CERT") && {
+    ...(UNTRUSTED.has(code) && {
       hint: "add the server's certificate to the trusted ones, or switch TLS verification off",
     }),
   });
 }
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+]);
+
+/** How a server that speaks TLS breaks off, as OpenSSL words it; to Node all of it is EPROTO. */
+const ALERTS: readonly (readonly [alert: RegExp, reason: string])[] = [
+  [
+    /alert handshake failure/,
+    "it broke off the TLS handshake: it may want a certificate of the client, or have none itself",
+  ],
+  [/alert protocol version|unsupported protocol/, "it speaks no version of TLS that is still safe"],
+];
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused, nothing listens there",
@@ -227,6 +245,8 @@ const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate comes from an authority that is not trusted",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate comes from an authority that is not trusted",
   CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet",
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it wants a certificate of the client",
 };
 
 function tlsKey(settings: ClientTls): string {

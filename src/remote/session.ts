@@ -127,7 +127,8 @@ async function ping(
     response = await tryScheme("https", insecure ? 0 : 1);
   } catch (error) {
     if (!isFailure(error, "network")) throw error;
-    if (!insecure) throw withTlsHint(error, host);
+    // Who sends an alert speaks TLS.
+    if (!insecure || /alert/i.test(causeOf(error))) throw withTlsHint(error, host);
     scheme = "http";
     response = await tryScheme("http", 1);
   }
@@ -145,18 +146,38 @@ async function ping(
   );
 }
 
+/** What helps, by Node's code and text of the error. */
+const TLS_HINTS: readonly (readonly [error: RegExp, hint: (host: string) => string])[] = [
+  [
+    /wrong.version|packet.length/i,
+    () =>
+      "the registry seems to speak plain HTTP: pass --tls-verify=false, or set insecure = true for it in registries.conf",
+  ],
+  [
+    /ALERT_CERTIFICATE_REQUIRED/,
+    (host) => `put yours and its key into /etc/containers/certs.d/${host}/, as me.cert and me.key`,
+  ],
+  [/ALTNAME/, () => "use a name that the certificate is for, or give the registry a certificate for this one"],
+  [
+    /CERT_HAS_EXPIRED|CERT_NOT_YET/,
+    () => "the registry needs a new certificate, unless the clock of this machine is wrong",
+  ],
+  [
+    /CERT|SIGNATURE|ISSUER/,
+    (host) => `put its authority's certificate into /etc/containers/certs.d/${host}/ca.crt, or pass --tls-verify=false`,
+  ],
+];
+
 function withTlsHint(error: Failure, host: string): Failure {
-  const { cause } = error;
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const text = cause instanceof Error ? cause.message : "";
-  const isPlain = /EPROTO|wrong.version|packet.length/i.test(`${code} ${text}`);
-  const isCertificate = /CERT|SIGNATURE|ALTNAME|ISSUER/.test(code);
-  if (!isPlain && !isCertificate) return error;
-  const hint = isPlain
-    ? "the registry seems to speak plain HTTP: pass --tls-verify=false, or set insecure = true for it in registries.conf"
-    : `put its authority's certificate into /etc/containers/certs.d/${host}/ca.crt, or pass --tls-verify=false`;
+  const text = causeOf(error);
+  const hint = TLS_HINTS.find(([wanted]) => wanted.test(text))?.[1](host);
   // The cause's text is advice for users of Node.
-  return new Failure("network", error.message, { hint });
+  return hint === undefined ? error : new Failure("network", error.message, { hint });
+}
+
+function causeOf({ cause }: Failure): string {
+  if (!(cause instanceof Error)) return "";
+  return `${"code" in cause ? String(cause.code) : ""} ${cause.message}`;
 }
 
 async function searchFor(context: RemoteContext, endpoint: Endpoint, given?: Credentials): Promise<CredentialSearch> {
