@@ -100,6 +100,10 @@ function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promis
     let answered = false;
     let refused = false;
     message.once("response", (response) => {
+      if (response.statusCode === 407 && proxy !== undefined) {
+        message.destroy(new Error("it wants a user and a password"));
+        return;
+      }
       answered = true;
       refused = (response.statusCode ?? 0) >= 300;
       // A request that is not sent to its end leaves a connection that nobody can use again.

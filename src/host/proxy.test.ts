@@ -53,6 +53,10 @@ for (const [rules, url, isDirect] of [
   ["fd00::/8", "http://[fd12::1]/", true],
   ["fd00::/8", "http://10.0.0.1/", false],
   ["fd12::1", "http://[fd12::1]/", true],
+  ["FD12:0:0::1", "http://[fd12::1]/", true],
+  ["[fd12:0::1]:80", "http://[fd12::1]/", true],
+  ["fd12::1", "http://[fd12::2]/", false],
+  ["10.1.2.3", "http://a.10.1.2.3.io/", false],
   ["[fd12::1]:5000", "http://[fd12::1]:5000/", true],
   ["[fd12::1]:5000", "http://[fd12::1]:5001/", false],
   ["", "http://r.io/", false],
@@ -63,7 +67,7 @@ for (const [rules, url, isDirect] of [
 }
 
 test("a proxy that speaks no HTTP is refused, without its password", () => {
-  for (const proxy of ["socks5://u:secret@p:1", "http://"]) {
+  for (const proxy of ["socks5://u:secret@p:1", "http://u:s@secret@p:x", "http://u:a/secret@p:1", "http://"]) {
     assert.throws(
       () => proxyFor(new URL("https://r.io/"), { HTTPS_PROXY: proxy }),
       (error) => isFailure(error, "unsupported") && /HTTPS_PROXY/.test(error.message) && !/secret/.test(error.message),
@@ -168,6 +172,26 @@ test("a proxy that refuses, or is not there, is named in the error", async () =>
     (error) =>
       isFailure(error, "network") && /through the proxy "http:\/\/127.0.0.1:1": connection refused/.test(error.message),
   );
+});
+
+test("a proxy that wants a login is not taken for the registry", async () => {
+  const server = createServer((_, answer) => void answer.writeHead(407).end("log in"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const proxy = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  process.env = { ...env, HTTP_PROXY: proxy };
+  try {
+    await assert.rejects(
+      get("http://reg.test/"),
+      (error) =>
+        isFailure(error, "network") &&
+        error.message === `Cannot reach "http://reg.test" through the proxy "${proxy}": it wants a user and a password`,
+    );
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 test("connecting has a limit of its own: of who never answers the handshake or the proxy's CONNECT, not of who answers late", async () => {

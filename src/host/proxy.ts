@@ -30,9 +30,9 @@ export function proxyFor(url: URL, env: Environment): string | undefined {
   );
 }
 
-/** For messages: a proxy's URL may hold a password. */
+/** For messages: a proxy's URL may hold a password, and that an @ or a slash. */
 export function withoutPassword(proxy: string): string {
-  return proxy.replace(/\/\/[^/@]*@/, "//");
+  return proxy.replace(/\/\/.*@/, "//");
 }
 
 function lookUp(env: Environment, name: string): string | undefined {
@@ -47,6 +47,7 @@ function covers(rule: string, hostname: string, port: string): boolean {
   if (bare === "" || (wantedPort !== undefined && wantedPort !== port)) return false;
   const name = bare.toLowerCase().replace(/^\*\./, ".");
   if (name.startsWith(".")) return hostname.endsWith(name);
+  if (isIP(name) !== 0) return isInNetwork(hostname, name);
   return hostname === name || (isIP(hostname) === 0 && hostname.endsWith(`.${name}`));
 }
 
