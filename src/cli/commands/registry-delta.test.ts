@@ -158,6 +158,19 @@ for (const [words, status, message] of [
   });
 }
 
+test("registry delta in a full TMPDIR names it, and not the store of the machine", async () => {
+  using world = openWorld();
+  for (const version of ["1", "2"]) await world.push(version, version);
+  using scratch = host.files.temporaryDirectory(`${SCRATCH}/berth-delta-test-`);
+  const files = { ...host.files, space: () => ({ freeBytes: 10, totalBytes: 10 }) };
+  const full = { ...host, files, env: { ...host.env, TMPDIR: scratch.path } };
+  const { status, err } = await runWords(full, [registryDeltaCommand], ["registry", "delta", world.path, "team/os:2"]);
+  assert.equal(status, 1);
+  assert.match(err, new RegExp(`^error: Cannot make deltas to "team/os:2": Cannot pull .*: "${scratch.path}/.* free`));
+  assert.match(err, new RegExp(`\nhint: free some space in "${scratch.path}", or name a larger folder in TMPDIR\n$`));
+  assert.deepEqual([await world.olds("2"), host.files.list(scratch.path)], [[], []]);
+});
+
 for (const damaged of ["1", "2"]) {
   test(`registry delta of a registry where a layer of :${damaged} is damaged names the blob, and makes nothing`, async () => {
     using world = openWorld();

@@ -1,6 +1,6 @@
 /** `berth registry delta`: deltas to an image of a registry, made where its storage is. */
 import { textToByteName } from "../../core/bytes.ts";
-import { Failure } from "../../core/failure.ts";
+import { Failure, isFailure } from "../../core/failure.ts";
 import { formatBytes } from "../../core/units.ts";
 import { openToAll } from "../../registry/auth.ts";
 import { createRegistry } from "../../registry/handler.ts";
@@ -49,7 +49,8 @@ export const registryDeltaCommand = command({
       leaseMs: config.gc.grace,
       quotas: config.quota,
     });
-    using scratch = host.files.temporaryDirectory(`${textToByteName(host.env["TMPDIR"] ?? "/var/tmp")}/berth-deltas-`);
+    const folder = host.env["TMPDIR"] ?? "/var/tmp";
+    using scratch = host.files.temporaryDirectory(`${textToByteName(folder)}/berth-deltas-`);
     using store = openStore(host, `${scratch.path}/composefs`, { keepBlobs: false, create: true, access: "shared" });
 
     const request = {
@@ -60,7 +61,11 @@ export const registryDeltaCommand = command({
       keepXz: values["keep-xz"],
     };
     const remote = remoteContext(context, { authfile: undefined });
-    const deltas = await makeRegistryDeltas(remote, registry, store, request);
+    const deltas = await makeRegistryDeltas(remote, registry, store, request).catch((cause: unknown) => {
+      if (!isFailure(cause, "no-space")) throw cause;
+      const hint = `free some space in "${folder}", or name a larger folder in TMPDIR`;
+      throw new Failure("no-space", `Cannot make deltas to "${name}"`, { hint, cause });
+    });
     return { repository: ref.path, digest: manifest.digest, deltas };
   },
   view: ({ deltas }) => deltas.map(({ old, bytes }) => `${formatBytes(bytes)} from ${old}`).join("\n"),
