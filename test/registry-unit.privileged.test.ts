@@ -89,6 +89,13 @@ test("the unit runs as a user of its own in its sandbox, and takes content after
   await machine.run(write(`${DIRECTORY}/data/x`));
 });
 
+test("root manages its users while it runs: to root the folder is a symlink that systemd made", async () => {
+  const add = ["berth", "registry", "user", "add", DIRECTORY, "bert", "--password-stdin"];
+  await machine.run(add, { stdin: "s3cret" });
+  const bert = { authorization: `Basic ${btoa("bert:s3cret")}` };
+  assert.equal(await statusOf("GET", "/v2/", { headers: bert }), 200);
+});
+
 for (const [what, words] of [
   ["restarted", ["systemctl", "restart", UNIT]],
   ["killed", ["systemctl", "kill", "--signal=KILL", UNIT]],

@@ -290,7 +290,7 @@ function copyThroughMemory(source: number, target: number, start: number, end: n
 }
 
 function lock(path: string, how: "shared" | "exclusive", options: { wait: boolean }): Lock {
-  const isDirectory = fs.lstatSync(nodePath(path), { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const isDirectory = fs.statSync(nodePath(path), { throwIfNoEntry: false })?.isDirectory() ?? false;
   const fd = attempt({ call: "lock", path }, () => openNow("lock", path, isDirectory ? O_RDONLY : O_RDWR | O_CREAT));
   let held = true;
   const release = (): void => {

@@ -139,7 +139,8 @@ test("copy() of a file onto itself is refused and leaves it whole", () => {
 test("a lock that another holds is busy, and free after release", () => {
   using directory = files.temporaryDirectory("/tmp/berth-host-");
   files.makeDirectory(`${directory.path}/folder`);
-  for (const path of [`${directory.path}/lock`, `${directory.path}/folder`]) {
+  files.symlink("folder", `${directory.path}/link`);
+  for (const path of ["lock", "folder", "link"].map((name) => `${directory.path}/${name}`)) {
     const first = files.lock(path, "exclusive", { wait: false });
     assert.throws(
       () => files.lock(path, "shared", { wait: false }),
