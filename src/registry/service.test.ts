@@ -213,3 +213,17 @@ test("[protocol] lets mirrors take manifests without their parts, and shows a no
   assert.equal(got.headers.get("warning"), String.raw`299 - "\"Read-only\" on Saturday"`);
   assert.equal((await opened.get("/v2/team/os/manifests/v1")).headers.get("warning"), null);
 });
+
+test("a webhook whose secret is empty is refused: everybody could sign with it", () => {
+  using directory = host.files.temporaryDirectory(`${SCRATCH}/berth-service-test-`);
+  host.files.write(`${directory.path}/hook.secret`, "\n");
+  const at = (path: string): string => `${directory.path}/${path}`;
+  const config = parseRegistryConfig(`${CONFIG}[[webhooks]]\nurl = "https://h/x?key=k"\nsecret = "hook.secret"\n`);
+  assert.throws(
+    () => openService(host, config, { driver: filesDriver(host, at("data")), at, progress: silent }),
+    (error) =>
+      isFailure(error, "bad-input") &&
+      error.message.startsWith("Cannot use the secret of webhook https://h: ") &&
+      error.message.includes("is empty"),
+  );
+});

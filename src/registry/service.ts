@@ -2,7 +2,7 @@
  * openService(): everything that a registry's configuration asks for, put together as one handler, without a socket: the API, the
  * token server, the page, copies of other registries, health, metrics, and what listens to each request (log, audit, metrics, webhooks).
  */
-import { explained } from "../core/failure.ts";
+import { explained, Failure } from "../core/failure.ts";
 import type { Progress } from "../core/progress.ts";
 import type { Host, HttpHandler } from "../host/host.ts";
 import { behindProxies } from "./access/behind-proxies.ts";
@@ -153,7 +153,10 @@ function openWebhooks(
 }
 
 function readSecret(host: Pick<Host, "files">, path: string, url: string): string {
-  return explained(`Cannot use the secret of webhook ${new URL(url).origin}`, () => host.files.readText(path).trim());
+  const what = `Cannot use the secret of webhook ${new URL(url).origin}`;
+  const secret = explained(what, () => host.files.readText(path).trim());
+  if (secret === "") throw new Failure("bad-input", `${what}: "${path}" is empty, and everybody could sign with that`);
+  return secret;
 }
 
 function logRequest(progress: Progress, entry: LogEntry): void {
