@@ -47,6 +47,7 @@ export function createHttpClient(): (request: HttpRequest) => Promise<HttpRespon
       url.protocol === "https:"
         ? new (httpsModule().Agent)({ ...options, ...tlsOptions(settings) })
         : new (httpModule().Agent)(options);
+    if (url.protocol === "https:" && proxy !== undefined) boundTunnels(agent);
     agents.set(key, agent);
     return agent;
   };
@@ -89,14 +90,14 @@ function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promis
   const { connectTimeoutMs } = request;
   const isTunnel = proxy !== undefined && url.protocol === "https:";
   return new Promise((resolve, reject) => {
-    const message = (url.protocol === "https:" ? httpsModule() : httpModule()).request(url, {
+    const options: TunnelOptions = {
       agent,
       method: request.method,
       headers: { ...request.headers, ...lengthHeader(request) },
-      // Of a tunnel, Node counts what it takes to open it.
-      ...(isTunnel && connectTimeoutMs !== undefined && { timeout: connectTimeoutMs }),
       ...(request.signal !== undefined && { signal: request.signal }),
-    });
+      ...(isTunnel && { opener: request }),
+    };
+    const message = (url.protocol === "https:" ? httpsModule() : httpModule()).request(url, options);
     let answered = false;
     let refused = false;
     message.once("response", (response) => {
@@ -136,6 +137,28 @@ function limitConnecting(message: http.ClientRequest, url: URL, timeoutMs: numbe
     if (message.reusedSocket) done();
     else socket.once(url.protocol === "https:" ? "secureConnect" : "connect", done);
   });
+}
+
+interface TunnelOptions extends http.ClientRequestArgs {
+  /** Who opens it. */
+  readonly opener?: Pick<HttpRequest, "signal" | "connectTimeoutMs">;
+}
+
+/** Until a tunnel stands, handshake and all, a request has no connection that it could end: neither an abort nor a limit reaches it. */
+function boundTunnels(agent: http.Agent): void {
+  const connect = agent.createConnection.bind(agent);
+  agent.createConnection = (options: TunnelOptions, callback) => {
+    const { signal, connectTimeoutMs = 0 } = options.opener ?? {};
+    const socket = connect(options, (error, tunnel) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      callback?.(error, tunnel);
+    });
+    const end = (): void => void socket?.destroy(new Error(`no connection within ${connectTimeoutMs / 1000} s`));
+    const timer = connectTimeoutMs === 0 ? undefined : setTimeout(end, connectTimeoutMs);
+    signal?.addEventListener("abort", end, { once: true });
+    return socket;
+  };
 }
 
 function lengthHeader(request: HttpRequest): Record<string, string> {
