@@ -48,7 +48,9 @@ test("a list of tags in pages is read to its end; a blob that breaks off goes on
     const url = new URL(request.url);
     if (url.pathname.endsWith("/tags/list")) {
       url.searchParams.set("n", "2");
-      return next({ ...request, url: url.href });
+      const page = await next({ ...request, url: url.href });
+      const link = page.headers["link"]?.replace("; rel=", '; title="more"; rel=');
+      return link === undefined ? page : { ...page, headers: { ...page.headers, link } };
     }
     if (request.method !== "GET" || !url.pathname.includes("/blobs/")) return next(request);
     ranges.push(request.headers?.["range"]);

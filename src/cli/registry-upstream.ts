@@ -11,6 +11,7 @@ import { readText, refusal } from "../remote/answer.ts";
 import type { RemoteContext } from "../remote/context.ts";
 import { fetchBlob } from "../remote/fetch-blob.ts";
 import { fetchManifest } from "../remote/fetch-manifest.ts";
+import { nextPage } from "../remote/next-page.ts";
 import { listReferrers } from "../remote/referrers.ts";
 import { openSession, type Session } from "../remote/session.ts";
 import type { TransportResponse } from "../remote/transport.ts";
@@ -53,15 +54,6 @@ export function connectUpstream(client: RemoteContext, options: UpstreamOptions)
     response.discard();
     return undefined;
   };
-  const text = async (
-    path: string,
-    target: string,
-  ): Promise<{ text: string; next: string | undefined } | undefined> => {
-    const response = await ask(path, "GET", target);
-    if (response === undefined) return undefined;
-    const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(response.headers["link"] ?? "")?.[1];
-    return { text: await readText(response, MANIFEST_BYTES_MAX), next };
-  };
 
   return {
     name: location.path === "" ? location.host : `${location.host}/${location.path}`,
@@ -92,11 +84,13 @@ export function connectUpstream(client: RemoteContext, options: UpstreamOptions)
       const tags: string[] = [];
       let target = "tags/list";
       for (let page = 0; page < PAGES_MAX && tags.length < TAGS_MAX; page += 1) {
-        const answer = await text(path, target);
-        if (answer === undefined) return page === 0 ? undefined : tags;
-        for (const tag of wellFormed(location.host, () => parseTags(answer.text))) tags.push(tag);
-        if (answer.next === undefined) return tags;
-        target = answer.next;
+        const response = await ask(path, "GET", target);
+        if (response === undefined) return page === 0 ? undefined : tags;
+        const text = await readText(response, MANIFEST_BYTES_MAX);
+        for (const tag of wellFormed(location.host, () => parseTags(text))) tags.push(tag);
+        const next = nextPage(response);
+        if (next === undefined) return tags;
+        target = next;
       }
       throw new Failure("bad-input", `Cannot list the tags of "${location.host}/${path}": the list does not end`);
     },
