@@ -325,11 +325,16 @@ test("a delta in a registry says what it starts from, and the artifact has the n
   assert.equal(Object(manifest).subject.digest, next.digest);
 });
 
-test("previousImages() gives what the tag named, then the highest tags as versions", async () => {
+test("previousImages() gives what the tag named, then the highest tags as versions, from all pages of the list", async () => {
   using world = openWorld();
   const images = new Map<string, StoredImage>();
   for (const tag of ["1.9", "1.10", "1.2", "latest"]) images.set(tag, await publish(world, tree(tag), tag));
   await pushImage(world.client.context, world.builder, images.get("1.10") ?? assert.fail(), refOf("stable"));
+  world.client.fault = async (request, next) => {
+    const url = new URL(request.url);
+    if (url.pathname.endsWith("/tags/list")) url.searchParams.set("n", "2");
+    return next({ ...request, url: url.href });
+  };
   const found = await previousImages(await world.session(), "latest", 3);
   assert.deepEqual(
     found.map(({ tag, digest }) => [tag, digest]),

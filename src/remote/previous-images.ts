@@ -4,12 +4,9 @@
  *
  * @see OCI distribution-spec "Listing Tags"
  */
-import type { Digest } from "../core/digest.ts";
-import { isDigest } from "../core/digest.ts";
-import { asArray, asString, parseJsonObject } from "../core/json.ts";
-import { MANIFEST_BYTES_MAX } from "../oci/manifest.ts";
+import { type Digest, isDigest } from "../core/digest.ts";
 import { bareType, DOCKER_MANIFEST, isManifestType, MANIFEST } from "../oci/media-types.ts";
-import { readText } from "./answer.ts";
+import { listTags } from "./list-repositories.ts";
 import type { Session } from "./session.ts";
 
 export interface PreviousImage {
@@ -18,7 +15,7 @@ export interface PreviousImage {
   readonly digest: Digest;
 }
 
-/** At most `count`, each digest once. A repository that is not there yet has none. Failure "network". */
+/** At most `count`, each digest once. A repository that is not there yet has none. Failure "network", "bad-input". */
 export async function previousImages(
   session: Session,
   own: string | undefined,
@@ -33,17 +30,6 @@ export async function previousImages(
     if (digest !== undefined && !found.has(digest)) found.set(digest, { tag, digest });
   }
   return [...found.values()];
-}
-
-async function listTags(session: Session): Promise<string[]> {
-  const response = await session.request("GET", "tags/list");
-  if (response.status !== 200) {
-    response.discard();
-    return [];
-  }
-  const text = await readText(response, MANIFEST_BYTES_MAX);
-  const { tags } = parseJsonObject(text, "tag list");
-  return tags === null ? [] : asArray(tags, "tag list.tags").map((tag, i) => asString(tag, `tag list.tags[${i}]`));
 }
 
 /** undefined for a tag of an index. */
