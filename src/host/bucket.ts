@@ -49,6 +49,7 @@ export interface Bucket {
   dropAssemblies(prefix: string, before: number): Promise<void>;
   /** An address that answers GET of the object to everybody, for so long. */
   presign(key: string, lifeSeconds: number): string;
+  /** What is under way fails soon, instead of waiting for a store that does not answer. */
   close(): void;
 }
 

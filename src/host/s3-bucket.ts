@@ -50,10 +50,23 @@ export async function openS3Bucket(options: BucketOptions): Promise<Bucket> {
     client.destroy();
     throw explain(error, options, "open");
   }
-  return s3Bucket(sdk, client, options);
+  // What is under way ends with the client, and is not tried again.
+  let closed = false;
+  client.middlewareStack.add(
+    (next) => (args) => {
+      if (closed) throw new Failure("aborted", `Cannot ask bucket "${options.bucket}": it is closed`);
+      return next(args);
+    },
+    { step: "finalizeRequest", priority: "low" },
+  );
+  const close = (): void => {
+    closed = true;
+    client.destroy();
+  };
+  return s3Bucket(sdk, client, { ...options, close });
 }
 
-function s3Bucket(sdk: Sdk, client: S3Client, options: BucketOptions): Bucket {
+function s3Bucket(sdk: Sdk, client: S3Client, options: BucketOptions & Pick<Bucket, "close">): Bucket {
   const Bucket = options.bucket;
   const attempt = async <T>(verb: string, key: string, call: () => Promise<T>): Promise<T> => {
     try {
@@ -137,7 +150,7 @@ function s3Bucket(sdk: Sdk, client: S3Client, options: BucketOptions): Bucket {
         }
       }),
     presign: (key, lifeSeconds) => presignGet({ ...options, key, lifeSeconds, now: Date.now() }),
-    close: () => client.destroy(),
+    close: options.close,
   };
 }
 

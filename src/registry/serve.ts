@@ -79,8 +79,9 @@ export async function startRegistry(
     await Promise.race([ended, host.clock.sleep(shutdown.grace, grace.signal).catch(() => undefined)]);
     grace.abort();
     server.abort();
-    await Promise.all([ended, aside?.close()]);
+    // Before the rest ends: it may wait for a store that does not answer.
     storage[Symbol.dispose]();
+    await Promise.all([ended, aside?.close()]);
   };
   let stopping: Promise<void> | undefined;
   const close = (): Promise<void> => (stopping ??= stop());
