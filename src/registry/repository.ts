@@ -11,7 +11,8 @@
  * `/` in a name is written `+`, which no name contains. Order of writes: content, referrer, manifest, tag; of deletes: tag,
  * manifest, mark, referrer. A crash between two leaves no name for something that is not there.
  */
-import { type Digest, parseDigest } from "../core/digest.ts";
+import { type Digest, isDigest, parseDigest } from "../core/digest.ts";
+import { Failure } from "../core/failure.ts";
 import { memoized } from "../core/memoized.ts";
 import { asCount, asString, optional, parseJsonObject } from "../core/json.ts";
 import { type Descriptor, parseDescriptor } from "../oci/manifest.ts";
@@ -38,6 +39,7 @@ export interface Repository {
   manifests(): Promise<Digest[]>;
   /** When it was last pushed or lost a tag, by the storage's clock. */
   manifestTime(digest: Digest): Promise<number | undefined>;
+  /** Failure "corrupt" when the record of the tag or of the manifest is damaged. */
   findManifest(reference: Reference): Promise<ManifestRecord | undefined>;
   /** `referrer` is what the subject's referrers list shows; only with a subject. */
   addManifest(record: ManifestRecord, referrer: Descriptor | undefined): Promise<void>;
@@ -63,13 +65,27 @@ export function openRepository(driver: Driver, name: string): Repository {
   const tagKey = (tag: string): string => `${base}/tags/${tag}`;
   const referrerKey = (subject: Digest, digest: Digest): string =>
     `${base}/referrers/${fileName(subject)}/${fileName(digest)}`;
+  const corrupt = (what: string, cause: unknown): Failure =>
+    new Failure("corrupt", `Cannot read ${what} of "${name}": its record is damaged`, { cause });
   const tagged = async (tag: string): Promise<Digest | undefined> => {
     const record = await driver.getRecord(tagKey(tag));
-    return record === undefined ? undefined : parseDigest(record);
+    if (record === undefined || isDigest(record)) return record;
+    throw corrupt(`tag "${tag}"`, undefined);
+  };
+  /** A damaged record names nothing: it must not stand in the way of a push or deletion that ends it. */
+  const taggedBefore = async (tag: string): Promise<Digest | undefined> => {
+    const record = await driver.getRecord(tagKey(tag));
+    return record !== undefined && isDigest(record) ? record : undefined;
   };
   const manifest = async (digest: Digest): Promise<ManifestRecord | undefined> => {
     const record = await driver.getRecord(manifestKey(digest));
-    return record === undefined ? undefined : { digest, ...recordOf(record) };
+    if (record === undefined) return undefined;
+    try {
+      return { digest, ...recordOf(record) };
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause;
+      throw corrupt(`manifest "${digest}"`, cause);
+    }
   };
   /** A manifest that is deleted at the same time takes the mark with it, or does not get one. */
   const markUntagged = async (digest: Digest): Promise<void> => {
@@ -104,7 +120,7 @@ export function openRepository(driver: Driver, name: string): Repository {
       const found = await manifest(digest);
       if (found === undefined) return false;
       for (const tag of await driver.listRecords(`${base}/tags`)) {
-        if ((await tagged(tag)) === digest) await driver.deleteRecord(tagKey(tag));
+        if ((await taggedBefore(tag)) === digest) await driver.deleteRecord(tagKey(tag));
       }
       await driver.deleteRecord(manifestKey(digest));
       await driver.deleteRecord(untaggedKey(digest), { durable: false });
@@ -124,12 +140,12 @@ export function openRepository(driver: Driver, name: string): Repository {
     },
     tagTime: (tag) => driver.recordTime(tagKey(tag)),
     async setTag(tag, digest) {
-      const old = await tagged(tag);
+      const old = await taggedBefore(tag);
       await driver.putRecord(tagKey(tag), digest);
       if (old !== undefined && old !== digest) await markUntagged(old);
     },
     async deleteTag(tag) {
-      const old = await tagged(tag);
+      const old = await taggedBefore(tag);
       const isDeleted = await driver.deleteRecord(tagKey(tag));
       if (old !== undefined) await markUntagged(old);
       return isDeleted;

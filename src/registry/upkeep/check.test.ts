@@ -89,3 +89,25 @@ test("checkStorage() finds a missing layer, unless the repository may be sparse"
   assert.deepEqual(problems, [{ kind: "missing-blob", repository: "mirror/os", digest: layer }]);
   assert.deepEqual((await checkStorage(registry.driver, { repair: false, sparse: ["mirror/**"] })).problems, []);
 });
+
+test("checkStorage() names tags and manifests whose records are damaged, and a push makes them whole", async () => {
+  using registry = openTestRegistry();
+  const { driver } = registry;
+  const { digest } = await registry.pushImage("os", "v1");
+  await driver.putRecord("repositories/os/tags/v1", "");
+  await driver.putRecord("repositories/os/tags/v2", "sha256:0");
+  await driver.putRecord(`repositories/os/manifests/${digest.replace(":", "-")}`, "{");
+  const found = await checkStorage(driver, { repair: false });
+  assert.deepEqual(
+    found.problems.map(({ kind, repository, digest: what, tag }) => [kind, repository, tag ?? what]),
+    [
+      ["damaged-manifest", "os", digest],
+      ["dangling-tag", "os", "v1"],
+      ["dangling-tag", "os", "v2"],
+    ],
+  );
+  assert.equal((await registry.call("GET", "/v2/os/manifests/v1")).status, 500);
+  assert.equal((await registry.call("DELETE", "/v2/os/manifests/v2")).status, 202);
+  await registry.pushImage("os", "v1");
+  assert.deepEqual((await checkStorage(driver, { repair: false })).problems, []);
+});

@@ -7,7 +7,8 @@ import { createDigester, type Digest, digestAlgorithm } from "../../core/digest.
 import { isFailure } from "../../core/failure.ts";
 import { compileGlob } from "../access/glob.ts";
 import type { Driver, StoredBlob } from "../driver.ts";
-import { listRepositories, openRepository, type Repository } from "../repository.ts";
+import { listRepositories, type ManifestRecord, openRepository, type Repository } from "../repository.ts";
+import type { Reference } from "../route.ts";
 import { storedFacts } from "./manifest-parts.ts";
 
 export interface CheckOptions {
@@ -97,17 +98,27 @@ async function checkRepository(driver: Driver, repository: Repository, isSparse:
     }
   }
   for (const tag of (await repository.tags()) ?? []) {
-    const named = await repository.findManifest({ kind: "tag", tag });
+    const named = await findWhole(repository, { kind: "tag", tag });
     if (named === undefined && (await repository.tagTime(tag)) !== undefined) report({ kind: "dangling-tag", tag });
   }
   for (const { subject, digest } of await repository.referrerLinks()) {
-    const manifest = await repository.findManifest({ kind: "digest", digest });
+    const manifest = await findWhole(repository, { kind: "digest", digest });
     if (manifest?.subject !== subject) report({ kind: "dangling-referrer", digest });
   }
   return problems;
 }
 
+/** undefined also where a damaged record stands. */
+async function findWhole(repository: Repository, reference: Reference): Promise<ManifestRecord | undefined> {
+  try {
+    return await repository.findManifest(reference);
+  } catch (error) {
+    if (isFailure(error, "corrupt")) return undefined;
+    throw error;
+  }
+}
+
 /** An index may list what was pushed as a blob. */
 async function hasChild(repository: Repository, digest: Digest): Promise<boolean> {
-  return (await repository.findManifest({ kind: "digest", digest })) !== undefined || repository.hasBlob(digest);
+  return (await findWhole(repository, { kind: "digest", digest })) !== undefined || repository.hasBlob(digest);
 }
