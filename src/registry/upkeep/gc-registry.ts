@@ -30,6 +30,6 @@ export async function gcRegistry(
   ];
   if (!options.dryRun) await applyRetention(host, driver, { steps: retention, graceMs });
   const report = await collectGarbage(host, driver, { ...options, graceMs });
-  const uploads = options.dryRun ? 0 : await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+  const uploads = options.dryRun ? 0 : await driver.expireUploads(now - UPLOAD_LIFE_MS);
   return { ...report, retention, uploads };
 }

@@ -28,7 +28,11 @@ interface Kept {
 }
 
 /** A registry with a blob that nothing names and an upload that nobody goes on with, kept up for some rounds. */
-async function keptUp(gc: GcConfig, count: number, spoil = (driver: Driver): Driver => driver): Promise<Kept> {
+async function keptUp(
+  gc: GcConfig,
+  count: number,
+  { spoil = (driver: Driver): Driver => driver, aheadMs = 0 } = {},
+): Promise<Kept> {
   const host = createFakeHost();
   const driver = filesDriver(host, "/r");
   using registry = openTestRegistry({ driver, clock: host.clock });
@@ -45,7 +49,8 @@ async function keptUp(gc: GcConfig, count: number, spoil = (driver: Driver): Dri
     if (rounds.length === count) stop.abort(new Failure("aborted", "the test has seen enough"));
     await host.clock.sleep(durationMs, signal);
   };
-  await keepUp({ ...host, clock: { ...host.clock, sleep } }, spoil(driver), {
+  const clock = { ...host.clock, sleep, now: () => host.clock.now() + aheadMs };
+  await keepUp({ ...host, clock }, spoil(driver), {
     gc,
     retention: [],
     upstreams: [],
@@ -111,7 +116,7 @@ for (const [code, warns] of [
         return driver.expireUploads(before);
       },
     });
-    const { rounds, warned } = await keptUp({ interval: 10 * MINUTE_MS, grace: MINUTE_MS }, 3, failing);
+    const { rounds, warned } = await keptUp({ interval: 10 * MINUTE_MS, grace: MINUTE_MS }, 3, { spoil: failing });
     assert.deepEqual(warned, warns);
     assert.deepEqual(
       rounds.map(({ hasOrphan }) => hasOrphan),
@@ -119,3 +124,8 @@ for (const [code, warns] of [
     );
   });
 }
+
+test("a clock that is days ahead of the storage's drops no upload that is young", async () => {
+  const { rounds } = await keptUp({ interval: undefined, grace: HOUR_MS }, 3, { aheadMs: 48 * HOUR_MS });
+  assert.ok(rounds.every(({ hasUpload }) => hasUpload));
+});

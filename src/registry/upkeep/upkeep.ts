@@ -35,10 +35,10 @@ export async function keepUp(
   let collected = host.clock.elapsed();
   while (!signal.aborted) {
     try {
-      await driver.expireUploads(host.clock.now() - UPLOAD_LIFE_MS);
+      const now = await storageTime(driver);
+      await driver.expireUploads(now - UPLOAD_LIFE_MS);
       if (interval !== undefined && host.clock.elapsed() - collected >= interval) {
         collected = host.clock.elapsed();
-        const now = await storageTime(driver);
         const steps = [
           ...(await planRetention(driver, retention, now)),
           ...(await planEviction(driver, upstreams, { now, graceMs: grace })),
