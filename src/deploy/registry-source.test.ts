@@ -15,6 +15,8 @@ import { pushEndpoint, readRegistriesConf } from "../remote/registries-conf.ts";
 import { openSession } from "../remote/session.ts";
 import { signImage } from "../remote/trust/sign.ts";
 import { generateKeyPair, parsePrivateKey } from "../remote/trust/sigstore-key.ts";
+import { initRegistry } from "../registry/init.ts";
+import { startRegistry } from "../registry/serve.ts";
 import { openTestRegistry } from "../registry/testing.ts";
 import { openStore } from "../store/open.ts";
 import type { Store, StoredImage } from "../store/store.ts";
@@ -87,6 +89,38 @@ test("to ask for an image that is here already moves less than 2 KB", async () =
   const moved = movedBytes() - before;
   assert.deepEqual([again.digest, again.config], [first.digest, first.config]);
   assert.ok(moved > 0 && moved < 2000, `${moved} bytes`);
+});
+
+test("a login by token leaves that below 2 KB", async () => {
+  await using resources = new AsyncDisposableStack();
+  const scratch = resources.use(host.files.temporaryDirectory(`${SCRATCH}/berth-source-`));
+  const at = (name: string): string => `${scratch.path}/${name}`;
+  const user = { user: "machine", password: "a-password-of-some-length" };
+  await initRegistry(host, at("registry"), { ...user, hostnames: [], tls: false });
+  const listen = { host: "127.0.0.1", port: 0 };
+  const server = await startRegistry(host, at("registry"), { listen, progress: silent });
+  resources.defer(() => server.close());
+  const { port } = new URL(server.url);
+  const proxy = resources.use(await startCountingProxy(Number(port)));
+  const auth = Buffer.from(`${user.user}:${user.password}`).toString("base64");
+  const auths = { [`127.0.0.1:${port}`]: { auth }, [`127.0.0.1:${proxy.port}`]: { auth } };
+  host.files.write(at("auth.json"), JSON.stringify({ auths }));
+  const known = { ...context, host: { ...host, env: { REGISTRY_AUTH_FILE: at("auth.json") } } };
+  const open = (name: string, keepBlobs: boolean): Store =>
+    resources.use(openStore(host, `${at(name)}/composefs`, { keepBlobs, create: true, access: "shared" }));
+  const [builder, store] = [open("builder", true), open("machine", false)];
+  const tar = await fixtureTar({ "": null, file: "content" });
+  const layer = await builder.addLayer(streamOf(tar));
+  const image = builder.saveImage(fixtureDocuments([{ ...layer, tar, blob: Buffer.alloc(0) }]));
+  await pushImage(known, builder, image, parseImageRef(`127.0.0.1:${port}/team/debian-bootc:latest`));
+  const reference = `127.0.0.1:${proxy.port}/team/debian-bootc:latest`;
+  const source = createRegistrySource(known);
+  const first = await source.offer(reference, { store, signal });
+  await source.fetch(reference, first, { store, signal, progress: silent });
+  const before = proxy.bytes();
+  assert.equal((await source.offer(reference, { store, signal })).digest, first.digest);
+  const moved = proxy.bytes() - before;
+  assert.ok(moved > 1000 && moved < 2048, `${moved} bytes`);
 });
 
 test("what a check says is what an upgrade moves, within 2 %", async () => {

@@ -98,6 +98,8 @@ function exchange(request: HttpRequest, url: URL, { agent, proxy }: Way): Promis
       ...(isTunnel && { opener: request }),
     };
     const message = (url.protocol === "https:" ? httpsModule() : httpModule()).request(url, options);
+    // HTTP/1.1 keeps connections without being asked.
+    message.removeHeader("connection");
     let answered = false;
     let refused = false;
     message.once("response", (response) => {

@@ -45,6 +45,9 @@ export interface AnsweringOptions {
   readonly log?: ((entry: LogEntry) => void) | undefined;
 }
 
+/** Clients of old look for the version there, and nowhere else. */
+const BASE = /^\/v2\/?$/;
+
 export function answering(
   { host, log }: AnsweringOptions,
   answer: (call: Call) => Promise<ServerResponse> | ServerResponse,
@@ -63,7 +66,7 @@ export function answering(
       if (known.status >= 500 && known !== thrown) error = thrown;
       response = errorResponse(known, request.method === "HEAD");
     }
-    response.headers.set("docker-distribution-api-version", "registry/2.0");
+    if (BASE.test(call.url.pathname)) response.headers.set("docker-distribution-api-version", "registry/2.0");
     log?.({
       address: peer.address,
       user: call.note.user,

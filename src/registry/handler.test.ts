@@ -20,8 +20,9 @@ test("GET /v2/ gives 200 and the API's version; other paths 404", async () => {
     assert.equal(got.headers.get("docker-distribution-api-version"), "registry/2.0");
   }
   for (const path of ["/", "/v1/", "/v2/x", "/v2/team/os/nothing/x", "/v2//blobs/x"]) {
-    const { status } = await registry.call("GET", path);
+    const { status, headers } = await registry.call("GET", path);
     assert.ok(status === 404 || status === 400, `${path} ${status}`);
+    assert.equal(headers.get("docker-distribution-api-version"), null);
   }
 });
 

@@ -84,7 +84,7 @@ function open(rules: string, options: { tokens?: boolean; certificate?: string }
       send(new Request("http://registry.test/token", { method: "POST", body: new URLSearchParams(form) })),
     async token(scopes, headers = basic("anna")) {
       const query = new URLSearchParams(scopes.map((scope) => ["scope", scope]));
-      const got = await get(`/token?service=registry.test&${query.toString()}`, headers);
+      const got = await get(`/token?service=berth&${query.toString()}`, headers);
       assert.equal(got.status, 200);
       return String((await json(got))["token"]);
     },
@@ -119,10 +119,7 @@ test("without credentials /v2/ answers 401 and names the token server", async ()
   using opened = open(RULES);
   const got = await opened.get("/v2/");
   assert.equal(got.status, 401);
-  assert.equal(
-    got.headers.get("www-authenticate"),
-    'Bearer realm="http://registry.test/token",service="registry.test"',
-  );
+  assert.equal(got.headers.get("www-authenticate"), 'Bearer realm="http://registry.test/token",service="berth"');
   using basicOnly = open(RULES, { tokens: false });
   assert.equal((await basicOnly.get("/v2/")).headers.get("www-authenticate"), 'Basic realm="berth registry"');
   assert.equal((await basicOnly.get("/token")).status, 404);

@@ -52,16 +52,18 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   };
 }
 
+/** Clients give it back; this token server has one registry. */
+const SERVICE = "berth";
+
 type Challenger = (wanted: Wanted, error?: "invalid_token" | "insufficient_scope") => string;
 
 function challenger({ tokens, realm }: AuthenticateOptions, request: ServerRequest): Challenger {
   if (tokens === undefined) return () => `Basic realm="${quotable(realm)}"`;
   return (wanted, error) => {
-    const url = tokens.realm(request);
     const scope = scopeOf(wanted);
     const parts = [
-      `realm="${quotable(url)}"`,
-      `service="${quotable(new URL(url).host)}"`,
+      `realm="${quotable(tokens.realm(request))}"`,
+      `service="${SERVICE}"`,
       ...(scope === undefined ? [] : [`scope="${scope}"`]),
       ...(error === undefined ? [] : [`error="${error}"`]),
     ];

@@ -49,8 +49,9 @@ async function tokenByGet(options: TokenServerOptions, call: Call): Promise<Serv
   const account = isNobody ? undefined : await logIn(options, call, basic?.user ?? "", basic?.password ?? "");
   if (account === undefined && !options.anonymous) throw refused("authentication required");
   const offline = url.searchParams.get("offline_token") === "true";
-  const { token, ...rest } = answerFor(options, account, url.searchParams.getAll("scope"), offline);
-  return json({ token, access_token: token, ...rest });
+  const { token, expires_in, refresh_token } = answerFor(options, account, url.searchParams.getAll("scope"), offline);
+  // No more than clients read: a machine that asks for an update pays for each byte.
+  return json({ token, expires_in, refresh_token });
 }
 
 async function tokenByPost(options: TokenServerOptions, call: Call): Promise<ServerResponse> {
@@ -90,12 +91,21 @@ function refresh({ logins, tokens }: TokenServerOptions, refreshToken: string): 
   return claims !== undefined && account !== undefined && tokens.isOf(claims, account) ? account : undefined;
 }
 
+/** @see distribution docs/spec/auth/token.md and oauth.md, whose names these are. */
+interface TokenAnswer {
+  readonly token: string;
+  readonly scope: string;
+  readonly expires_in: number;
+  readonly issued_at: string;
+  readonly refresh_token?: string;
+}
+
 function answerFor(
   { tokens, permissions, lifeMs, refreshLifeMs, now }: TokenServerOptions,
   account: Account | undefined,
   scopes: readonly string[],
   offline: boolean,
-): { readonly token: string } & Readonly<Record<string, unknown>> {
+): TokenAnswer {
   const granted = grantScopes(parseScopes(scopes), permissions(account));
   return {
     token: tokens.issue("access", account, granted, lifeMs),

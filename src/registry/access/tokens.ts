@@ -7,9 +7,9 @@
  * @see RFC 7519; RFC 7515 (HS256); distribution "Token Authentication Implementation"
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { asArray, asCount, asObject, asString, parseJsonObject } from "../../core/json.ts";
+import { asCount, asString, parseJsonObject } from "../../core/json.ts";
 import type { Account } from "./permissions.ts";
-import type { Access } from "./scope.ts";
+import { type Access, formatScope, parseScopes } from "./scope.ts";
 
 /** "access" opens the registry, "refresh" only the token server. */
 export type TokenUse = "access" | "refresh";
@@ -21,7 +21,6 @@ export interface TokenClaims {
   readonly fingerprint: string;
   readonly scopes: readonly Access[];
   /** Seconds since the epoch. */
-  readonly issued: number;
   readonly expires: number;
 }
 
@@ -35,9 +34,10 @@ export interface Tokens {
 
 export const KEY_BYTES = 32;
 
-const ISSUER = "berth";
 /** The one header we write is the only one we read: no algorithm can be chosen by who presents a token. */
-const HEADER = Buffer.from(JSON.stringify({ alg: "HS256", typ: "JWT" })).toString("base64url");
+const HEADER = Buffer.from(JSON.stringify({ alg: "HS256" })).toString("base64url");
+/** Enough to tell credentials apart; nobody can look for another with the same. */
+const FINGERPRINT_BYTES = 12;
 const TOKEN_CHARACTERS_MAX = 32 * 1024;
 const KNOWN_MAX = 1000;
 
@@ -47,7 +47,8 @@ export function createTokens(key: Uint8Array, now: () => number): Tokens {
   const fingerprint = (account: Account | undefined): string => {
     if (account === undefined) return "";
     const text = `credential\0${account.name}\0${account.credential}`;
-    return fingerprints.get(text) ?? remember(fingerprints, text, sign(text).toString("base64url"));
+    const short = (): string => sign(text).toString("base64url", 0, FINGERPRINT_BYTES);
+    return fingerprints.get(text) ?? remember(fingerprints, text, short());
   };
   // A client sends its token with every request; the signature is checked with the first.
   const known = new Map<string, TokenClaims>();
@@ -63,15 +64,13 @@ export function createTokens(key: Uint8Array, now: () => number): Tokens {
   };
   return {
     issue(use, account, scopes, lifeMs) {
-      const issued = Math.floor(now() / 1000);
+      // Short: a client gets it once and sends it with every request.
       const claims = {
-        iss: ISSUER,
-        use,
+        ...(use === "refresh" && { use }),
         ...(account !== undefined && { sub: account.name }),
-        iat: issued,
-        exp: issued + Math.ceil(lifeMs / 1000),
+        exp: Math.floor(now() / 1000) + Math.ceil(lifeMs / 1000),
         cred: fingerprint(account),
-        access: scopes,
+        scope: scopes.map(formatScope).join(" "),
       };
       const text = `${HEADER}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
       return `${text}.${sign(text).toString("base64url")}`;
@@ -97,15 +96,7 @@ function parseClaims(text: string): TokenClaims {
     use: claims["use"] === "refresh" ? "refresh" : "access",
     account: claims["sub"] === undefined ? undefined : asString(claims["sub"], "token.sub"),
     fingerprint: asString(claims["cred"], "token.cred"),
-    issued: asCount(claims["iat"], "token.iat"),
     expires: asCount(claims["exp"], "token.exp"),
-    scopes: asArray(claims["access"], "token.access").map((entry) => {
-      const access = asObject(entry, "token.access");
-      return {
-        type: access["type"] === "registry" ? "registry" : "repository",
-        name: asString(access["name"], "token.access.name"),
-        actions: asArray(access["actions"], "token.access.actions").map((action) => asString(action, "action")),
-      };
-    }),
+    scopes: parseScopes([asString(claims["scope"], "token.scope")]),
   };
 }
