@@ -20,8 +20,8 @@ export interface Meter {
 const FIRST_LINES_BYTES = 28;
 /** ": " and the end of the line. */
 const FIELD_BYTES = 4;
-/** An empty line after each head, and "Connection: keep-alive" in the request. */
-const FIXED_BYTES = 28;
+/** An empty line after each head. */
+const EMPTY_LINES_BYTES = 4;
 
 export function createMeter(transport: Transport): Meter {
   let bytes = 0;
@@ -49,5 +49,5 @@ function headsOf({ method, url, headers = {} }: TransportRequest, response: Tran
   const { host, pathname, search } = new URL(url);
   const fields = [...Object.entries({ host, "user-agent": "berth", ...headers }), ...Object.entries(response.headers)];
   const bytes = fields.reduce((sum, [name, value]) => sum + name.length + value.length + FIELD_BYTES, 0);
-  return method.length + pathname.length + search.length + bytes + FIRST_LINES_BYTES + FIXED_BYTES;
+  return method.length + pathname.length + search.length + bytes + FIRST_LINES_BYTES + EMPTY_LINES_BYTES;
 }
