@@ -12,10 +12,9 @@ import { partOf } from "../core/progress.ts";
 import { formatImageRef, type ImageRef, manifestSelector, parseImageRef } from "../oci/reference.ts";
 import type { Store, StoredImage } from "../store/store.ts";
 import type { RemoteContext } from "./context.ts";
-import { pushEndpoint, readRegistriesConf } from "./registries-conf.ts";
 import { refusal } from "./answer.ts";
 import { createBlobPusher } from "./push-blob.ts";
-import { openSession, type Session } from "./session.ts";
+import { openPushSession, type Session } from "./session.ts";
 
 export interface PushResult {
   readonly digest: Digest;
@@ -23,6 +22,11 @@ export interface PushResult {
   readonly sentBytes: number;
   /** Bytes of blobs that the registry had. */
   readonly skippedBytes: number;
+}
+
+export interface PushOptions {
+  /** One that may write to the repository of the reference, when it is open already. */
+  readonly session?: Session;
 }
 
 const PARALLEL_BLOBS = 4;
@@ -33,6 +37,7 @@ export async function pushImage(
   store: Store,
   image: StoredImage,
   ref: ImageRef,
+  options: PushOptions = {},
 ): Promise<PushResult> {
   if (ref.digest !== undefined && ref.digest !== image.digest) {
     throw new Failure(
@@ -48,9 +53,7 @@ export async function pushImage(
       `Cannot push image ${image.digest}: the store has not kept its layer ${lost.digest} as it came`,
     );
   }
-  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), {
-    access: "pull,push",
-  });
+  const session = options.session ?? (await openPushSession(context, ref));
   const { config } = image.manifest;
   const sources = mountSources(store, ref);
   const pusher = createBlobPusher(context, session);

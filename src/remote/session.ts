@@ -5,6 +5,7 @@
  * @see OCI distribution-spec "Determining Support"; distribution "Token Authentication", "OAuth2"
  */
 import { Failure, isFailure } from "../core/failure.ts";
+import type { ImageRef } from "../oci/reference.ts";
 import { refusal } from "./answer.ts";
 import type { Credentials } from "./auth-file.ts";
 import { type Authorizer, createAuthorizer, unauthorized } from "./authorizer.ts";
@@ -12,7 +13,7 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { RemoteContext } from "./context.ts";
 import { type CredentialSearch, describeSearch, findCredentials } from "./credentials.ts";
 import { createMeter, type Moved } from "./meter.ts";
-import { type Endpoint, readRegistriesConf } from "./registries-conf.ts";
+import { type Endpoint, pushEndpoint, readRegistriesConf } from "./registries-conf.ts";
 import { createTransport, givenAddress, registryAddress, type Transport, type TransportResponse } from "./transport.ts";
 
 export interface Session {
@@ -110,6 +111,11 @@ export async function openSession(
       return response;
     },
   };
+}
+
+/** A session that may write to the repository of `ref`. Failures as of openSession(), and "denied" for one that registries.conf blocks. */
+export async function openPushSession(context: RemoteContext, ref: ImageRef): Promise<Session> {
+  return openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), { access: "pull,push" });
 }
 
 /** Base URL (`https://host/v2/`) and how the registry wants to be asked. */

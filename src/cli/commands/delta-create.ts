@@ -7,8 +7,7 @@ import { requireOutputFile } from "../../host/output-file.ts";
 import type { ImageRef } from "../../oci/reference.ts";
 import type { RemoteContext } from "../../remote/context.ts";
 import { pushDelta, requireDeltaPlace } from "../../remote/delta-artifact.ts";
-import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
-import { openSession, type Session } from "../../remote/session.ts";
+import { openPushSession, type Session } from "../../remote/session.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
 import { command } from "../command.ts";
 import { findStoredImage, readImageRef } from "../image-names.ts";
@@ -68,9 +67,7 @@ export const deltaCreateCommand = command({
 
 /** Asked before the delta is made, which takes minutes. */
 async function openPlace(remote: RemoteContext, ref: ImageRef, next: Digest): Promise<Session> {
-  const session = await openSession(remote, pushEndpoint(readRegistriesConf(remote.host), ref), {
-    access: "pull,push",
-  });
+  const session = await openPushSession(remote, ref);
   await requireDeltaPlace(session, next);
   return session;
 }

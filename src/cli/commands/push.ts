@@ -6,8 +6,7 @@ import { formatImageRef } from "../../oci/reference.ts";
 import { previousImages } from "../../remote/previous-images.ts";
 import { requireWritable } from "../../remote/push-blob.ts";
 import { pushImage } from "../../remote/push.ts";
-import { pushEndpoint, readRegistriesConf } from "../../remote/registries-conf.ts";
-import { openSession } from "../../remote/session.ts";
+import { openPushSession } from "../../remote/session.ts";
 import { LAYER_ENCODINGS, recompressImage, toEncoding } from "../../store/layer-encoding.ts";
 import type { StoredImage } from "../../store/store.ts";
 import { openWorkstationStore } from "../../store/workstation.ts";
@@ -61,15 +60,14 @@ export const pushCommand = command({
     const found = findStoredImage(store, name);
     const ref = readDestination(found, name, destination);
     const format = values["compression-format"];
-    const endpoint = pushEndpoint(readRegistriesConf(remote.host), ref);
-    const session = await openSession(remote, endpoint, { access: "pull,push" });
+    const session = await openPushSession(remote, ref);
     // Compressing takes minutes.
     if (format !== undefined) await requireWritable(session);
     const image =
       format === undefined ? found : await recompressImage(store, found, toEncoding(format), context.signal);
     // Asked before the push: after it the tag names the new image.
     const from = count === 0 ? [] : await previousImages(session, ref.tag, count);
-    const result = await pushImage(remote, store, image, ref);
+    const result = await pushImage(remote, store, image, ref, { session });
     const { sentBytes, skippedBytes } = result;
     context.progress.say(
       `Pushed ${formatImageRef(ref)}: ${formatBytes(sentBytes)} sent, ${formatBytes(skippedBytes)} already there`,

@@ -7,9 +7,8 @@ import { fetchBlob } from "../fetch-blob.ts";
 import { fetchManifest } from "../fetch-manifest.ts";
 import { readAnywhere } from "../read-anywhere.ts";
 import { createBlobPusher, hasRemoteBlob } from "../push-blob.ts";
-import { pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
 import { listInFallback, putManifest } from "../referrers.ts";
-import { openSession, type Session } from "../session.ts";
+import { openPushSession, type Session } from "../session.ts";
 import { requireTrust } from "../trust/require-trust.ts";
 import { understand } from "./documents.ts";
 import type { CopyContext, ImageSink, ImageSource, ManifestDocument } from "./image-io.ts";
@@ -38,9 +37,7 @@ export async function readRegistryImage(context: CopyContext, ref: ImageRef): Pr
 
 /** Failure "network", "unauthorized", "denied". */
 export async function writeRegistryImage(context: CopyContext, ref: ImageRef): Promise<ImageSink> {
-  const session = await openSession(context, pushEndpoint(readRegistriesConf(context.host), ref), {
-    access: "pull,push",
-  });
+  const session = await openPushSession(context, ref);
   const pusher = createBlobPusher(context, session);
   return {
     name: `docker://${formatImageRef(ref)}`,

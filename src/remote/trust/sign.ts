@@ -16,8 +16,7 @@ import type { RemoteContext } from "../context.ts";
 import { type FetchedManifest, fetchManifest } from "../fetch-manifest.ts";
 import { createBlobPusher } from "../push-blob.ts";
 import { pushReferrer, putManifest } from "../referrers.ts";
-import { pushEndpoint, readRegistriesConf } from "../registries-conf.ts";
-import { openSession, type Session } from "../session.ts";
+import { openPushSession, type Session } from "../session.ts";
 import { formatSigstoreClaim } from "./claim.ts";
 import {
   readSignatureManifest,
@@ -41,8 +40,7 @@ export async function signImage(
   ref: ImageRef,
   options: SignOptions,
 ): Promise<readonly Digest[]> {
-  const endpoint = pushEndpoint(readRegistriesConf(context.host), ref);
-  const session = await openSession(context, endpoint, { access: "pull,push" });
+  const session = await openPushSession(context, ref);
   const image = await requireManifest(session, manifestSelector(ref), ref);
   const signed = [image];
   // Grows while it is walked: an index may hold indexes.
