@@ -45,9 +45,6 @@ export interface AnsweringOptions {
   readonly log?: ((entry: LogEntry) => void) | undefined;
 }
 
-/** Clients of old look for the version there, and nowhere else. */
-const BASE = /^\/v2\/?$/;
-
 export function answering(
   { host, log }: AnsweringOptions,
   answer: (call: Call) => Promise<ServerResponse> | ServerResponse,
@@ -66,7 +63,8 @@ export function answering(
       if (known.status >= 500 && known !== thrown) error = thrown;
       response = errorResponse(known, request.method === "HEAD");
     }
-    if (BASE.test(call.url.pathname)) response.headers.set("docker-distribution-api-version", "registry/2.0");
+    // Clients of old look for it there, and nowhere else.
+    if (call.note.route?.kind === "base") response.headers.set("docker-distribution-api-version", "registry/2.0");
     log?.({
       address: peer.address,
       user: call.note.user,

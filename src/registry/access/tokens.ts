@@ -47,8 +47,9 @@ export function createTokens(key: Uint8Array, now: () => number): Tokens {
   const fingerprint = (account: Account | undefined): string => {
     if (account === undefined) return "";
     const text = `credential\0${account.name}\0${account.credential}`;
-    const short = (): string => sign(text).toString("base64url", 0, FINGERPRINT_BYTES);
-    return fingerprints.get(text) ?? remember(fingerprints, text, short());
+    return (
+      fingerprints.get(text) ?? remember(fingerprints, text, sign(text).toString("base64url", 0, FINGERPRINT_BYTES))
+    );
   };
   // A client sends its token with every request; the signature is checked with the first.
   const known = new Map<string, TokenClaims>();
